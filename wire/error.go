@@ -1,0 +1,31 @@
+package wire
+
+import "fmt"
+
+// ModeledError is an error that the service model lists: a generated shape whose schema has an ErrorTrait.
+type ModeledError interface {
+	error
+	Shape
+}
+
+// Error is an error that stands in no service's model: those that the way of a call has in common
+// (AccessDeniedException, ValidationException, ...), under the code that the protocol at hand uses.
+type Error struct {
+	Code    string
+	Message string
+	Status  int  // HTTP status
+	Fault   bool // the server's fault, not the sender's
+}
+
+// Error gives code and message.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// NotImplemented is what an operation answers that Holdfast knows and does not have.
+func NotImplemented(service, operation string) *Error {
+	return &Error{
+		Code:    "NotImplemented",
+		Message: fmt.Sprintf("Holdfast does not implement %s:%s.", service, operation),
+		Status:  501,
+		Fault:   true,
+	}
+}
