@@ -83,7 +83,8 @@ type Operation struct {
 	// on) and ConditionKeys come from the Service Authorization Reference; empty where it knows nothing.
 	Action        string
 	Access        AccessLevel
-	ReadOnly      bool // as the audit record tells it
+	ReadOnly      bool   // as the audit record tells it
+	EventName     string // in audit records; mostly Name
 	Resources     []ResourceType
 	ConditionKeys []string
 }

@@ -100,6 +100,8 @@ type ErrorTrait struct {
 	// (awsQueryCompatible); QueryCode is "" when it is the same as Code.
 	QueryCode   string
 	QueryStatus int
+
+	New func() Shape // an empty error of the generated type, for a client to decode into
 }
 
 // Member is a use of a shape: a member of a structure, a list's element, a map's key or value.
