@@ -1,0 +1,85 @@
+package wire
+
+import "errors"
+
+// wireError is an error on its way out: what all protocols need of either sort.
+type wireError struct {
+	code    string
+	message string // of an error without a shape
+	status  int
+	fault   bool
+	shape   ModeledError // nil for an error that is in no model
+
+	queryCode   string
+	queryStatus int
+}
+
+func errorOnWire(err error) wireError {
+	var m ModeledError
+	if errors.As(err, &m) {
+		if t := m.Schema().Error; t != nil {
+			e := wireError{code: t.Code, status: t.Status, fault: t.Fault, shape: m, queryCode: t.QueryCode, queryStatus: t.QueryStatus}
+			if e.code == "" {
+				e.code = m.Schema().Name
+			}
+			if e.status == 0 {
+				e.status = 400
+				if e.fault {
+					e.status = 500
+				}
+			}
+			return e.withQuery()
+		}
+	}
+	if p, ok := errors.AsType[*Error](err); ok {
+		e := wireError{code: p.Code, message: p.Message, status: p.Status, fault: p.Fault}
+		if e.status == 0 {
+			e.status = 400
+			if e.fault {
+				e.status = 500
+			}
+		}
+		return e.withQuery()
+	}
+	// The text of an error that nobody modelled is for the log only.
+	return wireError{code: "InternalFailure", status: 500, fault: true}.withQuery()
+}
+
+func (e wireError) withQuery() wireError {
+	if e.queryCode == "" {
+		e.queryCode = e.code
+	}
+	if e.queryStatus == 0 {
+		e.queryStatus = e.status
+	}
+	return e
+}
+
+// blame says whose fault it is, in the words of the query protocol.
+func (e *wireError) blame() string {
+	if e.fault {
+		return "Receiver"
+	}
+	return "Sender"
+}
+
+// queryError is the header x-amzn-query-error.
+func (e *wireError) queryError() string { return e.queryCode + ";" + e.blame() }
+
+func (e *wireError) appendJSON(b []byte) []byte {
+	w := newJSONWriter(append(b, '{'))
+	w.b = append(w.b, `"__type":`...)
+	w.b = appendJSONString(w.b, e.code)
+	if e.shape != nil {
+		e.shape.WriteMembers(w)
+	} else if e.message != "" {
+		// The errors of the serialization layer itself write it with a capital.
+		if e.code == "SerializationException" {
+			w.b = append(w.b, `,"Message":`...)
+		} else {
+			w.b = append(w.b, `,"message":`...)
+		}
+		w.b = appendJSONString(w.b, e.message)
+	}
+	return append(w.free(), '}')
+}

@@ -1,0 +1,228 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// jsonWriter appends shapes to a JSON text.
+type jsonWriter struct {
+	b []byte
+}
+
+// jsonWriters keeps writers, but never a text.
+var jsonWriters = sync.Pool{New: func() any { return new(jsonWriter) }}
+
+func newJSONWriter(b []byte) *jsonWriter {
+	w := jsonWriters.Get().(*jsonWriter)
+	w.b = b
+	return w
+}
+
+// free gives the text, and the writer back.
+func (w *jsonWriter) free() []byte {
+	b := w.b
+	w.b = nil
+	jsonWriters.Put(w)
+	return b
+}
+
+// appendJSON appends the shape as a JSON object.
+func appendJSON(b []byte, s Shape) []byte {
+	w := newJSONWriter(append(b, '{'))
+	s.WriteMembers(w)
+	return append(w.free(), '}')
+}
+
+// begin writes the comma and the name in front of a value.
+func (w *jsonWriter) begin(m *Member) {
+	// Inside a string a quote is the last byte, so the last byte tells where we are.
+	switch w.b[len(w.b)-1] {
+	case '{', '[', ':':
+	default:
+		w.b = append(w.b, ',')
+	}
+	if m.Index >= 0 {
+		w.b = append(w.b, '"')
+		w.b = append(w.b, m.WireName()...)
+		w.b = append(w.b, '"', ':')
+	}
+}
+
+func (w *jsonWriter) BeginStruct(m *Member) {
+	w.begin(m)
+	w.b = append(w.b, '{')
+}
+
+func (w *jsonWriter) EndStruct() { w.b = append(w.b, '}') }
+
+func (w *jsonWriter) BeginList(m *Member, n int) {
+	w.begin(m)
+	w.b = append(w.b, '[')
+}
+
+func (w *jsonWriter) EndList() { w.b = append(w.b, ']') }
+
+func (w *jsonWriter) BeginMap(m *Member, n int) {
+	w.begin(m)
+	w.b = append(w.b, '{')
+}
+
+func (w *jsonWriter) MapKey(k string) {
+	if w.b[len(w.b)-1] != '{' {
+		w.b = append(w.b, ',')
+	}
+	w.b = append(appendJSONString(w.b, k), ':')
+}
+
+func (w *jsonWriter) EndMap() { w.b = append(w.b, '}') }
+
+func (w *jsonWriter) String(m *Member, v string) {
+	w.begin(m)
+	w.b = appendJSONString(w.b, v)
+}
+
+func (w *jsonWriter) Blob(m *Member, v []byte) {
+	w.begin(m)
+	w.b = append(w.b, '"')
+	w.b = base64.StdEncoding.AppendEncode(w.b, v)
+	w.b = append(w.b, '"')
+}
+
+func (w *jsonWriter) Bool(m *Member, v bool) {
+	w.begin(m)
+	w.b = strconv.AppendBool(w.b, v)
+}
+
+func (w *jsonWriter) Int(m *Member, v int64) {
+	w.begin(m)
+	w.b = strconv.AppendInt(w.b, v, 10)
+}
+
+func (w *jsonWriter) Float(m *Member, v float64) {
+	w.begin(m)
+	w.b = appendJSONFloat(w.b, v, floatBits(m.Target.Kind))
+}
+
+func appendJSONFloat(b []byte, v float64, bits int) []byte {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		b = append(b, '"')
+		b = append(b, formatFloat(v, bits)...)
+		return append(b, '"')
+	}
+	return strconv.AppendFloat(b, v, 'g', -1, bits)
+}
+
+func (w *jsonWriter) Time(m *Member, v time.Time) {
+	w.begin(m)
+	format := timeFormat(m, EpochSeconds)
+	if format == EpochSeconds {
+		w.b = appendEpoch(w.b, v)
+		return
+	}
+	w.b = append(w.b, '"')
+	w.b = appendTime(w.b, v, format)
+	w.b = append(w.b, '"')
+}
+
+func (w *jsonWriter) Document(m *Member, v any) {
+	w.begin(m)
+	w.b = appendJSONAny(w.b, v)
+}
+
+func (w *jsonWriter) Null(m *Member) {
+	w.begin(m)
+	w.b = append(w.b, "null"...)
+}
+
+func appendJSONAny(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case string:
+		return appendJSONString(b, v)
+	case json.Number:
+		return append(b, v...)
+	case float64:
+		return appendJSONFloat(b, v, 64)
+	case int:
+		return strconv.AppendInt(b, int64(v), 10)
+	case int64:
+		return strconv.AppendInt(b, v, 10)
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSONAny(b, e)
+		}
+		return append(b, ']')
+	case map[string]any:
+		b = append(b, '{')
+		for i, k := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendJSONString(b, k), ':')
+			b = appendJSONAny(b, v[k])
+		}
+		return append(b, '}')
+	default:
+		// A document holds nothing else by its contract; other Go values are worth their JSON.
+		text, err := json.Marshal(v)
+		if err != nil {
+			return append(b, "null"...)
+		}
+		return append(b, text...)
+	}
+}
+
+// appendJSONString appends s in quotes. What is not UTF-8 becomes U+FFFD.
+func appendJSONString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			u, n := utf8.DecodeRuneInString(s[i:])
+			if u == utf8.RuneError && n == 1 {
+				b = append(append(b, s[from:i]...), "\uFFFD"...)
+				from = i + 1
+			}
+			i += n
+			continue
+		}
+		if c >= ' ' && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		b = append(b, s[from:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		i++
+		from = i
+	}
+	b = append(b, s[from:]...)
+	return append(b, '"')
+}
