@@ -1,0 +1,92 @@
+// Package cache keeps values that are made from records of the store and are asked for at every call: keys
+// with their compiled policies, principals with theirs.
+package cache
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+)
+
+// Cache holds values by key until they are forgotten. Forgetting is its owner's duty: it registers with
+// store.Store.OnCommit and calls Forget for what a commit touched. A value that was loaded before such a commit and
+// arrives after it is returned to its caller, whose call overlapped with the commit, and not kept.
+//
+// All methods may be called concurrently. Get of a value that is there takes one uncontended read lock and does not
+// allocate.
+type Cache[K comparable, V any] struct {
+	load   func(ctx context.Context, key K) (V, error)
+	limit  int // per shard
+	seed   maphash.Seed
+	shards [shardCount]shard[K, V]
+}
+
+const shardCount = 16
+
+type shard[K comparable, V any] struct {
+	mu         sync.RWMutex // guards the fields below; nothing is loaded under it
+	generation uint64       // advanced by Forget
+	values     map[K]V
+}
+
+// New returns a cache of at most about limit values, made by load. An error of load is returned and not kept.
+func New[K comparable, V any](limit int, load func(ctx context.Context, key K) (V, error)) *Cache[K, V] {
+	c := &Cache[K, V]{load: load, limit: max(1, limit/shardCount), seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		c.shards[i].values = make(map[K]V)
+	}
+	return c
+}
+
+func (c *Cache[K, V]) shard(key K) *shard[K, V] {
+	return &c.shards[maphash.Comparable(c.seed, key)%shardCount]
+}
+
+// Get returns the value of key, loading it if need be.
+func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
+	s := c.shard(key)
+	s.mu.RLock()
+	v, ok := s.values[key]
+	generation := s.generation
+	s.mu.RUnlock()
+	if ok {
+		return v, nil
+	}
+	v, err := c.load(ctx, key)
+	if err != nil {
+		return v, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation != generation {
+		return v, nil
+	}
+	if len(s.values) >= c.limit {
+		for old := range s.values { // any one: the order of a map is random enough
+			delete(s.values, old)
+			break
+		}
+	}
+	s.values[key] = v
+	return v, nil
+}
+
+// Forget drops the value of key.
+func (c *Cache[K, V]) Forget(key K) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	delete(s.values, key)
+}
+
+// Clear drops all values.
+func (c *Cache[K, V]) Clear() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.generation++
+		clear(s.values)
+		s.mu.Unlock()
+	}
+}
