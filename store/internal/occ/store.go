@@ -127,7 +127,7 @@ func (s *Store) Metrics() store.Metrics {
 func (s *Store) Close() error {
 	s.closeMu.Lock()
 	defer s.closeMu.Unlock()
-	if p := s.stopped.Swap(&errClosed); p != nil && errors.Is(*p, store.ErrClosed) {
+	if p := s.stopped.Swap(new(store.ErrClosed)); p != nil && errors.Is(*p, store.ErrClosed) {
 		return nil
 	}
 	for s.busy.Load() > 0 {
@@ -140,9 +140,6 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	return s.engine.Close()
 }
-
-// errClosed is never changed; a variable only to have an address.
-var errClosed = store.ErrClosed
 
 // enter counts the caller as a user of the engine, which leave ends; Close waits for it. Not a
 // lock, because calls nest: a loop over Scan calls Get.

@@ -1,0 +1,146 @@
+// Package tuple encodes keys of several parts so that their bytes order as the parts do and a person can read them.
+//
+// Each part is text, ended by a zero byte:
+//
+//	string      its bytes, with 0x00 written as 0x01 0x01 and 0x01 as 0x01 0x02
+//	integer     twenty decimal digits; not negative
+//	time.Time   2027-01-01T00:00:00.000000000Z; years 0000 to 9999
+//	[]byte      hexadecimal digits
+//
+// The end of a part sorts before anything that a part can hold, so ("a", "z") is before ("ab", "c"), and all
+// keys that begin with some parts are the keys that begin with those parts' bytes.
+//
+// The kinds are not told apart in the encoding: use the same kinds in the same places.
+package tuple
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Key is the parts of a key: strings, non-negative integers, times and byte slices, or types whose kind is one of these.
+// Only the last may be a Begin.
+type Key []any
+
+// Begin is the last part of a key that stands for all strings that begin with it.
+type Begin string
+
+const timeFormat = "2006-01-02T15:04:05.000000000Z"
+
+// Encode returns the encoding of a key. It panics if a part is of another kind: keys are made by the program.
+func Encode(parts ...any) []byte { return Append(nil, parts...) }
+
+// Append appends the encoding of a key to dst.
+func Append(dst []byte, parts ...any) []byte {
+	for i, p := range parts {
+		switch p := p.(type) {
+		case string:
+			dst = appendString(dst, p)
+		case []byte:
+			dst = hex.AppendEncode(dst, p)
+		case time.Time:
+			dst = appendTime(dst, p)
+		case Begin:
+			if i != len(parts)-1 {
+				panic("tuple: Begin is not the last part")
+			}
+			return appendString(dst, string(p))
+		default:
+			dst = appendKind(dst, p)
+		}
+		dst = append(dst, 0)
+	}
+	return dst
+}
+
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case 0:
+			dst = append(dst, 1, 1)
+		case 1:
+			dst = append(dst, 1, 2)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	switch {
+	case t.Year() < 0:
+		t = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	case t.Year() > 9999:
+		t = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+	}
+	return t.AppendFormat(dst, timeFormat)
+}
+
+func appendKind(dst []byte, p any) []byte {
+	v := reflect.ValueOf(p)
+	switch v.Kind() {
+	case reflect.String:
+		return appendString(dst, v.String())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return fmt.Appendf(dst, "%020d", v.Uint())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if v.Int() >= 0 {
+			return fmt.Appendf(dst, "%020d", v.Int())
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return hex.AppendEncode(dst, v.Bytes())
+		}
+	}
+	panic(fmt.Sprintf("tuple: a %T (%v) cannot be a part of a key", p, p))
+}
+
+// ErrMalformed: the bytes are not the encoding of a key.
+var ErrMalformed = errors.New("malformed key")
+
+// Split returns the parts of an encoded key as text: strings as they were, the others as they are written.
+func Split(key []byte) ([]string, error) {
+	var parts []string
+	for len(key) > 0 {
+		end := bytes.IndexByte(key, 0)
+		if end < 0 {
+			return nil, ErrMalformed
+		}
+		part := make([]byte, 0, end)
+		for i := 0; i < end; i++ {
+			c := key[i]
+			if c == 1 {
+				i++
+				if key[i] != 1 && key[i] != 2 { // key[end] is 0, so i is in bounds
+					return nil, ErrMalformed
+				}
+				c = key[i] - 1
+			}
+			part = append(part, c)
+		}
+		parts = append(parts, string(part))
+		key = key[end+1:]
+	}
+	return parts, nil
+}
+
+// Format writes a key for people: its parts with slashes between, quoted where they would mislead.
+func Format(key []byte) string {
+	parts, err := Split(key)
+	if err != nil {
+		return fmt.Sprintf("%q", key)
+	}
+	for i, p := range parts {
+		if q := fmt.Sprintf("%q", p); p == "" && i > 0 || strings.Contains(p, "/") || len(q) != len(p)+2 {
+			parts[i] = q
+		}
+	}
+	return strings.Join(parts, "/")
+}
