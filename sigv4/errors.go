@@ -1,9 +1,6 @@
 package sigv4
 
-import (
-	"errors"
-	"net/http"
-)
+import "errors"
 
 // Kind is a reason to refuse a request.
 type Kind uint8
@@ -17,7 +14,7 @@ const (
 	AmbiguousAuthorization
 	// Incomplete: parts of the signature are missing or malformed.
 	Incomplete
-	// BadDate: the time of the request is missing or cannot be read.
+	// BadDate: the time of the request cannot be read.
 	BadDate
 	// BadExpires: X-Amz-Expires is not a number from 0 to 604800.
 	BadExpires
@@ -35,11 +32,11 @@ const (
 	NotYetCurrent
 	// PresignExpired: a presigned URL outlived its X-Amz-Expires.
 	PresignExpired
-	// UnknownAccessKey: no such access key, or it is not active. Raised by the caller of this package.
+	// UnknownAccessKey: no such access key, or it is not active. Only the caller of this package can tell.
 	UnknownAccessKey
-	// InvalidToken: the session token does not belong to the access key. Raised by the caller of this package.
+	// InvalidToken: the session token does not belong to the access key. Only the caller of this package can tell.
 	InvalidToken
-	// ExpiredToken: the temporary credentials are past their time. Raised by the caller of this package.
+	// ExpiredToken: the temporary credentials are past their time. Only the caller of this package can tell.
 	ExpiredToken
 	// Mismatch: the signature is not the one calculated from the request and the secret.
 	Mismatch
@@ -72,15 +69,20 @@ const (
 	// S3 is S3's own.
 	S3
 
-	styles // one past the last
+	s3Query // S3, of a presigned URL: S3 names the query then, not the header
+	styles  // one past the last
 )
 
-// Error is a refused signature. The zero values of its fields other than Kind mean "does not apply".
+// Error is a refused signature.
 type Error struct {
 	Kind Kind
+	// Region is the one that the credential should have been scoped to, with BadScope. S3 adds it to its answer
+	// as an element of its own, and its clients try again there.
+	Region string
 
-	detail   string // the message in the styles other than S3; empty where the table's is meant
-	s3Detail string // the message in style S3; empty where the table's is meant
+	presigned bool
+	text      string // the message in the styles other than S3, where it is not always the same
+	s3Text    string // the message in S3's style, where it is not always the same
 }
 
 // ErrAnonymous is what Parse returns for a request without a signature.
@@ -89,7 +91,12 @@ var ErrAnonymous error = &Error{Kind: Anonymous}
 // Refuse returns an Error of a kind that only the caller can find: UnknownAccessKey, InvalidToken or ExpiredToken.
 func Refuse(k Kind) error { return &Error{Kind: k} }
 
+// Error is for logs. Answer is for callers: it may repeat what they sent, and a caller who mixed up the two
+// halves of a key sent a secret.
 func (e *Error) Error() string {
+	if e.Kind == Incomplete {
+		e = &Error{Kind: Incomplete}
+	}
 	_, code, message := e.Answer(Query)
 	return code + ": " + message
 }
@@ -108,7 +115,17 @@ func KindOf(err error) Kind {
 	return 0
 }
 
-// Answer returns what AWS says to a caller of a service in this style.
+// Answer returns the status, error code and message with which AWS answers callers of a service of this style.
 func (e *Error) Answer(s Style) (status int, code, message string) {
-	return http.StatusForbidden, "", ""
+	if s == S3 && e.presigned {
+		s = s3Query
+	}
+	a := answerTo(e.Kind, s)
+	switch {
+	case s >= S3 && e.s3Text != "":
+		a.message = e.s3Text
+	case s < S3 && e.text != "" && a.message != ec2Expired:
+		a.message = e.text
+	}
+	return a.status, a.code, a.message
 }
