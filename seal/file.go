@@ -21,10 +21,10 @@ import (
 // A new key for the same path ([Keyring.Rewrap]) takes these steps; after a crash between any two of them, one of the
 // files opens the keyring, and [Open] finds it and finishes:
 //
-//	1. PATH.next is written, complete or not at all      PATH opens
-//	2. the keyring, wrapped by PATH.next, is stored      PATH.next opens
-//	3. PATH is renamed to PATH.old                       PATH.next opens
-//	4. PATH.next is renamed to PATH                      PATH opens
+//  1. PATH.next is written, complete or not at all      PATH opens
+//  2. the keyring, wrapped by PATH.next, is stored      PATH.next opens
+//  3. PATH is renamed to PATH.old                       PATH.next opens
+//  4. PATH.next is renamed to PATH                      PATH opens
 //
 // PATH.old still opens older backups. Delete it when none of them matters.
 type File struct {

@@ -146,6 +146,25 @@ func (k *Keyring) reloadLocked(ctx context.Context) error {
 	return nil
 }
 
+// A Box is a keyring for one purpose, for packages that know names but no places. Get it from [Keyring.Box].
+type Box struct {
+	keys    *Keyring
+	purpose string
+}
+
+// Box returns the keyring for what belongs to At(purpose, name).
+func (k *Keyring) Box(purpose string) Box { return Box{k, purpose} }
+
+// Wrap is [Keyring.Wrap] for At(purpose, name).
+func (b Box) Wrap(name string, plaintext []byte) ([]byte, error) {
+	return b.keys.Wrap(At(b.purpose, name), plaintext)
+}
+
+// Unwrap is [Keyring.Unwrap] for At(purpose, name).
+func (b Box) Unwrap(name string, wrapped []byte) ([]byte, error) {
+	return b.keys.Unwrap(At(b.purpose, name), wrapped)
+}
+
 // A KeyVersion describes one key-encryption key.
 type KeyVersion struct {
 	Version uint32

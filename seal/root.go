@@ -89,7 +89,9 @@ func (*Key) Kind() string { return "key" }
 func (*Key) Create(context.Context) error { return nil }
 
 // Wrap implements [Provider].
-func (k *Key) Wrap(_ context.Context, keyring []byte) ([]byte, error) { return k.root.wrap(nil, keyring), nil }
+func (k *Key) Wrap(_ context.Context, keyring []byte) ([]byte, error) {
+	return k.root.wrap(nil, keyring), nil
+}
 
 // Unwrap implements [Provider].
 func (k *Key) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
