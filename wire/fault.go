@@ -1,6 +1,9 @@
 package wire
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // wireError is an error on its way out: what all protocols need of either sort.
 type wireError struct {
@@ -82,4 +85,26 @@ func (e *wireError) appendJSON(b []byte) []byte {
 		w.b = appendJSONString(w.b, e.message)
 	}
 	return append(w.free(), '}')
+}
+
+// text is the message of an error of either sort.
+func (e *wireError) text() string {
+	if e.shape == nil {
+		return e.message
+	}
+	var w messageWriter
+	e.shape.WriteMembers(&w)
+	return w.message
+}
+
+// messageWriter is a Writer that keeps the message of an error.
+type messageWriter struct {
+	hostLabels
+	message string
+}
+
+func (w *messageWriter) String(m *Member, v string) {
+	if w.depth == 0 && strings.EqualFold(m.Name, "message") {
+		w.message = v
+	}
 }

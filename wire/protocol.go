@@ -56,6 +56,10 @@ type Response struct {
 // For gives the protocol of that name, or nil.
 func For(id ProtocolID) Protocol {
 	switch id {
+	case Query:
+		return query{}
+	case EC2Query:
+		return query{ec2: true}
 	case AWSJSON:
 		return awsJSON{}
 	}
