@@ -107,7 +107,7 @@ type ErrorTrait struct {
 // Member is a use of a shape: a member of a structure, a list's element, a map's key or value.
 type Member struct {
 	Name   string // AWS's spelling, e.g. "KeyId"
-	Index  int    // place in Schema.Members; -1 for elements, keys and values
+	Index  int    // place in Schema.Members
 	Target *Schema
 
 	Required         bool
