@@ -15,7 +15,7 @@ import (
 	"math"
 )
 
-// Keys wraps data keys, bound to the name of what they encrypt. A seal.Box is one.
+// Keys wraps data keys, bound to the name of what they encrypt. A seal.Box is one. Its errors are passed on.
 type Keys interface {
 	Wrap(name string, dataKey []byte) ([]byte, error)
 	Unwrap(name string, wrapped []byte) ([]byte, error)
@@ -206,7 +206,7 @@ func storedEnd(off, n int64) int64 {
 	if n < 0 || off < 0 || off > math.MaxInt64/2 || n > math.MaxInt64/4 {
 		return -1
 	}
-	return headerSize + ((off+n)/chunkSize+1)*sealedChunk
+	return headerSize + max(1, (off+n+chunkSize-1)/chunkSize)*sealedChunk
 }
 
 func (s *Sealed) readHeader(r io.Reader, stored Info) (cipher.AEAD, Info, error) {
@@ -225,7 +225,7 @@ func (s *Sealed) readHeader(r io.Reader, stored Info) (cipher.AEAD, Info, error)
 	}
 	dataKey, err := s.keys.Unwrap(stored.Key, rest[2:2+length])
 	if err != nil {
-		return nil, Info{}, fmt.Errorf("%w: %s: %w", ErrDamaged, stored.Key, err)
+		return nil, Info{}, fmt.Errorf("opening %s: %w", stored.Key, err)
 	}
 	defer clear(dataKey)
 	aead, err := newAEAD(dataKey)
