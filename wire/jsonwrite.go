@@ -14,15 +14,17 @@ import (
 
 // jsonWriter appends shapes to a JSON text.
 type jsonWriter struct {
-	b []byte
+	b       []byte
+	unnamed bool   // what is written next is no member of a structure, and has no name
+	outer   []bool // unnamed, of the containers around
 }
 
-// jsonWriters keeps writers, but never a text.
+// jsonWriters keeps writers for their stacks, but never a text.
 var jsonWriters = sync.Pool{New: func() any { return new(jsonWriter) }}
 
 func newJSONWriter(b []byte) *jsonWriter {
 	w := jsonWriters.Get().(*jsonWriter)
-	w.b = b
+	w.b, w.unnamed, w.outer = b, false, w.outer[:0]
 	return w
 }
 
@@ -49,30 +51,43 @@ func (w *jsonWriter) begin(m *Member) {
 	default:
 		w.b = append(w.b, ',')
 	}
-	if m.Index >= 0 {
+	if !w.unnamed {
 		w.b = append(w.b, '"')
 		w.b = append(w.b, m.WireName()...)
 		w.b = append(w.b, '"', ':')
 	}
 }
 
-func (w *jsonWriter) BeginStruct(m *Member) {
-	w.begin(m)
-	w.b = append(w.b, '{')
+func (w *jsonWriter) enter(bracket byte, unnamed bool) {
+	w.b = append(w.b, bracket)
+	w.outer = append(w.outer, w.unnamed)
+	w.unnamed = unnamed
 }
 
-func (w *jsonWriter) EndStruct() { w.b = append(w.b, '}') }
+func (w *jsonWriter) leave(bracket byte) {
+	w.b = append(w.b, bracket)
+	n := len(w.outer) - 1
+	w.unnamed = w.outer[n]
+	w.outer = w.outer[:n]
+}
+
+func (w *jsonWriter) BeginStruct(m *Member) {
+	w.begin(m)
+	w.enter('{', false)
+}
+
+func (w *jsonWriter) EndStruct() { w.leave('}') }
 
 func (w *jsonWriter) BeginList(m *Member, n int) {
 	w.begin(m)
-	w.b = append(w.b, '[')
+	w.enter('[', true)
 }
 
-func (w *jsonWriter) EndList() { w.b = append(w.b, ']') }
+func (w *jsonWriter) EndList() { w.leave(']') }
 
 func (w *jsonWriter) BeginMap(m *Member, n int) {
 	w.begin(m)
-	w.b = append(w.b, '{')
+	w.enter('{', true)
 }
 
 func (w *jsonWriter) MapKey(k string) {
@@ -82,7 +97,7 @@ func (w *jsonWriter) MapKey(k string) {
 	w.b = append(appendJSONString(w.b, k), ':')
 }
 
-func (w *jsonWriter) EndMap() { w.b = append(w.b, '}') }
+func (w *jsonWriter) EndMap() { w.leave('}') }
 
 func (w *jsonWriter) String(m *Member, v string) {
 	w.begin(m)

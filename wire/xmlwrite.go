@@ -134,9 +134,9 @@ func (w *xmlWriter) EndStruct() { w.pop() }
 
 func (w *xmlWriter) BeginList(m *Member, n int) {
 	if isFlattened(m) {
-		name := flatName(m)
-		if m.Index < 0 {
-			name = w.name(m)
+		name := w.name(m)
+		if n := len(w.outer); n == 0 || w.outer[n-1].kind == Struct {
+			name = flatName(m)
 		}
 		w.push(xmlFrame{kind: List, item: name})
 		return
