@@ -2,9 +2,174 @@
 // authorize, to emit events, to set timers and to call other services.
 package call
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/netip"
+	"slices"
+	"time"
 
-// Call is one call of one operation, from its authentication to its answer.
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/outbox"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/timer"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// Scope is where in the cloud something is.
+type Scope struct {
+	Partition string // aws, aws-cn, aws-us-gov
+	Account   string // twelve digits
+	Region    string // eu-central-1
+}
+
+// ARN names a resource of a service in the scope.
+func (s Scope) ARN(service, resource string) string {
+	return "arn:" + s.Partition + ":" + service + ":" + s.Region + ":" + s.Account + ":" + resource
+}
+
+// Source is where a call came from.
+type Source struct {
+	IP        netip.Addr // invalid for calls from inside
+	UserAgent string
+	TLS       *audit.TLS // nil off TLS
+	Service   string     // the service that calls, for calls from inside, e.g. secretsmanager.amazonaws.com
+}
+
+// Call is one call of one operation, from its authentication to its answer. A handler uses it in its own goroutine, and
+// not after it has returned. A handler may be run several times for one call, with a new Call each time, when its
+// transaction conflicts.
 type Call struct {
 	Context context.Context
+	Op      *wire.Operation // nil while a timer fires
+	Scope   Scope           // of the caller's account and the region called
+	Caller  *identity.Principal
+	Time    time.Time // when the call began, by the domain clock
+	Source  Source
+
+	// RequestID is told to the caller; EventID names the audit record.
+	RequestID, EventID string
+
+	// Rand is the source of everything random that a handler stores or answers.
+	Rand io.Reader
+
+	// Via lists the services that have passed the call on, in order, as host names: kms:ViaService is the last.
+	Via []string
+
+	service string // whose handler has the call, e.g. "kms"
+	begin   func() (store.Tx, error)
+	tx      store.Tx
+
+	asked     bool // some resource was authorized, or the handler said why none has to be
+	denied    error
+	resources []audit.Resource
+	details   []byte
+	event     string
+	request   policy.Request
+	context   callContext
+	pending   []*audit.Record // of the calls that the handler made to other services
 }
+
+// Start is what the door knows when it begins a call.
+type Start struct {
+	Call    // the exported fields
+	Service string
+	Begin   func() (store.Tx, error)
+}
+
+// New begins a call. Only the door does this.
+func New(s Start) *Call {
+	c := s.Call
+	c.service, c.begin = s.Service, s.Begin
+	return &c
+}
+
+// Tx is the call's transaction, begun when it is first asked for. What the handler writes commits together with its audit record
+// after it has returned without an error, and not at all otherwise.
+func (c *Call) Tx() store.Tx {
+	if c.tx == nil {
+		tx, err := c.begin()
+		if err != nil {
+			tx = failedTx{err}
+		}
+		c.tx = tx
+	}
+	return c.tx
+}
+
+// Begun returns the transaction if the handler asked for one, or nil.
+func (c *Call) Begun() store.Tx { return c.tx }
+
+// ARN names a resource of the service that has the call, in the caller's account and the region called.
+func (c *Call) ARN(resource string) string { return c.Scope.ARN(c.service, resource) }
+
+// At sets a timer in the call's transaction: at the time given, the service's own timer handler for the kind is called. There is one timer of a
+// kind for a subject in an account and region; setting it again replaces it.
+func (c *Call) At(due time.Time, s Scope, kind, subject string, payload []byte) error {
+	return timer.Set(c.Tx(), timer.ID{Service: c.service, Account: s.Account, Region: s.Region, Kind: kind, Subject: subject}, due, payload)
+}
+
+// Cancel removes a timer in the call's transaction; that there is none is no error.
+func (c *Call) Cancel(s Scope, kind, subject string) error {
+	return timer.Cancel(c.Tx(), timer.ID{Service: c.service, Account: s.Account, Region: s.Region, Kind: kind, Subject: subject})
+}
+
+// ServiceEvent has the audit record of a timer that fires named so, with details as the JSON object of its
+// serviceEventDetails, or nil. Without it, a timer leaves no record.
+func (c *Call) ServiceEvent(name string, details []byte) { c.event, c.details = name, details }
+
+// Touch puts a resource into the audit record that the call does not authorize.
+func (c *Call) Touch(r audit.Resource) {
+	if !slices.Contains(c.resources, r) {
+		c.resources = append(c.resources, r)
+	}
+}
+
+// Emit puts an event into the outbox of the call's transaction: it is delivered at least once after the commit, and not at
+// all if there is none.
+func (c *Call) Emit(e outbox.Event) error { return outbox.Put(c.Tx(), &e) }
+
+// Record adds the audit record of a call that the handler made to another service. Only the door does this.
+func (c *Call) Record(records ...*audit.Record) { c.pending = append(c.pending, records...) }
+
+// Outcome is what the door has to know of a call whose handler has returned.
+type Outcome struct {
+	Asked     bool  // the handler authorized something, or said why it need not
+	Denied    error // a refusal that the handler was given, whatever it made of it
+	Resources []audit.Resource
+	Event     string // see ServiceEvent
+	Details   []byte
+	Pending   []*audit.Record // see Record
+}
+
+// Outcome returns what the handler did.
+func (c *Call) Outcome() Outcome {
+	return Outcome{c.asked, c.denied, c.resources, c.event, c.details, c.pending}
+}
+
+// failedTx answers every access with the error of a transaction that did not begin.
+type failedTx struct{ err error }
+
+var _ store.Tx = failedTx{}
+
+func (f failedTx) Get([]byte) ([]byte, error) { return nil, f.err }
+func (f failedTx) Scan(_, _ []byte, _ store.ScanOptions) iter.Seq2[store.KV, error] {
+	return func(yield func(store.KV, error) bool) { yield(store.KV{}, f.err) }
+}
+func (f failedTx) Set(_, _ []byte)              {}
+func (f failedTx) Delete([]byte)                {}
+func (f failedTx) Mark() store.Mark             { return store.Mark{} }
+func (f failedTx) Reset(store.Mark)             {}
+func (f failedTx) OnCommitted(func())           {}
+func (f failedTx) Commit(context.Context) error { return f.err }
+func (f failedTx) Discard()                     {}
+
+var errNoAsk = errors.New("the handler answered without asking for permission")
+
+// Unasked is the door's error for a handler that answered without having authorized anything: a forgotten check must fail, not open a hole.
+func Unasked(op *wire.Operation) error { return fmt.Errorf("%s: %w", op.Action, errNoAsk) }

@@ -1,0 +1,159 @@
+// Package audit keeps the record of every call: who did what, from where, to which resources, and how it
+// ended, in the form that CloudTrail gives its events.
+//
+// The record of a call that changed something commits in the call's own transaction ([Trail.Commit]), so
+// there is no change without its record and no record without its change. The records of all other calls
+// (reads, cryptographic operations, refusals) go to an append-only log beside the store ([Trail.Append]).
+// A record is handed to the operating system before its call is answered, so killing the process loses
+// none; it is fsynced in groups, within [Config].Sync, so losing power loses at most that much.
+package audit
+
+import (
+	"strconv"
+	"time"
+)
+
+// Event types of CloudTrail.
+const (
+	APICall      = "AwsApiCall"
+	ServiceEvent = "AwsServiceEvent"
+)
+
+// Record is one event. Its JSON form is CloudTrail's record, version 1.11:
+// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+type Record struct {
+	Time     time.Time
+	Identity []byte // userIdentity, as JSON
+
+	Source    string // e.g. kms.amazonaws.com
+	Name      string // e.g. Encrypt
+	Region    string
+	SourceIP  string
+	UserAgent string
+
+	ErrorCode    string // empty when the call succeeded
+	ErrorMessage string
+
+	RequestParameters []byte // JSON, or nil for null
+	ResponseElements  []byte // JSON, or nil for null
+	ServiceDetails    []byte // serviceEventDetails, JSON, or nil to leave it out
+
+	RequestID     string
+	EventID       string
+	SharedEventID string // the same in the records of one event in several accounts; "" in one account
+
+	ReadOnly   bool
+	Resources  []Resource
+	Type       string // APICall or ServiceEvent
+	Management bool   // a management event; a data event otherwise
+	Recipient  string // account that the record is for
+
+	TLS *TLS // nil off TLS
+}
+
+// Resource is a resource that a call touched.
+type Resource struct {
+	Account string
+	Type    string // e.g. AWS::KMS::Key
+	ARN     string
+}
+
+// TLS tells how the caller's connection was protected.
+type TLS struct {
+	Version string // TLSv1.3
+	Cipher  string // TLS_AES_128_GCM_SHA256
+	Host    string // the name the client asked for
+}
+
+// timeFormat is CloudTrail's: UTC, in seconds.
+const timeFormat = "2006-01-02T15:04:05Z"
+
+// AppendJSON appends the record as one line of JSON without a line break.
+func (r *Record) AppendJSON(b []byte) []byte {
+	b = append(b, `{"eventVersion":"1.11","userIdentity":`...)
+	b = appendRaw(b, r.Identity)
+	b = append(b, `,"eventTime":"`...)
+	b = r.Time.UTC().AppendFormat(b, timeFormat)
+	b = append(b, `","eventSource":`...)
+	b = appendString(b, r.Source)
+	b = append(b, `,"eventName":`...)
+	b = appendString(b, r.Name)
+	b = append(b, `,"awsRegion":`...)
+	b = appendString(b, r.Region)
+	b = append(b, `,"sourceIPAddress":`...)
+	b = appendString(b, r.SourceIP)
+	b = append(b, `,"userAgent":`...)
+	b = appendString(b, r.UserAgent)
+	if r.ErrorCode != "" {
+		b = append(b, `,"errorCode":`...)
+		b = appendString(b, r.ErrorCode)
+		if r.ErrorMessage != "" {
+			b = append(b, `,"errorMessage":`...)
+			b = appendString(b, r.ErrorMessage)
+		}
+	}
+	b = append(b, `,"requestParameters":`...)
+	b = appendRaw(b, r.RequestParameters)
+	b = append(b, `,"responseElements":`...)
+	b = appendRaw(b, r.ResponseElements)
+	if r.ServiceDetails != nil {
+		b = append(b, `,"serviceEventDetails":`...)
+		b = append(b, r.ServiceDetails...)
+	}
+	b = append(b, `,"requestID":`...)
+	b = appendString(b, r.RequestID)
+	b = append(b, `,"eventID":`...)
+	b = appendString(b, r.EventID)
+	b = append(b, `,"readOnly":`...)
+	b = strconv.AppendBool(b, r.ReadOnly)
+	if len(r.Resources) > 0 {
+		b = append(b, `,"resources":[`...)
+		for i, x := range r.Resources {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, `{"accountId":`...)
+			b = appendString(b, x.Account)
+			if x.Type != "" {
+				b = append(b, `,"type":`...)
+				b = appendString(b, x.Type)
+			}
+			b = append(b, `,"ARN":`...)
+			b = appendString(b, x.ARN)
+			b = append(b, '}')
+		}
+		b = append(b, ']')
+	}
+	b = append(b, `,"eventType":`...)
+	b = appendString(b, r.Type)
+	b = append(b, `,"managementEvent":`...)
+	b = strconv.AppendBool(b, r.Management)
+	b = append(b, `,"recipientAccountId":`...)
+	b = appendString(b, r.Recipient)
+	if r.SharedEventID != "" {
+		b = append(b, `,"sharedEventID":`...)
+		b = appendString(b, r.SharedEventID)
+	}
+	if r.Management {
+		b = append(b, `,"eventCategory":"Management"`...)
+	} else {
+		b = append(b, `,"eventCategory":"Data"`...)
+	}
+	if t := r.TLS; t != nil {
+		b = append(b, `,"tlsDetails":{"tlsVersion":`...)
+		b = appendString(b, t.Version)
+		b = append(b, `,"cipherSuite":`...)
+		b = appendString(b, t.Cipher)
+		b = append(b, `,"clientProvidedHostHeader":`...)
+		b = appendString(b, t.Host)
+		b = append(b, '}')
+	}
+	return append(b, '}')
+}
+
+func appendRaw(b, raw []byte) []byte {
+	if raw == nil {
+		return append(b, "null"...)
+	}
+	return append(b, raw...)
+}

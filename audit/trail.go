@@ -1,0 +1,306 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/store/tuple"
+)
+
+// Config says where and how a Trail records.
+type Config struct {
+	Store store.Store
+
+	// Dir is the directory of the log. Empty keeps the log in memory, for a cloud whose store is in memory too.
+	Dir string
+
+	// Sync is how long a record of the log may wait for its fsync; zero makes every call wait for it.
+	Sync time.Duration
+
+	// KeepOn has calls go on when their record cannot be written. Otherwise they are refused.
+	KeepOn bool
+
+	// Failed is told of a record that could not be written while KeepOn is set.
+	Failed func(error)
+}
+
+// Trail takes the records of all calls.
+type Trail struct {
+	cfg Config
+	log *segmentLog
+
+	mu     sync.Mutex // guards memory
+	memory [][]byte   // in place of the log when Config.Dir is empty; the newest memoryLimit records
+}
+
+const memoryLimit = 100_000
+
+// ErrUnrecorded: the record of a call could not be written, so the call must not be answered.
+var ErrUnrecorded = errors.New("the call could not be recorded")
+
+// Open opens the trail. The store stays its caller's.
+func Open(cfg Config) (*Trail, error) {
+	t := &Trail{cfg: cfg}
+	if cfg.Dir == "" {
+		return t, nil
+	}
+	log, err := openLog(cfg.Dir, cfg.Sync)
+	if err != nil {
+		return nil, err
+	}
+	t.log = log
+	return t, nil
+}
+
+// Close writes out what is buffered.
+func (t *Trail) Close() error {
+	if t.log == nil {
+		return nil
+	}
+	return t.log.close()
+}
+
+// The records of changes stand in the store, in the order of their times:
+//
+//	("audit", time, event id, recipient account) → the record, JSON
+const space = "audit"
+
+// Commit writes the records in the transaction of the change they tell of.
+func (t *Trail) Commit(tx store.Tx, records ...*Record) {
+	for _, r := range records {
+		tx.Set(tuple.Encode(space, r.Time, r.EventID, r.Recipient), r.AppendJSON(nil))
+	}
+}
+
+// Append writes the records of a call that changed nothing. Its error, which wraps ErrUnrecorded, means that
+// the call must not be answered; with Config.KeepOn there is none.
+func (t *Trail) Append(records ...*Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	s.buf, s.ends = s.buf[:0], s.ends[:0]
+	for _, r := range records {
+		s.buf = r.AppendJSON(s.buf)
+		s.ends = append(s.ends, len(s.buf))
+	}
+	s.parts = s.parts[:0]
+	begin := 0
+	for _, end := range s.ends {
+		s.parts = append(s.parts, s.buf[begin:end])
+		begin = end
+	}
+	if t.log == nil {
+		t.remember(s.parts)
+		return nil
+	}
+	err := t.log.append(records[0].Time, s.parts...)
+	if err == nil {
+		return nil
+	}
+	if t.cfg.KeepOn {
+		if t.cfg.Failed != nil {
+			t.cfg.Failed(err)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUnrecorded, err)
+}
+
+// scratch is the space in which records are put together.
+type scratch struct {
+	buf   []byte
+	ends  []int
+	parts [][]byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (t *Trail) remember(parts [][]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range parts {
+		t.memory = append(t.memory, slices.Clone(p))
+	}
+	if over := len(t.memory) - memoryLimit; over > 0 {
+		t.memory = slices.Delete(t.memory, 0, max(over, memoryLimit/10))
+	}
+}
+
+// Failure is why records cannot be written at the moment, or nil.
+func (t *Trail) Failure() error {
+	if t.log == nil {
+		return nil
+	}
+	return t.log.failure()
+}
+
+// Filter chooses events; its zero value chooses all.
+type Filter struct {
+	From, To time.Time // From is included, To is not; zero means unbounded
+	Account  string    // recipient
+	Limit    int       // the newest so many; 0 means no limit
+}
+
+// event is what the reader needs to know of a record.
+type event struct {
+	Time      time.Time `json:"eventTime"`
+	ID        string    `json:"eventID"`
+	Recipient string    `json:"recipientAccountId"`
+}
+
+// Events returns the records that match, as JSON, oldest first.
+func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error) {
+	var found []foundEvent
+	add := func(rec []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var e event
+		if err := json.Unmarshal(rec, &e); err != nil {
+			return fmt.Errorf("reading an audit record: %w", err)
+		}
+		// Records tell whole seconds.
+		if !f.From.IsZero() && e.Time.Before(f.From.Truncate(time.Second)) || !f.To.IsZero() && !e.Time.Before(f.To) ||
+			f.Account != "" && f.Account != e.Recipient {
+			return nil
+		}
+		found = append(found, foundEvent{e.Time, slices.Clone(rec)})
+		// Keep the memory bounded by what was asked for.
+		if f.Limit > 0 && len(found) >= 2*f.Limit+1000 {
+			found = newest(found, f.Limit)
+		}
+		return nil
+	}
+	if err := t.readStore(ctx, f, add); err != nil {
+		return nil, err
+	}
+	if err := t.readLog(f, add); err != nil {
+		return nil, err
+	}
+	if f.Limit > 0 {
+		found = newest(found, f.Limit)
+	} else {
+		sortEvents(found)
+	}
+	out := make([]json.RawMessage, len(found))
+	for i := range found {
+		out[i] = found[i].rec
+	}
+	return out, nil
+}
+
+type foundEvent struct {
+	at  time.Time
+	rec []byte
+}
+
+func sortEvents(e []foundEvent) {
+	slices.SortStableFunc(e, func(a, b foundEvent) int { return a.at.Compare(b.at) })
+}
+
+func newest(e []foundEvent, n int) []foundEvent {
+	sortEvents(e)
+	return e[max(0, len(e)-n):]
+}
+
+func (t *Trail) readStore(ctx context.Context, f Filter, add func([]byte) error) error {
+	prefix := tuple.Encode(space)
+	from, to := prefix, store.PrefixEnd(prefix)
+	if !f.From.IsZero() {
+		from = tuple.Encode(space, f.From.Truncate(time.Second))
+	}
+	if !f.To.IsZero() {
+		to = tuple.Encode(space, f.To)
+	}
+	return t.cfg.Store.View(ctx, func(r store.Reader) error {
+		for kv, err := range r.Scan(from, to, store.ScanOptions{}) {
+			if err != nil {
+				return fmt.Errorf("reading the audit records of changes: %w", err)
+			}
+			if err := add(kv.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *Trail) readLog(f Filter, add func([]byte) error) error {
+	if t.log != nil {
+		return readLog(t.log.dir, f.From, add)
+	}
+	t.mu.Lock()
+	records := slices.Clone(t.memory)
+	t.mu.Unlock()
+	for _, rec := range records {
+		if err := add(rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pruneBatch is how many records one transaction of Prune deletes.
+const pruneBatch = 1000
+
+// Prune forgets the records from before the time given; of the log, whole segments.
+func (t *Trail) Prune(ctx context.Context, before time.Time) error {
+	prefix := tuple.Encode(space)
+	for more := true; more; {
+		err := t.cfg.Store.Update(ctx, func(tx store.Tx) error {
+			more = false
+			n := 0
+			for kv, err := range tx.Scan(prefix, tuple.Encode(space, before), store.ScanOptions{Limit: pruneBatch}) {
+				if err != nil {
+					return err
+				}
+				tx.Delete(kv.Key)
+				n++
+			}
+			more = n == pruneBatch
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("forgetting old audit records: %w", err)
+		}
+	}
+	if t.log == nil {
+		return nil
+	}
+	names, err := segments(t.log.dir)
+	if err != nil {
+		return fmt.Errorf("forgetting old audit records: %w", err)
+	}
+	for i := 0; i+1 < len(names); i++ {
+		if next, _ := parseName(names[i+1]); !time.Unix(0, next).Before(before) {
+			break
+		}
+		if err := os.Remove(filepath.Join(t.log.dir, names[i])); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("forgetting old audit records: %w", err)
+		}
+	}
+	return nil
+}
+
+// RunRetention forgets records older than keep, once an hour, until ctx ends.
+func (t *Trail) RunRetention(ctx context.Context, c clock.Clock, keep time.Duration, failed func(error)) {
+	for {
+		if err := t.Prune(ctx, c.Now().Add(-keep)); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+		if clock.Pause(ctx, time.Hour) != nil {
+			return
+		}
+	}
+}
