@@ -170,6 +170,21 @@ func sentPath(r *http.Request) string {
 	return "/"
 }
 
+// canonicalPaths returns the path that AWS documents for service, and the one that a signer gets who does not touch
+// the path: AWS's SDK for Go neither normalises paths nor encodes what net/url leaves as it is. A signature over
+// the path as sent binds what we route by even more exactly, so both are good.
+func canonicalPaths(r *http.Request, service string) (path, asSent string) {
+	sent := sentPath(r)
+	if signsLikeS3(service) {
+		return canonicalS3Path(sent), sent
+	}
+	path = canonicalPath(normalizePath(sent))
+	if path == sent { // nothing to normalise, nothing to encode
+		return path, path
+	}
+	return path, canonicalPath(sent)
+}
+
 // canonicalS3Path encodes a path once, whichever of its characters the client encoded. "%2F" stays apart from "/".
 func canonicalS3Path(sent string) string {
 	if plain(sent) {

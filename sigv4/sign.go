@@ -70,12 +70,7 @@ func PayloadHash(body []byte) string {
 }
 
 func sign(r *http.Request, secret, region, service, timestamp, signedHeaders, payloadHash string, presigned bool) string {
-	path := sentPath(r)
-	if signsLikeS3(service) {
-		path = canonicalS3Path(path)
-	} else {
-		path = canonicalPath(normalizePath(path))
-	}
+	path, _ := canonicalPaths(r, service)
 	date := timestamp[:len(dateFormat)]
 	canonical := appendCanonical(nil, r, path, signedHeaders, presigned, []byte(payloadHash))
 	toSign := appendStringToSign(nil, canonical, timestamp, date, region, service)

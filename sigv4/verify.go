@@ -65,18 +65,8 @@ func (v *Verifier) verify(r *http.Request, a *Authorization, secret string, payl
 	defer v.scratch.Put(s)
 	key := v.key(a, secret)
 
-	sent := sentPath(r)
-	if signsLikeS3(a.Service) {
-		if s.matches(key, r, a, canonicalS3Path(sent), payloadHash) {
-			return nil
-		}
-		return a.refuse(Mismatch, "", "")
-	}
-	// AWS normalises paths before it signs them, but its SDK for Go, among others, signs what it sends. That covers
-	// the path that we route by even more exactly, so both are good.
-	normal := normalizePath(sent)
-	if s.matches(key, r, a, canonicalPath(normal), payloadHash) ||
-		normal != sent && s.matches(key, r, a, canonicalPath(sent), payloadHash) {
+	path, asSent := canonicalPaths(r, a.Service)
+	if s.matches(key, r, a, path, payloadHash) || path != asSent && s.matches(key, r, a, asSent, payloadHash) {
 		return nil
 	}
 	return a.refuse(Mismatch, "", "")
