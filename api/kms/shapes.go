@@ -445,10 +445,9 @@ func (s *CreateCustomKeyStoreRequest) ReadMembers(r wire.Reader) {
 		case 8:
 			s.XksProxyVpcEndpointServiceOwner = new(r.String(m))
 		case 9:
-			s := new(XksProxyAuthenticationCredentialType)
+			s.XksProxyAuthenticationCredential = new(XksProxyAuthenticationCredentialType)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.XksProxyAuthenticationCredential = s
+			s.XksProxyAuthenticationCredential.ReadMembers(r)
 		case 10:
 			s.XksProxyConnectivity = XksProxyConnectivityType(r.String(m))
 		}
@@ -542,10 +541,9 @@ func (s *CreateGrantRequest) ReadMembers(r wire.Reader) {
 		case 3:
 			s.Operations = readGrantOperationList(r, m)
 		case 4:
-			s := new(GrantConstraints)
+			s.Constraints = new(GrantConstraints)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Constraints = s
+			s.Constraints.ReadMembers(r)
 		case 5:
 			s.GrantTokens = readGrantTokenList(r, m)
 		case 6:
@@ -689,10 +687,9 @@ func (s *CreateKeyResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(KeyMetadata)
+			s.KeyMetadata = new(KeyMetadata)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.KeyMetadata = s
+			s.KeyMetadata.ReadMembers(r)
 		}
 	}
 }
@@ -884,10 +881,9 @@ func (s *CustomKeyStoresListEntry) ReadMembers(r wire.Reader) {
 		case 7:
 			s.CustomKeyStoreType = CustomKeyStoreType(r.String(m))
 		case 8:
-			s := new(XksProxyConfigurationType)
+			s.XksProxyConfiguration = new(XksProxyConfigurationType)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.XksProxyConfiguration = s
+			s.XksProxyConfiguration.ReadMembers(r)
 		}
 	}
 }
@@ -949,10 +945,9 @@ func (s *DecryptRequest) ReadMembers(r wire.Reader) {
 		case 4:
 			s.EncryptionAlgorithm = EncryptionAlgorithmSpec(r.String(m))
 		case 5:
-			s := new(RecipientInfo)
+			s.Recipient = new(RecipientInfo)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Recipient = s
+			s.Recipient.ReadMembers(r)
 		case 6:
 			s.DryRun = new(r.Bool(m))
 		case 7:
@@ -1210,10 +1205,9 @@ func (s *DeriveSharedSecretRequest) ReadMembers(r wire.Reader) {
 		case 4:
 			s.DryRun = new(r.Bool(m))
 		case 5:
-			s := new(RecipientInfo)
+			s.Recipient = new(RecipientInfo)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Recipient = s
+			s.Recipient.ReadMembers(r)
 		}
 	}
 }
@@ -1389,10 +1383,9 @@ func (s *DescribeKeyResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(KeyMetadata)
+			s.KeyMetadata = new(KeyMetadata)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.KeyMetadata = s
+			s.KeyMetadata.ReadMembers(r)
 		}
 	}
 }
@@ -1837,10 +1830,9 @@ func (s *GenerateDataKeyPairRequest) ReadMembers(r wire.Reader) {
 		case 3:
 			s.GrantTokens = readGrantTokenList(r, m)
 		case 4:
-			s := new(RecipientInfo)
+			s.Recipient = new(RecipientInfo)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Recipient = s
+			s.Recipient.ReadMembers(r)
 		case 5:
 			s.DryRun = new(r.Bool(m))
 		}
@@ -2056,10 +2048,9 @@ func (s *GenerateDataKeyRequest) ReadMembers(r wire.Reader) {
 		case 4:
 			s.GrantTokens = readGrantTokenList(r, m)
 		case 5:
-			s := new(RecipientInfo)
+			s.Recipient = new(RecipientInfo)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Recipient = s
+			s.Recipient.ReadMembers(r)
 		case 6:
 			s.DryRun = new(r.Bool(m))
 		}
@@ -2313,10 +2304,9 @@ func (s *GenerateRandomRequest) ReadMembers(r wire.Reader) {
 		case 1:
 			s.CustomKeyStoreId = new(r.String(m))
 		case 2:
-			s := new(RecipientInfo)
+			s.Recipient = new(RecipientInfo)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Recipient = s
+			s.Recipient.ReadMembers(r)
 		}
 	}
 }
@@ -2404,10 +2394,9 @@ func (s *GetKeyLastUsageResponse) ReadMembers(r wire.Reader) {
 		case 0:
 			s.KeyId = new(r.String(m))
 		case 1:
-			s := new(KeyLastUsageData)
+			s.KeyLastUsage = new(KeyLastUsageData)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.KeyLastUsage = s
+			s.KeyLastUsage.ReadMembers(r)
 		case 2:
 			s.TrackingStartDate = new(r.Time(m))
 		case 3:
@@ -2847,10 +2836,9 @@ func (s *GrantListEntry) ReadMembers(r wire.Reader) {
 		case 7:
 			s.Operations = readGrantOperationList(r, m)
 		case 8:
-			s := new(GrantConstraints)
+			s.Constraints = new(GrantConstraints)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Constraints = s
+			s.Constraints.ReadMembers(r)
 		case 9:
 			s.GranteeServicePrincipal = new(r.String(m))
 		case 10:
@@ -3601,19 +3589,17 @@ func (s *KeyMetadata) ReadMembers(r wire.Reader) {
 		case 20:
 			s.MultiRegion = new(r.Bool(m))
 		case 21:
-			s := new(MultiRegionConfiguration)
+			s.MultiRegionConfiguration = new(MultiRegionConfiguration)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.MultiRegionConfiguration = s
+			s.MultiRegionConfiguration.ReadMembers(r)
 		case 22:
 			s.PendingDeletionWindowInDays = new(int32(r.Int(m)))
 		case 23:
 			s.MacAlgorithms = readMacAlgorithmSpecList(r, m)
 		case 24:
-			s := new(XksKeyConfigurationType)
+			s.XksKeyConfiguration = new(XksKeyConfigurationType)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.XksKeyConfiguration = s
+			s.XksKeyConfiguration.ReadMembers(r)
 		case 25:
 			s.CurrentKeyMaterialId = new(r.String(m))
 		}
@@ -4202,10 +4188,9 @@ func (s *MultiRegionConfiguration) ReadMembers(r wire.Reader) {
 		case 0:
 			s.MultiRegionKeyType = MultiRegionKeyType(r.String(m))
 		case 1:
-			s := new(MultiRegionKey)
+			s.PrimaryKey = new(MultiRegionKey)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.PrimaryKey = s
+			s.PrimaryKey.ReadMembers(r)
 		case 2:
 			s.ReplicaKeys = readMultiRegionKeyList(r, m)
 		}
@@ -4598,10 +4583,9 @@ func (s *ReplicateKeyResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(KeyMetadata)
+			s.ReplicaKeyMetadata = new(KeyMetadata)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.ReplicaKeyMetadata = s
+			s.ReplicaKeyMetadata.ReadMembers(r)
 		case 1:
 			s.ReplicaPolicy = new(r.String(m))
 		case 2:
@@ -5331,10 +5315,9 @@ func (s *UpdateCustomKeyStoreRequest) ReadMembers(r wire.Reader) {
 		case 7:
 			s.XksProxyVpcEndpointServiceOwner = new(r.String(m))
 		case 8:
-			s := new(XksProxyAuthenticationCredentialType)
+			s.XksProxyAuthenticationCredential = new(XksProxyAuthenticationCredentialType)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.XksProxyAuthenticationCredential = s
+			s.XksProxyAuthenticationCredential.ReadMembers(r)
 		case 9:
 			s.XksProxyConnectivity = XksProxyConnectivityType(r.String(m))
 		}

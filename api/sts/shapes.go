@@ -129,15 +129,13 @@ func (s *AssumeRoleResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		case 1:
-			s := new(AssumedRoleUser)
+			s.AssumedRoleUser = new(AssumedRoleUser)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.AssumedRoleUser = s
+			s.AssumedRoleUser.ReadMembers(r)
 		case 2:
 			s.PackedPolicySize = new(int32(r.Int(m)))
 		case 3:
@@ -251,15 +249,13 @@ func (s *AssumeRoleWithSAMLResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		case 1:
-			s := new(AssumedRoleUser)
+			s.AssumedRoleUser = new(AssumedRoleUser)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.AssumedRoleUser = s
+			s.AssumedRoleUser.ReadMembers(r)
 		case 2:
 			s.PackedPolicySize = new(int32(r.Int(m)))
 		case 3:
@@ -385,17 +381,15 @@ func (s *AssumeRoleWithWebIdentityResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		case 1:
 			s.SubjectFromWebIdentityToken = new(r.String(m))
 		case 2:
-			s := new(AssumedRoleUser)
+			s.AssumedRoleUser = new(AssumedRoleUser)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.AssumedRoleUser = s
+			s.AssumedRoleUser.ReadMembers(r)
 		case 3:
 			s.PackedPolicySize = new(int32(r.Int(m)))
 		case 4:
@@ -437,10 +431,9 @@ func (s *AssumeRootRequest) ReadMembers(r wire.Reader) {
 		case 0:
 			s.TargetPrincipal = new(r.String(m))
 		case 1:
-			s := new(PolicyDescriptorType)
+			s.TaskPolicyArn = new(PolicyDescriptorType)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.TaskPolicyArn = s
+			s.TaskPolicyArn.ReadMembers(r)
 		case 2:
 			s.DurationSeconds = new(int32(r.Int(m)))
 		}
@@ -470,10 +463,9 @@ func (s *AssumeRootResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		case 1:
 			s.SourceIdentity = new(r.String(m))
 		}
@@ -813,10 +805,9 @@ func (s *GetDelegatedAccessTokenResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		case 1:
 			s.PackedPolicySize = new(int32(r.Int(m)))
 		case 2:
@@ -900,15 +891,13 @@ func (s *GetFederationTokenResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		case 1:
-			s := new(FederatedUser)
+			s.FederatedUser = new(FederatedUser)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.FederatedUser = s
+			s.FederatedUser.ReadMembers(r)
 		case 2:
 			s.PackedPolicySize = new(int32(r.Int(m)))
 		}
@@ -968,10 +957,9 @@ func (s *GetSessionTokenResponse) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
-			s := new(Credentials)
+			s.Credentials = new(Credentials)
 			r.BeginStruct(m)
-			s.ReadMembers(r)
-			s.Credentials = s
+			s.Credentials.ReadMembers(r)
 		}
 	}
 }

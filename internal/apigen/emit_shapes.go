@@ -166,10 +166,9 @@ func (g *service) printReadMember(p *printer, field, shape string) {
 	s := g.model.Shapes[shape]
 	switch kindOf(s) {
 	case "Struct", "Union":
-		p.line("s := new(%s)", g.types[shape])
+		p.line("%s = new(%s)", field, g.types[shape])
 		p.line("r.BeginStruct(m)")
-		p.line("s.ReadMembers(r)")
-		p.line("%s = s", field)
+		p.line("%s.ReadMembers(r)", field)
 	case "String", "Boolean", "Integer", "Long", "Float", "Double", "Timestamp":
 		p.line("%s = new(%s)", field, g.read("m", shape))
 	default:

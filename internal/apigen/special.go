@@ -34,6 +34,9 @@ const mib = 1 << 20
 
 func specialFor(folder string) special {
 	switch folder {
+	case "accessanalyzer":
+		// The second versions are authorized as the first.
+		return special{action: map[string]string{"GetFindingV2": "GetFinding", "ListFindingsV2": "ListFindings"}}
 	case "apigateway", "apigatewayv2":
 		return special{
 			// IAM knows the management API of API Gateway by its methods: apigateway:GET on a path.
@@ -45,6 +48,8 @@ func specialFor(folder string) special {
 		}
 	case "appsync":
 		return special{bodyLimit: map[string]int64{"StartSchemaCreation": 2 * mib}}
+	case "cloudfront":
+		return special{action: map[string]string{"CreateDistributionWithTags": "CreateDistribution"}}
 	case "cloudwatch":
 		return special{
 			iamPrefix: "cloudwatch", // it signs as "monitoring"
@@ -64,6 +69,10 @@ func specialFor(folder string) special {
 		}
 	case "firehose":
 		return special{bodyLimit: map[string]int64{"PutRecordBatch": 6 * mib, "PutRecord": 2 * mib}} // 4 MiB, in base64
+	case "guardduty":
+		return special{rename: map[string]string{"Service": "FindingService"}} // Service is the package's own
+	case "inspector2":
+		return special{rename: map[string]string{"Service": "ServiceName"}} // Service is the package's own
 	case "kinesis":
 		return special{bodyLimit: map[string]int64{"PutRecords": 14 * mib, "PutRecord": 14 * mib}} // 10 MiB, in base64
 	case "kms":
@@ -106,7 +115,6 @@ func specialFor(folder string) special {
 				"DeleteBucketReplication":             "PutReplicationConfiguration",
 				"DeleteBucketTagging":                 "PutBucketTagging",
 				"DeletePublicAccessBlock":             "PutAccountPublicAccessBlock",
-				"GetBucket":                           "GetBucket",
 				"GetBucketLifecycleConfiguration":     "GetLifecycleConfiguration",
 				"GetBucketReplication":                "GetReplicationConfiguration",
 				"GetPublicAccessBlock":                "GetAccountPublicAccessBlock",
