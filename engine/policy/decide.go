@@ -175,12 +175,14 @@ func (e *evaluation) resourceSide() (Decision, strength) {
 // names is principals.names for a grantee. A grant to an account root stands for
 // the account.
 func (g *Grant) names(p *Principal) strength {
-	switch account, isRoot := rootOf(g.Grantee); {
-	case g.Grantee == "", g.Grantee == p.ARN, p.Kind == Service && g.Grantee == p.ServiceName:
+	account, isRoot := rootOf(g.Grantee)
+	ofAccount := p.Account != "" && (isRoot && account == p.Account || g.Grantee == p.Account)
+	switch {
+	case g.Grantee == "", g.Grantee == p.ARN, p.Kind == Service && g.Grantee == p.ServiceName, p.Kind == Root && ofAccount:
 		return byIdentity
 	case p.Issuer != "" && g.Grantee == p.Issuer:
 		return byIssuer
-	case isRoot && account == p.Account, g.Grantee == p.Account:
+	case ofAccount:
 		return byAccount
 	}
 	return unnamed

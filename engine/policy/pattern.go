@@ -92,12 +92,12 @@ func compilePattern(s string, d dialect) (p pattern, at int, problem string) {
 			continue
 		case d.wildcards && c == '*':
 			flush()
-			kind := star
-			if inField && i+1 < len(s) && s[i+1] != ':' && s[i+1] != '*' {
-				kind = starInField
+			for i+1 < len(s) && s[i+1] == '*' {
+				i++ // many stars are one
 			}
-			if n := len(p.tokens); n > 0 && p.tokens[n-1].kind == kind {
-				break // two stars are one
+			kind := star
+			if inField && i+1 < len(s) && s[i+1] != ':' {
+				kind = starInField
 			}
 			p.tokens = append(p.tokens, token{kind: kind})
 		case d.wildcards && c == '?':
