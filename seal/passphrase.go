@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"golang.org/x/crypto/argon2"
@@ -104,8 +105,5 @@ func (p *Passphrase) deriveLocked(prefix []byte, c argonCost) {
 	p.prefix, p.root = prefix, new(root(key))
 }
 
-// String implements [fmt.Stringer], so that no log prints the phrase.
-func (*Passphrase) String() string { return "seal.Passphrase" }
-
-// GoString implements [fmt.GoStringer], for the same reason.
-func (*Passphrase) GoString() string { return "seal.Passphrase" }
+// Format implements [fmt.Formatter], so that no log prints the phrase, whatever the verb.
+func (*Passphrase) Format(f fmt.State, _ rune) { io.WriteString(f, "seal.Passphrase") }
