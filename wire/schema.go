@@ -9,6 +9,8 @@
 // shape and protocol.
 package wire
 
+import "sync/atomic"
+
 // Kind is the sort of value that a schema describes.
 type Kind uint8
 
@@ -89,6 +91,8 @@ type Constraint struct {
 	HasMin, HasMax bool
 	Pattern        string   // a regular expression that the whole value has to match, or ""
 	Enum           []string // in the order of the model
+
+	compiled atomic.Pointer[func(string) bool] // Pattern, when it was first needed
 }
 
 // ErrorTrait says how a modelled error is rendered.
