@@ -75,19 +75,14 @@ type Call struct {
 	pending   []*audit.Record // of the calls that the handler made to other services
 }
 
-// Start is what the door knows when it begins a call.
-type Start struct {
-	Call    // the exported fields
-	Service string
-	Begin   func() (store.Tx, error)
+// Bind ties a call to the service whose handler gets it, and to where its transaction comes from. Only the door does this.
+func (c *Call) Bind(service string, begin func() (store.Tx, error)) *Call {
+	c.service, c.begin = service, begin
+	return c
 }
 
-// New begins a call. Only the door does this.
-func New(s Start) *Call {
-	c := s.Call
-	c.service, c.begin = s.Service, s.Begin
-	return &c
-}
+// Service is the package name of the service that has the call, e.g. "kms".
+func (c *Call) Service() string { return c.service }
 
 // Tx is the call's transaction, begun when it is first asked for. What the handler writes commits together with its audit record
 // after it has returned without an error, and not at all otherwise.

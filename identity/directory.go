@@ -207,11 +207,11 @@ func (d *Directory) HasRootKey(ctx context.Context, account string) (has bool, e
 // Exists reports whether name, which is the ARN of an IAM or STS principal, or an account's twelve digits, is somebody. Every account
 // exists: it is there as soon as it is spoken of.
 func (d *Directory) Exists(ctx context.Context, name string) (bool, error) {
-	if isAccount(name) {
+	if IsAccount(name) {
 		return true, nil
 	}
 	a, err := arn.Parse(name)
-	if err != nil || a.Partition != d.partition || !isAccount(a.Account) {
+	if err != nil || a.Partition != d.partition || !IsAccount(a.Account) {
 		return false, nil
 	}
 	if a.Service == "iam" && a.Resource == "root" {
@@ -232,7 +232,8 @@ func (d *Directory) Exists(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-func isAccount(s string) bool {
+// IsAccount reports whether s has the form of an account: twelve digits.
+func IsAccount(s string) bool {
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {
 			return false

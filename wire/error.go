@@ -29,3 +29,10 @@ func NotImplemented(service, operation string) *Error {
 		Fault:   true,
 	}
 }
+
+// Message is the message of a modelled error, whose member may be spelled message or Message.
+func Message(e ModeledError) string {
+	var w messageWriter
+	e.WriteMembers(&w)
+	return w.message
+}

@@ -1,0 +1,105 @@
+// Package door is the one way into the cloud. Every call, from an SDK, a timer or another service, takes it:
+//
+//	route         which service and operation, in which protocol
+//	authenticate  who signed it
+//	decode        the protocol's bytes into the operation's input
+//	validate      the input against the constraints of the model
+//	handle        the service's handler, which authorizes each resource it touches
+//	record        the audit record
+//	commit        everything that the call changed, together
+//	encode        the answer
+//
+// No service has a side entrance, and no service looks at HTTP.
+package door
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/sigv4"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// Directory finds out who an access key belongs to.
+type Directory interface {
+	// Lookup returns identity.ErrUnknownKey for a key that nobody has.
+	Lookup(ctx context.Context, accessKeyID string) (*identity.Credential, error)
+}
+
+// Config is what a door is made of. All fields are needed but Dev and Catalog.
+type Config struct {
+	Store     store.Store
+	Clock     clock.Clock
+	Trail     *audit.Trail
+	Directory Directory
+	Log       *slog.Logger
+
+	Partition string
+	Account   string // the default account
+	Region    string // the default region
+
+	// Dev lets unknown access keys in: a twelve-digit one as root of that account, any other as the user dev of
+	// the default account. Known ones are checked as ever.
+	Dev bool
+
+	// Catalog lists services that have no room, so that they are answered by name.
+	Catalog []*wire.Service
+}
+
+// Room is a service as it stands behind the door.
+type Room struct {
+	Service   *wire.Service
+	Endpoints []call.Endpoint
+
+	// Internal is what the service answers when something went wrong that is not the caller's business; nil is
+	// the protocol's own error.
+	Internal wire.ModeledError
+
+	// Timers are the handlers of the service's timers, by kind.
+	Timers map[string]TimerHandler
+}
+
+// TimerHandler does what a timer was set for. It is called as the service itself, in a transaction of its own, in the
+// scope that the timer was set in.
+type TimerHandler func(c *call.Call, subject string, payload []byte) error
+
+// Door is an http.Handler and a call.Transport. Rooms are added before it is used.
+type Door struct {
+	cfg      Config
+	rooms    map[string]*Room // by Service.Package
+	router   router
+	verifier sigv4.Verifier
+	metrics  *metrics
+	scratch  sync.Pool // of *exchange
+	rand     io.Reader
+}
+
+// New returns a door with the rooms given.
+func New(cfg Config, rooms ...Room) (*Door, error) {
+	for name, missing := range map[string]bool{
+		"Store": cfg.Store == nil, "Clock": cfg.Clock == nil, "Trail": cfg.Trail == nil, "Directory": cfg.Directory == nil, "Log": cfg.Log == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("door: Config.%s is missing", name)
+		}
+	}
+	d := &Door{cfg: cfg, rooms: make(map[string]*Room), metrics: newMetrics(), rand: rand.Reader}
+	d.scratch.New = func() any { return new(exchange) }
+	for i := range rooms {
+		room := &rooms[i]
+		d.rooms[room.Service.Package] = room
+	}
+	if err := d.router.build(d.rooms, cfg.Catalog, d.metrics); err != nil {
+		return nil, fmt.Errorf("door: %w", err)
+	}
+	return d, nil
+}

@@ -1,0 +1,62 @@
+package door
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// Invoke carries a call of one service to another one in this process. It is authorized and recorded like any other. It joins the
+// transaction of the calling handler; what it wrote before it failed is taken back.
+func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
+	room := d.rooms[op.Service.Package]
+	if room == nil {
+		return nil, wire.NotImplemented(op.Service.ActionPrefix, op.Name)
+	}
+	rt, err := d.router.byService[op.Service.Package].route(op.Name, op.Service.Protocols[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.Validate(in); err != nil {
+		return nil, err
+	}
+	inner := &call.Call{
+		Context: c.Context, Op: op, Scope: c.Scope, Caller: c.Caller, Time: c.Time, Source: c.Source,
+		RequestID: c.RequestID, EventID: uuid.NewString(), Rand: c.Rand, Via: c.Via,
+	}
+	if host := d.rooms[c.Service()].Service.EventSource; len(c.Via) == 0 || c.Via[len(c.Via)-1] != host {
+		inner.Via = append(slices.Clone(c.Via), host)
+		inner.Source.Service = host
+	}
+	var mark store.Mark
+	marked := false
+	inner.Bind(op.Service.Package, func() (store.Tx, error) {
+		tx := c.Tx()
+		mark, marked = tx.Mark(), true
+		return tx, nil
+	})
+	out, err := d.run(inner, rt.endpoint, in)
+	if err != nil {
+		if marked {
+			c.Tx().Reset(mark)
+		}
+		if errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+	}
+	c.Record(d.records(inner, rt.endpoint, in, out, endedWith(err, &rt))...)
+	if err != nil {
+		visible, hide := answerable(err, &rt)
+		if hide {
+			return nil, fmt.Errorf("calling %s: %w", op.Action, err)
+		}
+		return nil, visible
+	}
+	return out, nil
+}

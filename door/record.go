@@ -1,0 +1,93 @@
+package door
+
+import (
+	"crypto/tls"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// ended is how a call ended: its zero value is success.
+type ended struct{ code, message string }
+
+func (d *Door) outcome(_ *call.Call, x *exchange, err error) ended {
+	return endedWith(err, &x.route)
+}
+
+func endedWith(err error, rt *route) ended {
+	if err == nil {
+		return ended{}
+	}
+	visible, _ := answerable(err, rt)
+	code, message := told(visible)
+	if code == "AccessDeniedException" {
+		code = "AccessDenied" // as CloudTrail has it for every protocol
+	}
+	return ended{code, message}
+}
+
+// records makes the audit records of a call: one for the caller's account, and one for each other account that owns a resource
+// of the call, all with one shared event ID. Records of calls that the handler made come first.
+func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end ended) []*audit.Record {
+	o := c.Outcome()
+	r := &audit.Record{
+		Time: c.Time, Identity: c.Caller.UserIdentity(), Region: c.Scope.Region, UserAgent: c.Source.UserAgent,
+		ErrorCode: end.code, ErrorMessage: end.message, RequestID: c.RequestID, EventID: c.EventID,
+		Resources: o.Resources, Type: audit.APICall, Management: true, Recipient: c.Scope.Account, TLS: c.Source.TLS,
+	}
+	switch {
+	case c.Source.Service != "":
+		r.SourceIP, r.UserAgent = c.Source.Service, c.Source.Service
+	case c.Source.IP.IsValid():
+		r.SourceIP = c.Source.IP.String()
+	}
+	if e != nil {
+		op := e.Op
+		r.Source, r.Name, r.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
+		if in != nil {
+			r.RequestParameters = nonEmpty(audit.AppendShape(nil, in))
+		}
+		if out != nil && !op.ReadOnly {
+			r.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
+		}
+	}
+	return append(o.Pending, share(r)...)
+}
+
+// nonEmpty is nil for a JSON object without members, which CloudTrail writes as null.
+func nonEmpty(object []byte) []byte {
+	if string(object) == "{}" {
+		return nil
+	}
+	return object
+}
+
+// share copies a record for the other accounts that it concerns.
+func share(r *audit.Record) []*audit.Record {
+	records := []*audit.Record{r}
+	seen := []string{r.Recipient}
+	for _, res := range r.Resources {
+		if !slices.Contains(seen, res.Account) && strings.Trim(res.Account, "0123456789") == "" && res.Account != "" {
+			seen = append(seen, res.Account)
+			if r.SharedEventID == "" {
+				r.SharedEventID = uuid.NewString()
+			}
+			copied := *r
+			copied.EventID, copied.Recipient, copied.SharedEventID = uuid.NewString(), res.Account, r.SharedEventID
+			// What another account's caller was answered is not the owner's business.
+			copied.ResponseElements = nil
+			records = append(records, &copied)
+		}
+	}
+	return records
+}
+
+// tlsVersion is CloudTrail's spelling, e.g. TLSv1.3.
+func tlsVersion(v uint16) string { return strings.Replace(tls.VersionName(v), "TLS ", "TLSv", 1) }
+
+func cipherName(id uint16) string { return tls.CipherSuiteName(id) }

@@ -1,0 +1,256 @@
+package door
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/sigv4"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// route is where a request goes.
+type route struct {
+	service  *wire.Service
+	protocol wire.Protocol
+	style    sigv4.Style
+	name     string // of the operation, also of one that is not built
+	known    bool   // the service has an operation of that name
+
+	room     *Room          // nil for a service without one
+	endpoint *call.Endpoint // nil for an operation without a handler
+	labels   map[string]string
+	meter    *meter
+}
+
+// serviceRoutes is how one service is reached.
+type serviceRoutes struct {
+	service *wire.Service
+	room    *Room
+	rest    *restRoutes
+	byName  map[string]*route // complete but for labels, in the service's preferred protocol
+}
+
+// router finds routes. It is built once and read by all.
+type router struct {
+	byTarget  map[string]*serviceRoutes   // awsJson: the part of X-Amz-Target before the dot; rpcv2Cbor: the same in the path
+	bySigning map[string][]*serviceRoutes // the service in the credential scope
+	byService map[string]*serviceRoutes   // the package of the service
+	s3        *serviceRoutes
+}
+
+func (r *router) build(rooms map[string]*Room, catalog []*wire.Service, m *metrics) error {
+	r.byService = make(map[string]*serviceRoutes)
+	r.byTarget = make(map[string]*serviceRoutes)
+	r.bySigning = make(map[string][]*serviceRoutes)
+	for _, svc := range catalog {
+		if rooms[svc.Package] == nil {
+			if err := r.add(svc, nil, m); err != nil {
+				return err
+			}
+		}
+	}
+	for _, room := range rooms {
+		if err := r.add(room.Service, room, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *router) add(svc *wire.Service, room *Room, m *metrics) error {
+	s := &serviceRoutes{service: svc, room: room, byName: make(map[string]*route), rest: new(restRoutes)}
+	for _, u := range svc.Unbuilt {
+		s.byName[u.Name] = &route{service: svc, name: u.Name, known: true}
+		if u.URI != "" {
+			if err := s.rest.Add(u.Method, u.URI, u.Name); err != nil {
+				return fmt.Errorf("%s:%s: %w", svc.Package, u.Name, err)
+			}
+		}
+	}
+	if room != nil {
+		for i := range room.Endpoints {
+			e := &room.Endpoints[i]
+			s.byName[e.Op.Name] = &route{service: svc, name: e.Op.Name, known: true, room: room, endpoint: e, meter: m.meter(svc.Package, e.Op.Name)}
+			if isREST(svc) {
+				if err := s.rest.Add(e.Op.Method, e.Op.URI, e.Op.Name); err != nil {
+					return fmt.Errorf("%s:%s: %w", svc.Package, e.Op.Name, err)
+				}
+			}
+		}
+	}
+	if svc.TargetPrefix != "" {
+		r.byTarget[svc.TargetPrefix] = s
+	}
+	r.byService[svc.Package] = s
+	r.bySigning[svc.SigningName] = append(r.bySigning[svc.SigningName], s)
+	if svc.Package == "s3" {
+		r.s3 = s
+	}
+	return nil
+}
+
+func isREST(svc *wire.Service) bool {
+	return svc.Protocols[0] == wire.RESTJSON || svc.Protocols[0] == wire.RESTXML
+}
+
+// needsBody reports whether only the body names the operation: in the query protocols, where it is a form.
+func needsBody(h *http.Request) bool {
+	return h.Method == http.MethodPost && h.Header.Get("X-Amz-Target") == "" && h.Header.Get("Smithy-Protocol") == ""
+}
+
+// find says where a request goes. scope is the service of its credential scope, or "" if it is not signed; body is needed only where
+// needsBody says so. It always returns a route whose protocol can tell an error; err is what to tell.
+func (r *router) find(h *http.Request, scope string, body []byte) (route, error) {
+	if target := h.Header.Get("X-Amz-Target"); target != "" {
+		prefix, name := cutLast(target, '.')
+		s := r.byTarget[prefix]
+		if s == nil {
+			return unknownService(wire.AWSJSON), generic(unknownOperation, sigv4.JSON, "")
+		}
+		return s.route(name, wire.AWSJSON)
+	}
+	if strings.EqualFold(h.Header.Get("Smithy-Protocol"), "rpc-v2-cbor") {
+		service, name, ok := cborPath(h.URL.Path)
+		s := r.byTarget[service]
+		if !ok || s == nil {
+			return unknownService(wire.RPCv2CBOR), generic(unknownOperation, sigv4.JSON, "")
+		}
+		return s.route(name, wire.RPCv2CBOR)
+	}
+	candidates := r.bySigning[scope]
+	if action, version, ok := formAction(h, body); ok && (len(candidates) == 0 || !isREST(candidates[0].service)) {
+		for _, all := range [][]*serviceRoutes{candidates, r.queryServices(version)} {
+			for _, s := range all {
+				if p := queryProtocol(s.service); p != "" && (version == "" || s.service.APIVersion == version) {
+					return s.route(action, p)
+				}
+			}
+		}
+		return unknownService(wire.Query), generic(unknownOperation, sigv4.Query, fmt.Sprintf("Could not find operation %s for version %s", action, version))
+	}
+	for _, s := range candidates {
+		if !isREST(s.service) {
+			continue
+		}
+		if name, labels, ok := s.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery); ok {
+			rt, err := s.route(name, s.service.Protocols[0])
+			rt.labels = labels
+			return rt, err
+		}
+	}
+	if len(candidates) > 0 {
+		s := candidates[0]
+		return s.route("", s.service.Protocols[0])
+	}
+	if scope == "" && r.s3 != nil { // the one service that is called without a signature, a target or an action
+		if name, labels, ok := r.s3.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery); ok {
+			rt, err := r.s3.route(name, wire.RESTXML)
+			rt.labels = labels
+			return rt, err
+		}
+	}
+	rt := unknownService(wire.RESTJSON)
+	if scope == "" {
+		return rt, generic(unknownOperation, sigv4.RESTJSON, "")
+	}
+	return rt, wire.NotImplemented(scope, h.Method+" "+h.URL.Path)
+}
+
+// queryServices are the services of the query protocols with an API version, for calls that are not signed.
+func (r *router) queryServices(version string) (found []*serviceRoutes) {
+	if version == "" {
+		return nil
+	}
+	for _, all := range r.bySigning {
+		for _, s := range all {
+			if s.service.APIVersion == version && queryProtocol(s.service) != "" {
+				found = append(found, s)
+			}
+		}
+	}
+	return found
+}
+
+// route completes a route to an operation by its name.
+func (s *serviceRoutes) route(name string, p wire.ProtocolID) (route, error) {
+	protocol := wire.For(p)
+	st := style(s.service, p)
+	found := s.byName[name]
+	if found == nil {
+		rt := route{service: s.service, room: s.room, name: name, protocol: protocol, style: st}
+		message := ""
+		if st == sigv4.Query || st == sigv4.EC2 {
+			message = fmt.Sprintf("Could not find operation %s for version %s", name, s.service.APIVersion)
+		}
+		return rt, generic(unknownOperation, st, message)
+	}
+	rt := *found
+	rt.protocol, rt.style = protocol, st
+	if rt.endpoint == nil {
+		return rt, wire.NotImplemented(s.service.ActionPrefix, name)
+	}
+	return rt, nil
+}
+
+// nobody stands for a service that no model is known of.
+var nobody = wire.Service{Package: "unknown", JSONVersion: "1.1"}
+
+func unknownService(p wire.ProtocolID) route {
+	return route{service: &nobody, protocol: wire.For(p), style: style(&nobody, p)}
+}
+
+func queryProtocol(svc *wire.Service) wire.ProtocolID {
+	for _, p := range svc.Protocols {
+		if p == wire.Query || p == wire.EC2Query {
+			return p
+		}
+	}
+	return ""
+}
+
+func cutLast(s string, sep byte) (before, after string) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return "", s
+	}
+	return s[:i], s[i+1:]
+}
+
+// cborPath takes /service/NAME/operation/NAME apart, which may stand behind any prefix.
+func cborPath(path string) (service, operation string, ok bool) {
+	rest, operation := cutLast(path, '/')
+	rest, isOperation := strings.CutSuffix(rest, "/operation")
+	rest, service = cutLast(rest, '/')
+	return service, operation, isOperation && strings.HasSuffix(rest, "/service")
+}
+
+// formAction finds Action and Version of a call in a query protocol, in the body of a POST or the query of a GET.
+func formAction(h *http.Request, body []byte) (action, version string, ok bool) {
+	form := h.URL.RawQuery
+	if h.Method == http.MethodPost {
+		if ct, _, _ := strings.Cut(h.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(ct), "application/x-www-form-urlencoded") {
+			return "", "", false
+		}
+		form = string(body)
+	}
+	for pair := range strings.SplitSeq(form, "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		switch k {
+		case "Action":
+			action, ok = unescape(v), true
+		case "Version":
+			version = unescape(v)
+		}
+	}
+	return action, version, ok
+}
+
+func unescape(s string) string {
+	if u, err := url.QueryUnescape(s); err == nil {
+		return u
+	}
+	return s
+}
