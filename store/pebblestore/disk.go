@@ -1,0 +1,274 @@
+package pebblestore
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// disk stands between pebble and the file system. Pebble ends the process when it cannot write its log or its
+// manifest; a disk makes such an error look to the store like a crash, and to pebble like nothing at all:
+//
+//   - The first write that fails where pebble could not go on freezes the disk: from then on
+//     nothing on it is changed, as if the power had gone. The error is kept for the store, which reports every
+//     commit that ends after this moment as unknown, and refuses all others.
+//   - Pebble is told that its log was written, so that a commit under way comes back to us. Its background
+//     work is parked for good at its next write. Memory is freed when the process ends; what is on the disk is a
+//     state that pebble recovers from.
+//   - A table that could not be written for lack of space is a lesser evil: pebble can write it again later. The
+//     writer waits until there is space, and meanwhile the store is full.
+//
+// While a database is being opened, errors pass through: pebble returns them from Open.
+type disk struct {
+	vfs.FS
+
+	onFail func(error)
+	failed atomic.Pointer[error] // set once, before the failing operation returns
+
+	mu      sync.Mutex    // guards the fields below; nothing is waited for under it
+	serving bool          // from the end of opening to the beginning of closing
+	full    chan struct{} // not nil while table writers wait for space; closed to wake them
+}
+
+func newDisk(fs vfs.FS, onFail func(error)) *disk { return &disk{FS: fs, onFail: onFail} }
+
+// serve says that errors are to be kept from pebble, or no more.
+func (d *disk) serve(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.serving = on
+	d.wakeLocked()
+}
+
+// isFull reports whether a table waits for space.
+func (d *disk) isFull() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.full != nil
+}
+
+// retry lets the tables that wait for space try again.
+func (d *disk) retry() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wakeLocked()
+}
+
+func (d *disk) wakeLocked() {
+	if d.full != nil {
+		close(d.full)
+		d.full = nil
+	}
+}
+
+// err returns why the disk is frozen, or nil.
+func (d *disk) err() error {
+	if p := d.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fail freezes the disk.
+func (d *disk) fail(err error) {
+	if d.failed.CompareAndSwap(nil, &err) {
+		d.retry()
+		if d.onFail != nil {
+			d.onFail(err)
+		}
+	}
+}
+
+// kind is what a file means to pebble.
+type kind int
+
+const (
+	other kind = iota // manifest, options, markers, directories' entries
+	wal               // the log: written in the foreground
+	table             // can be written again
+)
+
+func (d *disk) kind(name string) kind {
+	switch base := d.PathBase(name); {
+	case strings.HasSuffix(base, ".log"):
+		return wal
+	case strings.HasSuffix(base, ".sst"), strings.HasSuffix(base, ".blob"):
+		return table
+	}
+	return other
+}
+
+// do carries out a change of the disk of the kind k.
+func (d *disk) do(k kind, change func() error) error {
+	if d.err() != nil {
+		if k != wal {
+			select {} // parked
+		}
+		return nil
+	}
+	err := change()
+	if err == nil {
+		return nil
+	}
+	d.mu.Lock()
+	serving := d.serving
+	var space chan struct{}
+	if serving && k == table && vfs.IsNoSpaceError(err) {
+		if d.full == nil {
+			d.full = make(chan struct{})
+		}
+		space = d.full
+	}
+	d.mu.Unlock()
+	switch {
+	case !serving:
+		return err
+	case space != nil:
+		<-space
+		return err
+	}
+	d.fail(err)
+	return d.do(k, nil)
+}
+
+// file opens a file for writing; when the disk is frozen, into the void.
+func (d *disk) file(k kind, open func() (vfs.File, error)) (f vfs.File, err error) {
+	err = d.do(k, func() error {
+		f, err = open()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		f = void{}
+	}
+	return &file{File: f, d: d, kind: k}, nil
+}
+
+// Create implements vfs.FS, as do the methods below.
+func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.file(d.kind(name), func() (vfs.File, error) { return d.FS.Create(name, c) })
+}
+
+func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return d.file(d.kind(name), func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
+}
+
+func (d *disk) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.file(d.kind(name), func() (vfs.File, error) { return d.FS.ReuseForWrite(old, name, c) })
+}
+
+// OpenDir's file is used to sync the directory, which the log needs, too.
+func (d *disk) OpenDir(name string) (vfs.File, error) {
+	return d.file(wal, func() (vfs.File, error) { return d.FS.OpenDir(name) })
+}
+
+func (d *disk) Link(old, name string) error {
+	return d.do(d.kind(name), func() error { return d.FS.Link(old, name) })
+}
+
+func (d *disk) Rename(old, name string) error {
+	return d.do(d.kind(name), func() error { return d.FS.Rename(old, name) })
+}
+
+// Remove and RemoveAll are not vital: pebble copes with files that stay.
+func (d *disk) Remove(name string) error {
+	if d.err() != nil {
+		return nil
+	}
+	return d.FS.Remove(name)
+}
+
+func (d *disk) RemoveAll(name string) error {
+	if d.err() != nil {
+		return nil
+	}
+	return d.FS.RemoveAll(name)
+}
+
+func (d *disk) MkdirAll(dir string, perm os.FileMode) error {
+	return d.do(other, func() error { return d.FS.MkdirAll(dir, perm) })
+}
+
+func (d *disk) Unwrap() vfs.FS { return d.FS }
+
+// file is a file opened for writing.
+type file struct {
+	vfs.File
+	d    *disk
+	kind kind
+}
+
+func (f *file) Write(p []byte) (int, error) {
+	n := len(p)
+	err := f.d.do(f.kind, func() error {
+		w, err := f.File.Write(p)
+		if err == nil && w < len(p) {
+			err = io.ErrShortWrite
+		}
+		n = w
+		return err
+	})
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	n := len(p)
+	err := f.d.do(f.kind, func() (err error) { n, err = f.File.WriteAt(p, off); return err })
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+// Preallocate is an optimization, whose lack of space does not matter before that of a write.
+func (f *file) Preallocate(off, length int64) error {
+	if f.d.err() == nil {
+		_ = f.File.Preallocate(off, length)
+	}
+	return nil
+}
+
+func (f *file) Sync() error     { return f.d.do(f.kind, f.File.Sync) }
+func (f *file) SyncData() error { return f.d.do(f.kind, f.File.SyncData) }
+
+func (f *file) SyncTo(length int64) (full bool, err error) {
+	err = f.d.do(f.kind, func() (err error) { full, err = f.File.SyncTo(length); return err })
+	return full, err
+}
+
+// Close is let through on a frozen disk; it only gives the descriptor back.
+func (f *file) Close() error {
+	if f.d.err() != nil {
+		_ = f.File.Close()
+		return nil
+	}
+	return f.d.do(f.kind, f.File.Close)
+}
+
+// void takes what is written to a frozen disk.
+type void struct{}
+
+var errVoid = errors.New("the disk is frozen")
+
+func (void) Close() error                            { return nil }
+func (void) Read([]byte) (int, error)                { return 0, errVoid }
+func (void) ReadAt([]byte, int64) (int, error)       { return 0, errVoid }
+func (void) Write(p []byte) (int, error)             { return len(p), nil }
+func (void) WriteAt(p []byte, _ int64) (int, error)  { return len(p), nil }
+func (void) Preallocate(int64, int64) error          { return nil }
+func (void) Stat() (vfs.FileInfo, error)             { return nil, errVoid }
+func (void) Sync() error                             { return nil }
+func (void) SyncTo(int64) (fullSync bool, err error) { return true, nil }
+func (void) SyncData() error                         { return nil }
+func (void) Prefetch(int64, int64) error             { return nil }
+func (void) Fd() uintptr                             { return vfs.InvalidFd }
