@@ -337,7 +337,7 @@ func (c *compiler) resource(s *statement, v *node) error {
 	}
 	p, at, problem := compilePattern(v.text, dialect{wildcards: true, variables: c.variables(), fields: true})
 	if problem != "" {
-		return c.failAt(v.inside(at), "%s", problem)
+		return c.failAt(c.inside(v, at), "%s", problem)
 	}
 	s.resources = append(s.resources, p)
 	s.view.Resources = append(s.view.Resources, v.text)
@@ -347,9 +347,20 @@ func (c *compiler) resource(s *statement, v *node) error {
 // variables reports whether ${...} means anything: before 2012-10-17 it is text.
 func (c *compiler) variables() bool { return c.policy.version == Version2012 }
 
-// inside is the place of the byte at of a string's text. It is exact when no escape
-// stands before it.
-func (n *node) inside(at int) int { return min(n.start+1+at, max(n.end-1, n.start)) }
+// inside is the place in the document of the byte at of a string's decoded text.
+func (c *compiler) inside(n *node, at int) int {
+	r := &reader{src: []byte(c.policy.text), pos: n.start + 1}
+	var decoded []byte
+	for n.kind == nodeString && len(decoded) < at && r.pos < n.end-1 {
+		if r.src[r.pos] == '\\' {
+			decoded, _ = r.escape(decoded) // read without an error before
+		} else {
+			decoded = append(decoded, r.src[r.pos])
+			r.pos++
+		}
+	}
+	return r.pos
+}
 
 func (c *compiler) principals(s *statement, v *node) error {
 	add := func(kind string, v *node) error {
@@ -435,7 +446,7 @@ func (c *compiler) condition(cond *condition, m *member) error {
 		}
 		o, at, problem := compileOperand(cond.operator, v.text, c.variables())
 		if problem != "" {
-			return c.failAt(v.inside(at), "%s: %q", problem, v.text)
+			return c.failAt(c.inside(v, at), "%s: %q", problem, v.text)
 		}
 		cond.values = append(cond.values, o)
 		cond.ref.Values = append(cond.ref.Values, v.text)

@@ -1,0 +1,120 @@
+package policy_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+)
+
+const keyARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+const defaultKeyPolicy = `{
+	"Version": "2012-10-17",
+	"Id": "key-default-1",
+	"Statement": [{
+		"Sid": "Enable IAM User Permissions",
+		"Effect": "Allow",
+		"Principal": {"AWS": "arn:aws:iam::111122223333:root"},
+		"Action": "kms:*",
+		"Resource": "*"
+	}]
+}`
+
+func must(t testing.TB, kind policy.Kind, text string) *policy.Policy {
+	t.Helper()
+	p, err := policy.Parse([]byte(text), kind)
+	if err != nil {
+		t.Fatalf("Parse(%s, %v) = %v", text, kind, err)
+	}
+	return p
+}
+
+// tenPolicies are of the sort that a busy role carries; only the last allows kms:Decrypt.
+func tenPolicies(t testing.TB) (out []*policy.Policy) {
+	for _, service := range []string{"s3", "sqs", "sns", "dynamodb", "logs", "ecr", "lambda", "states", "secretsmanager"} {
+		out = append(out, must(t, policy.Identity, fmt.Sprintf(`{"Version":"2012-10-17","Statement":[
+			{"Sid":"Read","Effect":"Allow","Action":["%[1]s:Get*","%[1]s:List*","%[1]s:Describe*","%[1]s:BatchGet*"],
+			 "Resource":["arn:aws:%[1]s:*:111122223333:app-*","arn:aws:%[1]s:::app-${aws:username}/*"]},
+			{"Sid":"Write","Effect":"Allow","Action":["%[1]s:PutItem","%[1]s:SendMessage","%[1]s:PutObject","%[1]s:Invoke"],
+			 "Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"},"Bool":{"aws:SecureTransport":"true"}}},
+			{"Sid":"Fence","Effect":"Deny","NotAction":["iam:*","sts:*"],"Resource":"*",
+			 "Condition":{"StringNotEquals":{"aws:RequestedRegion":["eu-west-1","eu-central-1"]}}}]}`, service)))
+	}
+	return append(out, must(t, policy.Identity, `{"Version":"2012-10-17","Statement":{"Effect":"Allow",
+		"Action":["kms:Encrypt","kms:Decrypt","kms:GenerateDataKey*"],"Resource":"arn:aws:kms:*:111122223333:key/*",
+		"Condition":{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.0/24"]},"StringLike":{"kms:ViaService":["s3.*.amazonaws.com"]}}}}`))
+}
+
+var benchContext = policy.Values{
+	"aws:requestedregion":   {"eu-west-1"},
+	"aws:securetransport":   {"true"},
+	"aws:sourceip":          {"10.1.2.3"},
+	"aws:principaltag/team": {"red"},
+	"kms:viaservice":        {"s3.eu-west-1.amazonaws.com"},
+}
+
+func keyRequest(t testing.TB) *policy.Request {
+	return &policy.Request{
+		Principal: callers[2], Action: "kms:Decrypt", Resource: keyARN, ResourceAccount: ours, Context: benchContext,
+		Identity:       []*policy.Policy{must(t, policy.Identity, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:*","Resource":"*"}}`)},
+		ResourcePolicy: must(t, policy.Resource, defaultKeyPolicy), ResourcePolicyRequired: true,
+	}
+}
+
+func fullRequest(t testing.TB) *policy.Request {
+	r := keyRequest(t)
+	r.Identity = tenPolicies(t)
+	return r
+}
+
+func BenchmarkDefaultKeyPolicyRoot(b *testing.B) {
+	r := keyRequest(b)
+	r.Principal, r.Identity = callers[1], nil
+	run(b, r)
+}
+
+func BenchmarkDefaultKeyPolicyUser(b *testing.B) { run(b, keyRequest(b)) }
+
+func BenchmarkTenIdentityPolicies(b *testing.B) { run(b, fullRequest(b)) }
+
+func BenchmarkEveryKind(b *testing.B) {
+	r := fullRequest(b)
+	full := must(b, policy.SCP, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	r.SCP = [][]*policy.Policy{{full}, {full}, {full}}
+	r.RCP = [][]*policy.Policy{{must(b, policy.RCP, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`)}}
+	r.Boundary, r.Session = full, []*policy.Policy{full}
+	run(b, r)
+}
+
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := policy.Parse([]byte(defaultKeyPolicy), policy.Resource); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func run(b *testing.B, r *policy.Request) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := policy.Decide(r); !d.Allowed {
+			b.Fatal(d.Message())
+		}
+	}
+}
+
+func TestDecideAllocatesNothing(t *testing.T) {
+	for name, r := range map[string]*policy.Request{"DefaultKeyPolicy": keyRequest(t), "TenPolicies": fullRequest(t)} {
+		t.Run(name, func(t *testing.T) {
+			if n := testing.AllocsPerRun(100, func() {
+				if d := policy.Decide(r); !d.Allowed {
+					t.Fatal(d.Message())
+				}
+			}); n > 0 {
+				t.Errorf("Decide allocates %v times, want none", n)
+			}
+		})
+	}
+}
