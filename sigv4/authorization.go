@@ -69,13 +69,16 @@ func parseHeader(r *http.Request, header string) (*Authorization, error) {
 	}
 	var credential, signedHeaders, signature string
 	for rest != "" {
-		var pair string
 		// Clients separate by comma, by space or by both.
-		if i := strings.IndexAny(rest, ", "); i >= 0 {
-			pair, rest = rest[:i], rest[i+1:]
-		} else {
-			pair, rest = rest, ""
+		end := strings.IndexByte(rest, ',')
+		if end < 0 {
+			end = len(rest)
 		}
+		if space := strings.IndexByte(rest[:end], ' '); space >= 0 {
+			end = space
+		}
+		pair := rest[:end]
+		rest = rest[min(end+1, len(rest)):]
 		if pair == "" {
 			continue
 		}
@@ -93,9 +96,9 @@ func parseHeader(r *http.Request, header string) (*Authorization, error) {
 			signature = value
 		}
 	}
-	date := r.Header.Get("X-Amz-Date")
+	date := first(r.Header["X-Amz-Date"])
 	if date == "" {
-		date = r.Header.Get("Date")
+		date = first(r.Header["Date"])
 	}
 	if credential == "" || signature == "" || signedHeaders == "" || date == "" {
 		var text strings.Builder
@@ -114,8 +117,8 @@ func parseHeader(r *http.Request, header string) (*Authorization, error) {
 	a := &Authorization{
 		SignedHeaders: signedHeaders,
 		Signature:     signature,
-		SessionToken:  r.Header.Get("X-Amz-Security-Token"),
-		PayloadHash:   r.Header.Get("X-Amz-Content-Sha256"),
+		SessionToken:  first(r.Header["X-Amz-Security-Token"]),
+		PayloadHash:   first(r.Header["X-Amz-Content-Sha256"]),
 	}
 	if err := a.setTime(date); err != nil {
 		return nil, err
@@ -277,11 +280,9 @@ func (a *Authorization) requireSigned(r *http.Request, s3 bool) error {
 
 // setTime reads X-Amz-Date, or the Date header, which may be an HTTP date as well.
 func (a *Authorization) setTime(date string) error {
-	if len(date) == len(TimeFormat) { // time.Parse would allow fractions of a second
-		if t, err := time.Parse(TimeFormat, date); err == nil {
-			a.RequestTime, a.timestamp = t, date
-			return nil
-		}
+	if t, ok := parseTime(date); ok {
+		a.RequestTime, a.timestamp = t, date
+		return nil
 	}
 	if t, err := http.ParseTime(date); err == nil && !a.Presigned {
 		a.RequestTime = t.UTC()
@@ -293,14 +294,17 @@ func (a *Authorization) setTime(date string) error {
 
 // signs reports whether the lower case name is among SignedHeaders.
 func (a *Authorization) signs(name string) bool {
-	for rest := a.SignedHeaders; rest != ""; {
-		var n string
-		n, rest, _ = strings.Cut(rest, ";")
-		if n == name {
+	for s := a.SignedHeaders; ; {
+		i := strings.Index(s, name)
+		if i < 0 {
+			return false
+		}
+		end := i + len(name)
+		if (i == 0 || s[i-1] == ';') && (end == len(s) || s[end] == ';') {
 			return true
 		}
+		s = s[end:]
 	}
-	return false
 }
 
 // appendScope appends the credential scope.
@@ -318,6 +322,37 @@ func (a *Authorization) s3Prefix() string {
 		return "Error parsing the X-Amz-Credential parameter; "
 	}
 	return "The authorization header is malformed; "
+}
+
+// first is http.Header.Get without the work of spelling the name right.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// parseTime reads TimeFormat and nothing else: time.Parse is slower, and would take fractions of a second.
+func parseTime(s string) (time.Time, bool) {
+	if len(s) != len(TimeFormat) || s[8] != 'T' || s[15] != 'Z' {
+		return time.Time{}, false
+	}
+	ok := true
+	number := func(from, to int) (n int) {
+		for _, c := range []byte(s[from:to]) {
+			if c < '0' || c > '9' {
+				ok = false
+			}
+			n = 10*n + int(c-'0')
+		}
+		return n
+	}
+	year, month, day := number(0, 4), time.Month(number(4, 6)), number(6, 8)
+	hour, minute, second := number(9, 11), number(11, 13), number(13, 15)
+	t := time.Date(year, month, day, hour, minute, second, 0, time.UTC)
+	// time.Date turns the 31st of June into the 1st of July.
+	y, m, d := t.Date()
+	return t, ok && y == year && m == month && d == day && hour < 24 && minute < 60 && second < 60
 }
 
 func isHash(s string) bool {

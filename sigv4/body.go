@@ -52,7 +52,7 @@ func Decode(r *http.Request, a *Authorization) (*Body, error) {
 	default:
 		b.in = bufio.NewReader(b.source)
 		b.hash = sha256.New()
-		for names := range slices.Values(r.Header.Values("X-Amz-Trailer")) {
+		for _, names := range r.Header["X-Amz-Trailer"] {
 			for name := range strings.SplitSeq(names, ",") {
 				name = strings.ToLower(strings.TrimSpace(name))
 				b.announced = append(b.announced, name)
@@ -171,7 +171,7 @@ func (b *Body) nextChunk() (last bool, err error) {
 	}
 	size, extension, _ := strings.Cut(line, ";")
 	n, err := strconv.ParseUint(size, 16, 63)
-	// The number of digits is limited by what ParseUint takes, the whole by length, which is covered by the signature.
+	// A chunk can only announce what is left of the length that the signature covers.
 	if err != nil || int64(n) > b.length-b.read {
 		return false, b.malformed()
 	}

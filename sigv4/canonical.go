@@ -83,7 +83,9 @@ func appendHeaderKey(b []byte, name string) []byte {
 
 // appendTrimmed appends v without spaces around it, and with runs of spaces inside it as one.
 func appendTrimmed(b []byte, v string) []byte {
-	v = strings.Trim(v, " \t\r\n")
+	if v != "" && (v[0] <= ' ' || v[len(v)-1] <= ' ') {
+		v = strings.Trim(v, " \t\r\n")
+	}
 	if !strings.Contains(v, "  ") {
 		return append(b, v...)
 	}
