@@ -114,11 +114,13 @@ func TestVerify(t *testing.T) {
 		}
 	})
 	t.Run("Tampered", func(t *testing.T) {
-		// Every byte of the frame, and of the payload as far as the certificates; in those it is enough to try some.
-		step := 1
-		for i := 0; i < len(document); i += step {
-			if i == 600 {
-				step = 13
+		// Every byte of the frame, and some of the payload, all of which is under the one signature.
+		for i := 0; i < len(document); i++ {
+			if i >= 40 {
+				i += 22
+			}
+			if i >= len(document) {
+				break
 			}
 			bad := slices.Clone(document)
 			bad[i] ^= 1
@@ -128,7 +130,7 @@ func TestVerify(t *testing.T) {
 		}
 	})
 	t.Run("Truncated", func(t *testing.T) {
-		for i := range document {
+		for i := 0; i < len(document); i += 3 {
 			if _, err := v.Verify(document[:i], now); !errors.Is(err, attest.ErrMalformed) {
 				t.Fatalf("Verify of %d bytes: %v, want ErrMalformed", i, err)
 			}

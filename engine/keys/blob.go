@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A ciphertext blob is
@@ -100,13 +101,14 @@ func (k *Key) EncryptBlob(dst []byte, h Header, context map[string]string, plain
 	if _, err := io.ReadFull(random, nonce); err != nil {
 		return nil, fmt.Errorf("drawing a nonce: %w", err)
 	}
-	aead, err := c.derive(nonce)
+	s := c.scratch()
+	defer c.pool.Put(s)
+	aead, err := c.derive(s, nonce)
 	if err != nil {
 		return nil, fmt.Errorf("deriving a message key: %w", err)
 	}
-	var room [256]byte
-	aad := appendContext(append(room[:0], dst[start:end]...), context)
-	return aead.Seal(dst, nonce[12:], plaintext, aad), nil
+	s.aad = appendContext(append(s.aad[:0], dst[start:end]...), context)
+	return aead.Seal(dst, nonce[12:], plaintext, s.aad), nil
 }
 
 // DecryptBlob appends the plaintext of a blob to dst. A blob that is malformed, changed, of another key or of another
@@ -121,13 +123,14 @@ func (k *Key) DecryptBlob(dst, blob []byte, context map[string]string) ([]byte, 
 		return nil, ErrInvalidCiphertext
 	}
 	nonce := blob[header : header+nonceSize]
-	aead, err := c.derive(nonce)
+	s := c.scratch()
+	defer c.pool.Put(s)
+	aead, err := c.derive(s, nonce)
 	if err != nil {
 		return nil, fmt.Errorf("deriving a message key: %w", err)
 	}
-	var room [256]byte
-	aad := appendContext(append(room[:0], blob[:header]...), context)
-	plaintext, err := aead.Open(dst, nonce[12:], blob[header+nonceSize:], aad)
+	s.aad = appendContext(append(s.aad[:0], blob[:header]...), context)
+	plaintext, err := aead.Open(dst, nonce[12:], blob[header+nonceSize:], s.aad)
 	if err != nil {
 		return nil, ErrInvalidCiphertext
 	}
@@ -168,6 +171,20 @@ type blobCipher struct {
 	key   []byte
 	block cipher.Block
 	k1    [aes.BlockSize]byte // CMAC's subkey for whole blocks
+	pool  sync.Pool           // of *scratch
+}
+
+// scratch is what a message needs and a cipher behind an interface would move to the heap.
+type scratch struct {
+	key [2 * aes.BlockSize]byte
+	aad []byte
+}
+
+func (c *blobCipher) scratch() *scratch {
+	if s, ok := c.pool.Get().(*scratch); ok {
+		return s
+	}
+	return &scratch{aad: make([]byte, 0, 256)}
 }
 
 var symmetricFamily = family{
@@ -204,11 +221,11 @@ func newBlobCipher(key []byte) (*blobCipher, error) {
 }
 
 // derive returns AES-256-GCM under the key for nonce, of which the last 12 bytes are left for GCM.
-func (c *blobCipher) derive(nonce []byte) (cipher.AEAD, error) {
+func (c *blobCipher) derive(s *scratch, nonce []byte) (cipher.AEAD, error) {
+	defer clear(s.key[:])
 	// Two CMACs of one block each: counter, label 'X', a zero byte, context. The last block of a CMAC is masked with K1.
-	var key [2 * aes.BlockSize]byte
 	for i := range 2 {
-		m := key[i*aes.BlockSize:][:aes.BlockSize]
+		m := s.key[i*aes.BlockSize:][:aes.BlockSize]
 		m[1], m[2] = byte(i+1), 'X'
 		copy(m[4:], nonce[:12])
 		for j := range m {
@@ -216,7 +233,7 @@ func (c *blobCipher) derive(nonce []byte) (cipher.AEAD, error) {
 		}
 		c.block.Encrypt(m, m)
 	}
-	block, err := aes.NewCipher(key[:])
+	block, err := aes.NewCipher(s.key[:])
 	if err != nil {
 		return nil, err
 	}
