@@ -1,6 +1,8 @@
 package blob_test
 
 import (
+	"bytes"
+	"io"
 	"testing"
 
 	"github.com/holdfast-cloud/holdfast/blob"
@@ -28,4 +30,32 @@ func TestSealedMemory(t *testing.T) {
 
 func TestSealedFiles(t *testing.T) {
 	blobtest.Run(t, func(t *testing.T) blob.Store { return blob.Seal(openFiles(t), seal.Ephemeral().Box("blob")) })
+}
+
+func BenchmarkSealed(b *testing.B) {
+	content := blobtest.Content(16 << 20)
+	s := blob.Seal(new(blob.Memory), seal.Ephemeral().Box("blob"))
+	b.Run("Put", func(b *testing.B) {
+		b.SetBytes(int64(len(content)))
+		for b.Loop() {
+			s.Put(b.Context(), "a", bytes.NewReader(content))
+			s.Delete(b.Context(), "a")
+		}
+	})
+	if _, err := s.Put(b.Context(), "a", bytes.NewReader(content)); err != nil {
+		b.Fatal(err)
+	}
+	for name, n := range map[string]int64{"Get": -1, "GetRangeOf100": 100} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				r, _, err := s.Get(b.Context(), "a", 8<<20, n)
+				if err != nil {
+					b.Fatal(err)
+				}
+				got, _ := io.Copy(io.Discard, r)
+				b.SetBytes(got)
+				r.Close()
+			}
+		})
+	}
 }

@@ -416,6 +416,7 @@ func TestConcurrentUse(t *testing.T) {
 
 func FuzzUnwrap(f *testing.F) {
 	k := Ephemeral()
+	k.install([]version{{number: 1, key: [keySize]byte{1}}}) // the same in each of the fuzzer's processes
 	place := At("test")
 	good := mustWrap(f, k, place, "secret")
 	f.Add(good)
@@ -423,7 +424,7 @@ func FuzzUnwrap(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, wrapped []byte) {
 		got, err := k.Unwrap(place, wrapped)
-		if bytes.Equal(wrapped, good) != (err == nil) {
+		if err == nil && string(got) != "secret" {
 			t.Errorf("Unwrap = %q, %v", got, err)
 		}
 	})

@@ -366,7 +366,12 @@ func FuzzParseRoot(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := parseRoot(text)
-		if err == nil && !bytes.HasPrefix(text, []byte(base64.StdEncoding.EncodeToString(r[:])[:42])) {
+		if err != nil {
+			return
+		}
+		// Base64 may be broken into lines anywhere.
+		line := strings.NewReplacer("\n", "", "\r", "").Replace(string(text))
+		if want := base64.StdEncoding.EncodeToString(r[:]); line != want {
 			t.Errorf("parseRoot(%q) = %x", text, *r)
 		}
 	})
@@ -381,13 +386,14 @@ func FuzzProviders(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:prefixSize])
 	f.Fuzz(func(t *testing.T, wrapped []byte) {
-		if got, err := key.Unwrap(context.Background(), wrapped); (err == nil) != bytes.Equal(wrapped, a) {
+		// Seeds come from another process, which wrapped the same under another nonce and salt.
+		if got, err := key.Unwrap(context.Background(), wrapped); err == nil && string(got) != "keyring" {
 			t.Errorf("Key.Unwrap = %q, %v", got, err)
 		}
 		if len(wrapped) >= prefixSize && (binary.BigEndian.Uint32(wrapped[1:]) > 2 || binary.BigEndian.Uint32(wrapped[5:]) > 64) {
 			return
 		}
-		if got, err := phrase.Unwrap(context.Background(), wrapped); (err == nil) != bytes.Equal(wrapped, b) {
+		if got, err := phrase.Unwrap(context.Background(), wrapped); err == nil && string(got) != "keyring" {
 			t.Errorf("Passphrase.Unwrap = %q, %v", got, err)
 		}
 	})
