@@ -46,10 +46,12 @@ func appendJSON(b []byte, s Shape) []byte {
 // begin writes the comma and the name in front of a value.
 func (w *jsonWriter) begin(m *Member) {
 	// Inside a string a quote is the last byte, so the last byte tells where we are.
-	switch w.b[len(w.b)-1] {
-	case '{', '[', ':':
-	default:
-		w.b = append(w.b, ',')
+	if n := len(w.b); n > 0 {
+		switch w.b[n-1] {
+		case '{', '[', ':':
+		default:
+			w.b = append(w.b, ',')
+		}
 	}
 	if !w.unnamed {
 		w.b = append(w.b, '"')

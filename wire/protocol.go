@@ -56,6 +56,12 @@ type Response struct {
 // For gives the protocol of that name, or nil.
 func For(id ProtocolID) Protocol {
 	switch id {
+	case RESTJSON:
+		return rest{}
+	case RESTXML:
+		return rest{xml: true}
+	case RPCv2CBOR:
+		return rpcCBOR{}
 	case Query:
 		return query{}
 	case EC2Query:

@@ -13,6 +13,7 @@ import (
 type xmlWriter struct {
 	b     []byte
 	outer []xmlFrame
+	root  string // namespace of the root, when a payload is it
 }
 
 // xmlFrame is a container that has begun.
@@ -72,8 +73,12 @@ func (w *xmlWriter) name(m *Member) string {
 
 // open writes the start tag for a value of m and gives its name.
 func (w *xmlWriter) open(m *Member) string {
-	name := w.name(m)
-	w.start(name, m.XMLPrefix, m.XMLNamespace)
+	name, namespace := w.name(m), m.XMLNamespace
+	if w.root != "" && namespace == "" {
+		namespace = w.root
+	}
+	w.root = ""
+	w.start(name, m.XMLPrefix, namespace)
 	return name
 }
 
