@@ -358,7 +358,7 @@ var schemaJWTPayloadSizeExceededException = wire.Schema{
 	Name: "JWTPayloadSizeExceededException",
 	Kind: wire.Struct,
 	Members: []wire.Member{
-		{Name: "message", Target: &schemaJwtPayloadSizeExceededException_2},
+		{Name: "message", Target: &schemaJwtPayloadSizeExceededException},
 	},
 	Error: &wire.ErrorTrait{
 		Code:   "JWTPayloadSizeExceededException",
@@ -611,7 +611,7 @@ var schemaJwtAlgorithmType = wire.Schema{
 	Constraint: &wire.Constraint{Min: 5, HasMin: true, Max: 5, HasMax: true},
 }
 
-var schemaJwtPayloadSizeExceededException_2 = wire.Schema{
+var schemaJwtPayloadSizeExceededException = wire.Schema{
 	Name: "jwtPayloadSizeExceededException",
 	Kind: wire.String,
 }

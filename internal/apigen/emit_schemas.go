@@ -86,8 +86,8 @@ func (g *service) printSchema(p *printer, name string) {
 	if s.LocationName != "" {
 		p.line("LocationName: %q,", s.LocationName)
 	}
-	if s.XMLNamespace != nil && s.XMLNamespace.URI != "" {
-		p.line("XMLNamespace: %q,", s.XMLNamespace.URI)
+	if ns := s.XMLNamespace; ns != nil && ns.Prefix == "" {
+		p.line("XMLNamespace: %q,", ns.URI) // with a prefix it is no default, and each use declares it
 	}
 	p.line("}\n")
 }

@@ -52,6 +52,7 @@ type Operation struct {
 	Output *Ref  `json:"output"`
 	Errors []Ref `json:"errors"`
 
+	ReadOnly bool     `json:"readonly"`
 	AuthType string   `json:"authtype"`
 	Auth     []string `json:"auth"`
 	Endpoint struct {

@@ -61,10 +61,10 @@ func (g *service) name() error {
 			goName = renamed
 		}
 		ident := goName
-		for n := 2; used[strings.ToLower(ident)]; n++ {
+		for n := 2; used[ident]; n++ {
 			ident = goName + "_" + strconv.Itoa(n)
 		}
-		used[strings.ToLower(ident)] = true
+		used[ident] = true
 		g.idents[name] = ident
 
 		switch kindOf(s) {

@@ -45,16 +45,19 @@ func (m *Model) normalize() error {
 		for i := range s.Members {
 			member := &s.Members[i]
 			member.Required = slices.Contains(s.Required, member.Name)
-			if len(member.Enum) > 0 {
-				own := *m.Shapes[member.Shape]
-				own.Name = name + export(member.Name)
-				own.Enum = member.Enum
-				if m.Shapes[own.Name] != nil {
-					return fmt.Errorf("no name for the enumeration of %s.%s", name, member.Name)
-				}
-				m.Shapes[own.Name] = &own
-				member.Shape = own.Name
+			target := m.Shapes[member.Shape]
+			if target == nil || len(member.Enum) == 0 && (!member.Streaming || target.Streaming) {
+				continue
 			}
+			own := *target
+			own.Name = name + export(member.Name)
+			own.Enum = member.Enum
+			own.Streaming = member.Streaming
+			if m.Shapes[own.Name] != nil {
+				return fmt.Errorf("no name for a shape of %s.%s alone", name, member.Name)
+			}
+			m.Shapes[own.Name] = &own
+			member.Shape = own.Name
 		}
 	}
 	return m.check()
@@ -159,7 +162,7 @@ func kindOf(s *Shape) string {
 // such a body, too.
 func (m *Model) isStream(r *Ref) bool {
 	s := m.Shapes[r.Shape]
-	return r.Streaming || s.Streaming || s.EventStream
+	return s.Streaming || s.EventStream
 }
 
 // streamOf returns the streaming member of a structure, or nil.

@@ -200,6 +200,14 @@ func (g *service) readOnly(name string) bool {
 	if r, ok := g.special.readOnly[name]; ok {
 		return r
 	}
-	_, a := g.action(name)
-	return a != nil && (a.level() == "Read" || a.level() == "List")
+	if _, a := g.action(name); a != nil {
+		return a.level() == "Read" || a.level() == "List"
+	}
+	// The reference does not know the action: then the model may say so, or the name does.
+	for _, verb := range []string{"Describe", "Get", "Head", "List"} {
+		if strings.HasPrefix(name, verb) {
+			return true
+		}
+	}
+	return g.model.Operations[name].ReadOnly
 }
