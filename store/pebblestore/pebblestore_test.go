@@ -1,0 +1,12 @@
+package pebblestore_test
+
+import (
+	"testing"
+
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+}
