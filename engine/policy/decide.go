@@ -277,6 +277,9 @@ func (e *evaluation) covers(s *statement) bool {
 }
 
 func (e *evaluation) anyAction(s *statement) bool {
+	if !hasPrefixFold(e.r.Action, s.vendor) {
+		return false
+	}
 	for i := range s.actions {
 		if s.actions[i].matchFold(e.r.Action) {
 			return true

@@ -313,6 +313,11 @@ func (c *compiler) action(s *statement, v *node) error {
 		return c.failAt(v.start, "AssumeRole policy may only specify STS AssumeRole actions.")
 	}
 	p, _, _ := compilePattern(v.text, dialect{wildcards: true, fold: true})
+	common := strings.ToLower(vendor) + ":"
+	if vendor == "*" || len(s.actions) > 0 && common != s.vendor {
+		common = ""
+	}
+	s.vendor = common
 	s.actions = append(s.actions, p)
 	s.view.Actions = append(s.view.Actions, v.text)
 	return nil

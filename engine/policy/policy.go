@@ -25,6 +25,9 @@ type statement struct {
 	principals principals
 	actions    []pattern
 	notAction  bool
+	// vendor is what all actions begin with ("kms:", in lower case), where they agree: one
+	// comparison then settles most statements of other services.
+	vendor     string
 	resources  []pattern
 	notRes     bool
 	anyRes     bool // the kind of policy has no Resource element
