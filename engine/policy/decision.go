@@ -15,7 +15,8 @@ func (o Outcome) String() string {
 	return [...]string{"implicitDeny", "explicitDeny", "allowed"}[o]
 }
 
-// Decision is the answer to a Request. Its zero value denies.
+// Decision is the answer to a Request. Its zero value denies. It refers to the request,
+// which must not change while Message is still to be asked.
 type Decision struct {
 	Allowed bool
 	Outcome Outcome

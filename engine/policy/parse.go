@@ -59,12 +59,7 @@ func Parse(doc []byte, kind Kind) (*Policy, error) {
 		return nil, e
 	}
 	for i := range p.statements {
-		s := &p.statements[i]
-		if s.view.Effect == "Deny" {
-			p.deny = append(p.deny, s)
-		} else {
-			p.allow = append(p.allow, s)
-		}
+		p.file(&p.statements[i])
 	}
 	return p, nil
 }
