@@ -2,13 +2,18 @@ package pebblestore
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // disk stands between pebble and the file system. Pebble ends the process when it cannot write its log or its
@@ -33,9 +38,10 @@ type disk struct {
 	mu      sync.Mutex    // guards the fields below; nothing is waited for under it
 	serving bool          // from the end of opening to the beginning of closing
 	full    chan struct{} // not nil while table writers wait for space; closed to wake them
+	lock    io.Closer     // the lock on the directory, while it is held
 }
 
-func newDisk(fs vfs.FS, onFail func(error)) *disk { return &disk{FS: fs, onFail: onFail} }
+func newDisk(inner vfs.FS, onFail func(error)) *disk { return &disk{FS: inner, onFail: onFail} }
 
 // serve says that errors are to be kept from pebble, or no more.
 func (d *disk) serve(on bool) {
@@ -83,6 +89,37 @@ func (d *disk) fail(err error) {
 		}
 	}
 }
+
+// Lock implements vfs.FS. Pebble calls it once, for the directory.
+func (d *disk) Lock(name string) (io.Closer, error) {
+	lock, err := d.FS.Lock(name)
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w (%w)", store.ErrInUse, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lock = lock
+	return unlocker{d}, nil
+}
+
+// unlock releases the directory, if pebble has not: it cannot always be closed.
+func (d *disk) unlock() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
+
+type unlocker struct{ d *disk }
+
+func (u unlocker) Close() error { return u.d.unlock() }
 
 // kind is what a file means to pebble.
 type kind int
@@ -246,6 +283,18 @@ func (f *file) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
+// Stat is asked for the size of a log file that is used again.
+func (f *file) Stat() (info vfs.FileInfo, err error) {
+	if f.kind != wal {
+		return f.File.Stat()
+	}
+	err = f.d.do(wal, func() (err error) { info, err = f.File.Stat(); return err })
+	if err == nil && info == nil {
+		info = voidInfo{}
+	}
+	return info, err
+}
+
 // Close is let through on a frozen disk; it only gives the descriptor back.
 func (f *file) Close() error {
 	if f.d.err() != nil {
@@ -266,9 +315,14 @@ func (void) ReadAt([]byte, int64) (int, error)       { return 0, errVoid }
 func (void) Write(p []byte) (int, error)             { return len(p), nil }
 func (void) WriteAt(p []byte, _ int64) (int, error)  { return len(p), nil }
 func (void) Preallocate(int64, int64) error          { return nil }
-func (void) Stat() (vfs.FileInfo, error)             { return nil, errVoid }
+func (void) Stat() (vfs.FileInfo, error)             { return voidInfo{}, nil }
 func (void) Sync() error                             { return nil }
 func (void) SyncTo(int64) (fullSync bool, err error) { return true, nil }
 func (void) SyncData() error                         { return nil }
 func (void) Prefetch(int64, int64) error             { return nil }
 func (void) Fd() uintptr                             { return vfs.InvalidFd }
+
+// voidInfo is of a file of no size; pebble asks for nothing else.
+type voidInfo struct{ vfs.FileInfo }
+
+func (voidInfo) Size() int64 { return 0 }

@@ -27,7 +27,6 @@ const (
 type engine struct {
 	db      *pebble.DB
 	disk    *disk
-	lock    *pebble.Lock
 	dir     string
 	minFree uint64
 
@@ -135,9 +134,9 @@ func (e *engine) Close() error {
 	e.disk.serve(false)
 	if err := e.disk.err(); err != nil {
 		// Pebble's background is parked on the frozen disk, so it cannot be closed.
-		return errors.Join(fmt.Errorf("%w: %w", store.ErrFailed, err), e.lock.Close())
+		return errors.Join(fmt.Errorf("%w: %w", store.ErrFailed, err), e.disk.unlock())
 	}
-	return errors.Join(e.db.Close(), e.lock.Close())
+	return errors.Join(e.db.Close(), e.disk.unlock())
 }
 
 // Metrics implements occ.Engine.

@@ -74,21 +74,12 @@ func Open(o Options) (store.Store, error) {
 		o.Log.Error("the store's disk failed; nothing more is read or written until it is opened again", "error", err)
 		e.event()
 	})
-	// Locked here and not by pebble, to tell this from other errors, and to unlock even if pebble cannot be closed.
-	lock, err := pebble.LockDirectory(o.Dir, o.fs)
-	if err != nil {
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("locking %s: %w", o.Dir, err)
-		}
-		return nil, fmt.Errorf("%s: %w (%w)", o.Dir, store.ErrInUse, err)
-	}
-	e.lock = lock
 	cache := pebble.NewCache(o.CacheSize)
 	defer cache.Unref() // pebble holds its own reference
 	log := logger{o.Log, e.disk}
-	e.db, err = pebble.Open(o.Dir, &pebble.Options{
+	var err error
+	e.db, err = openPebble(o.Dir, &pebble.Options{
 		FS:           e.disk,
-		Lock:         lock,
 		Cache:        cache,
 		MemTableSize: uint64(o.MemTableSize),
 		// Pebble must never hold a commit back by itself, as that would be under the store's lock and, on a
@@ -107,10 +98,20 @@ func Open(o Options) (store.Store, error) {
 		},
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening %s: %w", o.Dir, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", o.Dir, err), e.disk.unlock())
 	}
 	e.disk.serve(true)
 	return occ.New(e), nil
+}
+
+// openPebble makes errors of the panics that some failures of the disk cause.
+func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("pebble: %v", r)
+		}
+	}()
+	return pebble.Open(dir, o)
 }
 
 // makeDir creates dir for its owner only. An existing one keeps its mode: its owner chose it.
