@@ -21,7 +21,7 @@ func TestOracle(t *testing.T) {
 	if s := os.Getenv("HOLDFAST_POLICY_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
-	cases := 12000
+	cases := 6000
 	if s := os.Getenv("HOLDFAST_POLICY_CASES"); s != "" {
 		cases, _ = strconv.Atoi(s)
 	}
