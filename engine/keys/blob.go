@@ -3,6 +3,7 @@ package keys
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/fips140"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -30,6 +31,7 @@ const (
 	blobMagic0, blobMagic1 = 0x48, 0x46
 	blobFormat             = 1
 	nonceSize              = 24
+	deriveSize             = 12 // bytes of the nonce that derive the message key; GCM takes the others
 	tagSize                = 16
 	maxName                = 255
 	minBlob                = 5 + nonceSize + tagSize
@@ -103,12 +105,25 @@ func (k *Key) EncryptBlob(dst []byte, h Header, context map[string]string, plain
 	}
 	s := c.scratch()
 	defer c.pool.Put(s)
-	aead, err := c.derive(s, nonce)
+	block, err := c.derive(s, nonce)
 	if err != nil {
 		return nil, fmt.Errorf("deriving a message key: %w", err)
 	}
 	s.aad = appendContext(append(s.aad[:0], dst[start:end]...), context)
-	return aead.Seal(dst, nonce[12:], plaintext, s.aad), nil
+	if fips140.Enabled() {
+		// FIPS 140 approves GCM only with nonces that the module draws itself (SP 800-38D, section 8.2.2). It writes its 12 bytes where ours
+		// would be, so the format is the same.
+		aead, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			return nil, fmt.Errorf("preparing the cipher: %w", err)
+		}
+		return aead.Seal(dst[:end+deriveSize], nil, plaintext, s.aad), nil
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the cipher: %w", err)
+	}
+	return aead.Seal(dst, nonce[deriveSize:], plaintext, s.aad), nil
 }
 
 // DecryptBlob appends the plaintext of a blob to dst. A blob that is malformed, changed, of another key or of another
@@ -125,12 +140,17 @@ func (k *Key) DecryptBlob(dst, blob []byte, context map[string]string) ([]byte, 
 	nonce := blob[header : header+nonceSize]
 	s := c.scratch()
 	defer c.pool.Put(s)
-	aead, err := c.derive(s, nonce)
+	block, err := c.derive(s, nonce)
 	if err != nil {
 		return nil, fmt.Errorf("deriving a message key: %w", err)
 	}
+	// This is NewGCM with the nonce in front of the ciphertext, and allowed in FIPS 140 mode.
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the cipher: %w", err)
+	}
 	s.aad = appendContext(append(s.aad[:0], blob[:header]...), context)
-	plaintext, err := aead.Open(dst, nonce[12:], blob[header+nonceSize:], s.aad)
+	plaintext, err := aead.Open(dst, nil, blob[header+deriveSize:], s.aad)
 	if err != nil {
 		return nil, ErrInvalidCiphertext
 	}
@@ -220,22 +240,18 @@ func newBlobCipher(key []byte) (*blobCipher, error) {
 	return c, nil
 }
 
-// derive returns AES-256-GCM under the key for nonce, of which the last 12 bytes are left for GCM.
-func (c *blobCipher) derive(s *scratch, nonce []byte) (cipher.AEAD, error) {
+// derive returns AES-256 under the message key for a nonce.
+func (c *blobCipher) derive(s *scratch, nonce []byte) (cipher.Block, error) {
 	defer clear(s.key[:])
 	// Two CMACs of one block each: counter, label 'X', a zero byte, context. The last block of a CMAC is masked with K1.
 	for i := range 2 {
 		m := s.key[i*aes.BlockSize:][:aes.BlockSize]
 		m[1], m[2] = byte(i+1), 'X'
-		copy(m[4:], nonce[:12])
+		copy(m[4:], nonce[:deriveSize])
 		for j := range m {
 			m[j] ^= c.k1[j]
 		}
 		c.block.Encrypt(m, m)
 	}
-	block, err := aes.NewCipher(s.key[:])
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
+	return aes.NewCipher(s.key[:])
 }

@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"errors"
 	"io"
 	"maps"
@@ -141,7 +142,7 @@ func TestBlobFormat(t *testing.T) {
 	}
 	const want = "HF\x01\x03key\x02m1ABCDEFGHIJKLMNOPQRSTUVWX" +
 		"\xe6\x79\x4a\xcc\x7f\xda\x96\x49\x3c" + "\x9a\x51\xa6\x9c\xdd\xc0\xab\x02\x38\x7a\x4a\xa2\x1a\x40\x9a\xb0"
-	if string(blob) != want {
+	if string(blob) != want && !fips140.Enabled() { // where the module draws half of the nonce
 		t.Errorf("EncryptBlob: %q, want %q", blob, want)
 	}
 	if got, err := key.DecryptBlob(nil, []byte(want), context); err != nil || string(got) != "plaintext" {

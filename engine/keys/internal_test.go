@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"context"
+	"crypto/cipher"
 	"encoding/hex"
 	"errors"
 	"testing"
@@ -33,9 +34,13 @@ func TestXAES(t *testing.T) {
 			t.Fatal(err)
 		}
 		nonce := []byte("ABCDEFGHIJKLMNOPQRSTUVWX")
-		aead, err := b.derive(new(scratch), nonce)
+		block, err := b.derive(new(scratch), nonce)
 		if err != nil {
 			t.Fatal(err)
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			t.Skipf("NewGCM: %v", err) // GODEBUG=fips140=only
 		}
 		if got := aead.Seal(nil, nonce[12:], []byte("XAES-256-GCM"), []byte(c.aad)); hex.EncodeToString(got) != c.cipherAndTag {
 			t.Errorf("key %d: %x, want %s", c.key, got, c.cipherAndTag)

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha512"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"math/big"
 	"testing"
@@ -284,6 +285,45 @@ func TestBadSignatures(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// SM2 ciphertexts whose point is not one: decrypting them would tell the private key modulo small numbers.
+func TestSM2InvalidPoint(t *testing.T) {
+	key := keyOf(t, keys.SM2)
+	good, err := key.Encrypt(keys.SM2PKE, []byte("sixteen bytes..."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		X, Y   *big.Int
+		C3, C2 []byte
+	}
+	if _, err := asn1.Unmarshal(good, &c); err != nil {
+		t.Fatal(err)
+	}
+	x, y := c.X, c.Y
+	field := new(big.Int).SetBytes(unhex("fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff"))
+	for name, p := range map[string][2]*big.Int{
+		"zero":       {new(big.Int), new(big.Int)},
+		"off curve":  {x, new(big.Int).Add(y, big.NewInt(1))},
+		"swapped":    {y, x},
+		"unreduced":  {new(big.Int).Add(x, field), y},
+		"negative":   {new(big.Int).Neg(x), y},
+		"very long":  {new(big.Int).Lsh(x, 2000), y},
+		"all at one": {big.NewInt(1), big.NewInt(1)},
+	} {
+		c.X, c.Y = p[0], p[1]
+		bad, err := asn1.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := key.Decrypt(keys.SM2PKE, bad); err != keys.ErrInvalidCiphertext {
+			t.Errorf("Decrypt with point %s: %v, want ErrInvalidCiphertext", name, err)
+		}
+	}
+	if _, err := key.Encrypt(keys.SM2PKE, nil); err != keys.ErrEmptyPlaintext {
+		t.Errorf("Encrypt of nothing: %v, want ErrEmptyPlaintext", err)
 	}
 }
 
