@@ -6,7 +6,7 @@ import (
 )
 
 // catalogFile prints the package that knows every service of the models, built or not.
-func catalogFile(services []*service) (File, error) {
+func catalogFile(services []*service) File {
 	var p printer
 	p.use(wirePath)
 	p.use("strings")

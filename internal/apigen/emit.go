@@ -7,7 +7,7 @@ import (
 )
 
 // files prints the package of a service.
-func (g *service) files() ([]File, error) {
+func (g *service) files() []File {
 	name := g.model.Metadata.ServiceFullName
 	pkg := packageName(g.model.Folder)
 	var files []File
@@ -28,13 +28,9 @@ func (g *service) files() ([]File, error) {
 		if p.body.Len() == 0 {
 			continue // no enumerations, say
 		}
-		file, err := p.file(pkg, f.name, fmt.Sprintf("the model %s %s", g.model.Folder, g.model.Version), f.doc)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file)
+		files = append(files, p.file(pkg, f.name, fmt.Sprintf("the model %s %s", g.model.Folder, g.model.Version), f.doc))
 	}
-	return files, nil
+	return files
 }
 
 func (g *service) printClient(p *printer) {

@@ -2,17 +2,9 @@ package apigen
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
-
-// File is one file of the output; Path is relative to the output folder.
-type File struct {
-	Path string
-	Data []byte
-}
 
 // service is a model on its way into a package.
 type service struct {
@@ -41,16 +33,12 @@ type link struct {
 }
 
 // newService prepares the given operations of a model; "*" stands for all.
-func newService(in Source, folder string, operations []string) (*service, error) {
+func newService(in *library, folder string, operations []string) (*service, error) {
 	m, err := ReadModel(in.Models, folder)
 	if err != nil {
 		return nil, err
 	}
-	g := &service{model: m, special: specialFor(folder)}
-	g.global, err = isGlobal(in.Models, m)
-	if err != nil {
-		return nil, err
-	}
+	g := &service{model: m, special: specialFor(folder), global: in.global[m.Metadata.EndpointPrefix]}
 	if g.iam, err = ReadReference(in.IAM, g.prefix()); err != nil {
 		return nil, err
 	}
@@ -90,31 +78,6 @@ func (g *service) eventSource() string {
 		return g.special.eventSource
 	}
 	return g.model.Metadata.SigningName + ".amazonaws.com"
-}
-
-// isGlobal reports whether a service has one endpoint in a partition, which endpoints.json beside the
-// models knows.
-func isGlobal(models string, m *Model) (bool, error) {
-	var endpoints struct {
-		Partitions []struct {
-			Partition string `json:"partition"`
-			Services  map[string]struct {
-				IsRegionalized *bool `json:"isRegionalized"`
-			} `json:"services"`
-		} `json:"partitions"`
-	}
-	path := filepath.Join(models, "endpoints.json")
-	if err := readJSON(path, &endpoints); os.IsNotExist(err) {
-		return false, nil // a folder with models alone
-	} else if err != nil {
-		return false, fmt.Errorf("reading %s: %w", path, err)
-	}
-	for _, p := range endpoints.Partitions {
-		if s := p.Services[m.Metadata.EndpointPrefix]; p.Partition == "aws" && s.IsRegionalized != nil {
-			return !*s.IsRegionalized, nil
-		}
-	}
-	return false, nil
 }
 
 // links returns the references that a shape's schema makes.
