@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
 )
 
 // Resource is what a handler asks permission for.
@@ -48,7 +49,7 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 	if r.Type != "" {
 		c.Touch(audit.Resource{Account: c.owner(r), Type: r.Type, ARN: r.ARN})
 	}
-	d := c.decide(action, r)
+	d := c.decide(c.Caller, action, r)
 	c.asked = true
 	if d.Allowed {
 		return nil
@@ -61,7 +62,7 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 // Allowed asks like AuthorizeAction, for handlers that take one of several permissions: a refusal is not held against the call, and
 // asking alone does not count as asking.
 func (c *Call) Allowed(action string, r *Resource) bool {
-	if !c.decide(action, r).Allowed {
+	if !c.decide(c.Caller, action, r).Allowed {
 		return false
 	}
 	c.asked = true
@@ -69,6 +70,19 @@ func (c *Call) Allowed(action string, r *Resource) bool {
 		c.Touch(audit.Resource{Account: c.owner(r), Type: r.Type, ARN: r.ARN})
 	}
 	return true
+}
+
+// Refuse is a refusal that names no policy, in the words given after "is not authorized to perform: ACTION". A handler uses it where
+// telling more would tell whether something exists.
+func (c *Call) Refuse(action, words string) error {
+	c.asked = true
+	who := c.Caller.ARN
+	if who == "" {
+		who = c.Caller.ServiceName
+	}
+	d := &Denied{Action: action, Message: "User: " + who + " is not authorized to perform: " + action + " " + words}
+	c.denied = d
+	return d
 }
 
 // Open says that the operation needs no permission, and why; it stands for asking.
@@ -81,8 +95,13 @@ func (c *Call) owner(r *Resource) string {
 	return c.Scope.Account
 }
 
-func (c *Call) decide(action string, r *Resource) policy.Decision {
-	p := c.Caller
+// Would reports whether somebody would be allowed to do something, e.g. under a policy that is about to be put. It is not recorded, and is
+// no asking.
+func (c *Call) Would(p *identity.Principal, action string, r *Resource) bool {
+	return c.decide(p, action, r).Allowed
+}
+
+func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.Decision {
 	c.context = callContext{c: c, r: r}
 	// The request is a part of the call so that asking does not allocate. A decision is read before the next is made.
 	c.request = policy.Request{

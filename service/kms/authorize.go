@@ -1,0 +1,247 @@
+package kms
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+)
+
+// keyType is the type of KMS keys in audit records.
+const keyType = "AWS::KMS::Key"
+
+// use is a use of a key that is to be authorized: what key policies and grants look at. It is the policy.Context of the KMS condition
+// keys: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+type use struct {
+	c       *call.Call
+	key     *key
+	alias   string             // by which the caller named the key, or ""
+	action  string             // the operation's own if empty
+	grantOp kms.GrantOperation // the grant operation that covers the use; empty for what grants do not give
+
+	context map[string]string // the encryption context
+	hasEC   bool              // the use takes an encryption context, so grant constraints apply
+	values  policy.Values     // condition keys of this operation alone
+	tags    map[string]string // that the request sets
+	tagKeys []string          // that the request removes
+	tokens  []string          // grant tokens
+	passing *grantRecord      // the grant that CreateGrant is to make
+}
+
+// authorize asks whether the caller may use the key so. All policies of KMS's own are decided here and nowhere else.
+func (s *Service) authorize(u *use) error {
+	r, err := s.resource(u)
+	if err != nil {
+		return err
+	}
+	if u.action == "" {
+		return u.c.Authorize(r)
+	}
+	return u.c.AuthorizeAction(u.action, r)
+}
+
+func (s *Service) resource(u *use) (*call.Resource, error) {
+	for _, token := range u.tokens {
+		// A grant is in force at once, so a token adds nothing; one that is not ours is refused all the same.
+		if _, err := s.readToken(token); err != nil {
+			return nil, err
+		}
+	}
+	return &call.Resource{
+		ARN: u.key.arn, Account: u.key.account, Type: keyType,
+		Policy: u.key.policy, PolicyRequired: true,
+		Grant: s.grantFor(u),
+		Tags:  u.key.Tags, RequestTags: u.tags, RequestTagKeys: u.tagKeys,
+		Conditions: u,
+	}, nil
+}
+
+// maxResourceAliases is how many aliases a key may have for kms:ResourceAliases to work:
+// https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+const maxResourceAliases = 50
+
+// Lookup implements policy.Context.
+func (u *use) Lookup(name string) ([]string, bool) {
+	k := u.key
+	switch name {
+	case "kms:calleraccount":
+		return one(u.c.Caller.Account)
+	case "kms:viaservice":
+		if via, ok := u.c.ViaService(); ok {
+			return one(via)
+		}
+		return nil, false
+	case "kms:encryptioncontextkeys":
+		if len(u.context) == 0 {
+			return nil, false
+		}
+		return slices.Collect(maps.Keys(u.context)), true
+	case "kms:requestalias":
+		if u.alias == "" {
+			return nil, false
+		}
+		return one(u.alias)
+	}
+	if values, ok := u.values[name]; ok {
+		return values, true
+	}
+	if k == nil { // CreateKey has none yet; what it will be stands in values
+		return nil, false
+	}
+	switch name {
+	case "kms:keyspec", "kms:customermasterkeyspec":
+		return one(string(k.Spec))
+	case "kms:keyusage", "kms:customermasterkeyusage":
+		return one(string(k.Usage))
+	case "kms:keyorigin":
+		return one(string(k.Origin))
+	case "kms:multiregion":
+		return one("false")
+	case "kms:resourcealiases":
+		if len(k.aliases) == 0 || len(k.aliases) > maxResourceAliases {
+			return nil, false
+		}
+		return k.aliases, true
+	}
+	if pair, ok := strings.CutPrefix(name, "kms:encryptioncontext:"); ok {
+		for ck, v := range u.context {
+			if strings.EqualFold(ck, pair) {
+				return one(v)
+			}
+		}
+	}
+	return nil, false
+}
+
+func one(v string) ([]string, bool) { return []string{v}, true }
+
+// with adds the value of a condition key of the operation's own, in lower case.
+func (u *use) with(name string, values ...string) *use {
+	if u.values == nil {
+		u.values = make(policy.Values)
+	}
+	u.values[name] = values
+	return u
+}
+
+func boolean(p *bool) string { return strconv.FormatBool(deref(p)) }
+
+// grantFor finds a grant that covers the use, or nil.
+func (s *Service) grantFor(u *use) *policy.Grant {
+	if u.grantOp == "" {
+		return nil
+	}
+	for _, g := range u.key.grants {
+		if slices.Contains(g.Operations, u.grantOp) && g.covers(u) && g.isGrantee(u.c) && (u.passing == nil || g.passes(u.passing)) {
+			return &policy.Grant{ID: g.ID, Grantee: g.grantee()}
+		}
+	}
+	return nil
+}
+
+// isGrantee reports whether the grant may be the caller's; the policy engine decides what naming its role or account is worth.
+func (g *grantRecord) isGrantee(c *call.Call) bool {
+	p := &c.Caller.Principal
+	if g.GranteeService != "" {
+		return p.Kind == policy.Service && p.ServiceName == g.GranteeService
+	}
+	return g.Grantee == p.ARN || p.Issuer != "" && g.Grantee == p.Issuer ||
+		p.Account != "" && (g.Grantee == p.Account || g.Grantee == rootARN(c.Scope.Partition, p.Account))
+}
+
+func (g *grantRecord) grantee() string {
+	if g.GranteeService != "" {
+		return g.GranteeService
+	}
+	return g.Grantee
+}
+
+func (g *grantRecord) retirer() string {
+	if g.RetiringService != "" {
+		return g.RetiringService
+	}
+	return g.Retiring
+}
+
+// covers reports whether the constraints of the grant are met. They bind only uses that have an encryption context; others, such as DescribeKey, they
+// leave alone: https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html
+func (g *grantRecord) covers(u *use) bool {
+	if g.SourceARN != "" {
+		if values, ok := u.values["aws:sourcearn"]; !ok || !slices.Contains(values, g.SourceARN) {
+			return false
+		}
+	}
+	if !u.hasEC {
+		return true
+	}
+	if g.Equals != nil && !maps.Equal(g.Equals, u.context) {
+		return false
+	}
+	for k, v := range g.Subset {
+		if got, ok := u.context[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+func rootARN(partition, account string) string {
+	return "arn:" + partition + ":iam::" + account + ":root"
+}
+
+// ready is the part of the key state table that cryptographic operations have in common:
+// https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+func (k *key) ready() error {
+	switch k.State {
+	case kms.KeyStateEnabled, kms.KeyStateUpdating:
+		return nil
+	case kms.KeyStateDisabled:
+		return &kms.DisabledException{Message: k.arn + " is disabled."}
+	}
+	return k.invalidState()
+}
+
+// in refuses a key whose state is not among those given.
+func (k *key) in(states ...kms.KeyState) error {
+	if slices.Contains(states, k.State) {
+		return nil
+	}
+	return k.invalidState()
+}
+
+// stateNames is how messages call the states.
+var stateNames = map[kms.KeyState]string{
+	kms.KeyStateEnabled:                "enabled",
+	kms.KeyStateDisabled:               "disabled",
+	kms.KeyStatePendingDeletion:        "pending deletion",
+	kms.KeyStatePendingImport:          "pending import",
+	kms.KeyStatePendingReplicaDeletion: "pending replica deletion",
+	kms.KeyStateCreating:               "creating",
+	kms.KeyStateUpdating:               "updating",
+	kms.KeyStateUnavailable:            "unavailable",
+}
+
+func (k *key) invalidState() error {
+	return &kms.KMSInvalidStateException{Message: fmt.Sprintf("%s is %s.", k.arn, stateNames[k.State])}
+}
+
+// usable refuses a key whose usage is not the one that the operation needs.
+func (k *key) usable(c *call.Call, usage kms.KeyUsageType) error {
+	if k.Usage == usage {
+		return nil
+	}
+	return &kms.InvalidKeyUsageException{Message: fmt.Sprintf("%s key usage is %s which is not valid for %s.", k.arn, k.Usage, c.Op.Name)}
+}
+
+// dryRun is the error that ends a dry run which would have succeeded.
+func dryRun(asked *bool) error {
+	if deref(asked) {
+		return &kms.DryRunOperationException{Message: "The request would have succeeded, but the DryRun option is set."}
+	}
+	return nil
+}

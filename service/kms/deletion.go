@@ -1,0 +1,98 @@
+package kms
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+const (
+	deletionTimer = "delete"
+
+	defaultWindow = 30 // days that a key waits to be deleted
+)
+
+// ScheduleKeyDeletion has a key deleted after a waiting period, in which it cannot be used.
+func (s *Service) ScheduleKeyDeletion(c *call.Call, in *kms.ScheduleKeyDeletionRequest) (*kms.ScheduleKeyDeletionResponse, error) {
+	window := int32(defaultWindow)
+	if in.PendingWindowInDays != nil {
+		window = *in.PendingWindowInDays
+	}
+	k, err := s.change(c, in.KeyId, func(u *use) {
+		u.with("kms:schedulekeydeletionpendingwindowindays", strconv.Itoa(int(window)))
+	}, kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStatePendingImport, kms.KeyStateUnavailable)
+	if err != nil {
+		return nil, err
+	}
+	k.State = kms.KeyStatePendingDeletion
+	k.Deletion = c.Time.Add(time.Duration(window) * day)
+	if err := c.At(k.Deletion, s.scope(k.account, k.region), deletionTimer, k.ID, nil); err != nil {
+		return nil, err
+	}
+	return &kms.ScheduleKeyDeletionResponse{
+		KeyId: &k.arn, DeletionDate: &k.Deletion, KeyState: k.State, PendingWindowInDays: &window,
+	}, k.save(c.Tx())
+}
+
+// CancelKeyDeletion keeps a key that waits to be deleted. It is disabled then.
+func (s *Service) CancelKeyDeletion(c *call.Call, in *kms.CancelKeyDeletionRequest) (*kms.CancelKeyDeletionResponse, error) {
+	k, err := s.forChange(c, in.KeyId, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
+		return nil, err
+	}
+	if k.State != kms.KeyStatePendingDeletion {
+		return nil, &kms.KMSInvalidStateException{Message: k.arn + " is not pending deletion."}
+	}
+	k.State, k.Deletion = kms.KeyStateDisabled, time.Time{}
+	if err := c.Cancel(s.scope(k.account, k.region), deletionTimer, k.ID); err != nil {
+		return nil, err
+	}
+	return &kms.CancelKeyDeletionResponse{KeyId: &k.arn}, k.save(c.Tx())
+}
+
+// deleteDue is what the deletion timer does: the key, its material, its aliases and its grants are gone for good.
+func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
+	k, err := s.read(c.Tx(), place{c.Scope.Account, c.Scope.Region, id})
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if k.State != kms.KeyStatePendingDeletion {
+		return nil
+	}
+	if err := s.erase(c.Tx(), k); err != nil {
+		return err
+	}
+	if err := c.Cancel(s.scope(k.account, k.region), rotationTimer, k.ID); err != nil {
+		return err
+	}
+	if err := s.emit(c, k, "KMS CMK Deletion"); err != nil {
+		return err
+	}
+	return s.serviceEvent(c, k, "DeleteKey")
+}
+
+func (s *Service) erase(tx store.Tx, k *key) error {
+	for _, name := range k.aliases {
+		if err := aliasTable.In(k.account, k.region).Delete(tx, name); err != nil {
+			return err
+		}
+	}
+	for _, g := range k.grants {
+		if err := grantTable.In(k.account, k.region).Delete(tx, g.KeyID, g.ID); err != nil {
+			return err
+		}
+	}
+	if err := usageTable.In(k.account, k.region).Delete(tx, k.ID); err != nil && !missing(err) {
+		return err
+	}
+	return keyTable.In(k.account, k.region).Delete(tx, k.ID)
+}

@@ -1,0 +1,410 @@
+package kms
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/arn"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+// maxGrants is how many grants a key may have: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+const maxGrants = 50_000
+
+// grantable are the operations that grants on a key can permit, by its usage; those of administration go with every key.
+var grantable = map[kms.KeyUsageType][]kms.GrantOperation{
+	kms.KeyUsageTypeEncryptDecrypt: {
+		kms.GrantOperationEncrypt, kms.GrantOperationDecrypt, kms.GrantOperationReEncryptFrom, kms.GrantOperationReEncryptTo,
+	},
+	kms.KeyUsageTypeSignVerify:        {kms.GrantOperationSign, kms.GrantOperationVerify},
+	kms.KeyUsageTypeGenerateVerifyMac: {kms.GrantOperationGenerateMac, kms.GrantOperationVerifyMac},
+	kms.KeyUsageTypeKeyAgreement:      {kms.GrantOperationDeriveSharedSecret},
+}
+
+var (
+	administration = []kms.GrantOperation{kms.GrantOperationCreateGrant, kms.GrantOperationRetireGrant, kms.GrantOperationDescribeKey}
+	dataKeys       = []kms.GrantOperation{
+		kms.GrantOperationGenerateDataKey, kms.GrantOperationGenerateDataKeyWithoutPlaintext,
+		kms.GrantOperationGenerateDataKeyPair, kms.GrantOperationGenerateDataKeyPairWithoutPlaintext,
+	}
+)
+
+// grants reports whether an operation can be granted on the key.
+func (k *key) grantable(op kms.GrantOperation) bool {
+	return slices.Contains(administration, op) || slices.Contains(grantable[k.Usage], op) ||
+		k.Spec == kms.KeySpecSymmetricDefault && slices.Contains(dataKeys, op) ||
+		k.spec().Asymmetric() && op == kms.GrantOperationGetPublicKey
+}
+
+// CreateGrant lets a principal use a key without a change of its policy.
+func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.CreateGrantResponse, error) {
+	k, err := s.forChange(c, in.KeyId, true)
+	if err != nil {
+		return nil, err
+	}
+	g, err := s.planGrant(c, k, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorizeGrant(c, k, g, in.GrantTokens); err != nil {
+		return nil, err
+	}
+	if err := k.ready(); err != nil {
+		return nil, err
+	}
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	if same := k.sameGrant(g); same != nil {
+		g = same
+	} else {
+		if len(k.grants) >= maxGrants {
+			return nil, &kms.LimitExceededException{Message: fmt.Sprintf("A key may not have more than %d grants.", maxGrants)}
+		}
+		if err := grantTable.In(k.account, k.region).Put(c.Tx(), g); err != nil {
+			return nil, err
+		}
+	}
+	token, err := s.newToken(k, g)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.CreateGrantResponse{GrantId: &g.ID, GrantToken: &token}, nil
+}
+
+// planGrant makes the grant that was asked for, if it makes sense.
+func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*grantRecord, error) {
+	if (in.GranteePrincipal == nil) == (in.GranteeServicePrincipal == nil) {
+		return nil, invalid("You must specify either GranteePrincipal or GranteeServicePrincipal, and not both.")
+	}
+	if in.RetiringPrincipal != nil && in.RetiringServicePrincipal != nil {
+		return nil, invalid("You cannot specify RetiringPrincipal and RetiringServicePrincipal in the same request.")
+	}
+	for _, name := range []*string{in.GranteePrincipal, in.RetiringPrincipal} {
+		if name == nil {
+			continue
+		}
+		there, err := s.cfg.Principals.Exists(c.Context, *name)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			return nil, &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + *name}
+		}
+	}
+	for _, op := range in.Operations {
+		if !k.grantable(op) {
+			return nil, invalid("Operation %s is not valid for a grant on a key with key spec %s and key usage %s.", op, k.Spec, k.Usage)
+		}
+	}
+	var id [32]byte
+	if _, err := io.ReadFull(c.Rand, id[:]); err != nil {
+		return nil, fmt.Errorf("drawing a grant ID: %w", err)
+	}
+	ops := slices.Clone(in.Operations)
+	slices.Sort(ops)
+	g := &grantRecord{
+		ID: hex.EncodeToString(id[:]), KeyID: k.ID, Account: k.account, Region: k.region, Name: deref(in.Name),
+		Grantee: deref(in.GranteePrincipal), GranteeService: deref(in.GranteeServicePrincipal),
+		Retiring: deref(in.RetiringPrincipal), RetiringService: deref(in.RetiringServicePrincipal),
+		Operations: slices.Compact(ops), Issuer: c.Scope.Account, Created: c.Time,
+	}
+	if t := in.Constraints; t != nil {
+		if (t.EncryptionContextEquals != nil || t.EncryptionContextSubset != nil) && k.spec() != keys.SymmetricDefault {
+			return nil, invalid("Encryption context constraints are only valid for symmetric encryption keys.")
+		}
+		g.Equals, g.Subset, g.SourceARN = t.EncryptionContextEquals, t.EncryptionContextSubset, deref(t.SourceArn)
+	}
+	return g, nil
+}
+
+// authorizeGrant asks whether the caller may make the grant: by key policy, or by a grant of their own that gives at least as much.
+func (s *Service) authorizeGrant(c *call.Call, k *key, g *grantRecord, tokens []string) error {
+	u := &use{c: c, key: k, tokens: tokens, grantOp: kms.GrantOperationCreateGrant, passing: g}
+	ops := make([]string, len(g.Operations))
+	for i, op := range g.Operations {
+		ops[i] = string(op)
+	}
+	u.with("kms:grantoperations", ops...).with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	switch {
+	case g.Equals != nil:
+		u.with("kms:grantconstrainttype", "EncryptionContextEquals")
+	case g.Subset != nil:
+		u.with("kms:grantconstrainttype", "EncryptionContextSubset")
+	}
+	for name, v := range map[string]string{
+		"kms:granteeprincipal": g.Grantee, "kms:granteeserviceprincipal": g.GranteeService, "kms:retiringprincipal": g.Retiring,
+		"kms:retiringserviceprincipal": g.RetiringService, "kms:grantconstraintsourcearn": g.SourceARN,
+	} {
+		if v != "" {
+			u.with(name, v)
+		}
+	}
+	// What the constraints say is what may be used later: kms:EncryptionContext looks at it.
+	u.context = g.Equals
+	if u.context == nil {
+		u.context = g.Subset
+	}
+	return s.authorize(u)
+}
+
+// passes reports whether a holder of grant g may pass on what is asked for: https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
+func (g *grantRecord) passes(asked *grantRecord) bool {
+	for _, op := range asked.Operations {
+		if !slices.Contains(g.Operations, op) {
+			return false
+		}
+	}
+	if g.Equals != nil && !(asked.Equals != nil && maps.Equal(g.Equals, asked.Equals)) {
+		return false
+	}
+	limits := asked.Equals
+	if limits == nil {
+		limits = asked.Subset
+	}
+	for k, v := range g.Subset {
+		if got, ok := limits[k]; !ok || got != v {
+			return false
+		}
+	}
+	return g.SourceARN == "" || g.SourceARN == asked.SourceARN
+}
+
+// sameGrant finds a named grant that says the same, so that a repeated request makes no second one.
+func (k *key) sameGrant(g *grantRecord) *grantRecord {
+	if g.Name == "" {
+		return nil
+	}
+	for _, have := range k.grants {
+		same := *g
+		same.ID, same.Created = have.ID, have.Created
+		if have.says(&same) {
+			return have
+		}
+	}
+	return nil
+}
+
+func (g *grantRecord) says(o *grantRecord) bool {
+	return g.Name == o.Name && g.grantee() == o.grantee() && g.retirer() == o.retirer() && g.Issuer == o.Issuer && g.SourceARN == o.SourceARN &&
+		slices.Equal(g.Operations, o.Operations) && maps.Equal(g.Equals, o.Equals) && maps.Equal(g.Subset, o.Subset)
+}
+
+// A grant token is the name of a grant, sealed so that nobody else can make one. It is not secret, and gives nothing that the grant does not.
+type grantToken struct{ Account, Region, KeyID, GrantID string }
+
+var tokenPlace = seal.At("kms grant token")
+
+func (s *Service) newToken(k *key, g *grantRecord) (string, error) {
+	b, err := json.Marshal(grantToken{k.account, k.region, k.ID, g.ID})
+	if err != nil {
+		return "", err
+	}
+	sealed, err := s.cfg.Seal.Wrap(tokenPlace, b)
+	if err != nil {
+		return "", fmt.Errorf("making a grant token: %w", err)
+	}
+	return base64.URLEncoding.EncodeToString(sealed), nil
+}
+
+func (s *Service) readToken(token string) (t grantToken, err error) {
+	sealed, err := base64.URLEncoding.DecodeString(token)
+	if err == nil {
+		sealed, err = s.cfg.Seal.Unwrap(tokenPlace, sealed)
+	}
+	if err == nil {
+		err = json.Unmarshal(sealed, &t)
+	}
+	if err != nil {
+		return t, &kms.InvalidGrantTokenException{Message: "Invalid grant token."}
+	}
+	return t, nil
+}
+
+// entry is the grant as the lists show it.
+func (s *Service) entry(g *grantRecord) kms.GrantListEntry {
+	e := kms.GrantListEntry{
+		KeyId: new(s.arn(place{g.Account, g.Region, g.KeyID})), GrantId: &g.ID, Name: &g.Name, CreationDate: &g.Created,
+		IssuingAccount: new(rootARN(s.cfg.Partition, g.Issuer)), Operations: g.Operations,
+	}
+	if name := g.grantee(); name != "" { // a service is shown as its service principal
+		e.GranteePrincipal = &name
+	}
+	if g.GranteeService != "" {
+		e.GranteeServicePrincipal = &g.GranteeService
+	}
+	if name := g.retirer(); name != "" {
+		e.RetiringPrincipal = &name
+	}
+	if g.RetiringService != "" {
+		e.RetiringServicePrincipal = &g.RetiringService
+	}
+	if g.Equals != nil || g.Subset != nil || g.SourceARN != "" {
+		e.Constraints = &kms.GrantConstraints{EncryptionContextEquals: g.Equals, EncryptionContextSubset: g.Subset}
+		if g.SourceARN != "" {
+			e.Constraints.SourceArn = &g.SourceARN
+		}
+	}
+	return e
+}
+
+// ListGrants lists the grants of a key.
+func (s *Service) ListGrants(c *call.Call, in *kms.ListGrantsRequest) (*kms.ListGrantsResponse, error) {
+	k, err := s.forChange(c, in.KeyId, true)
+	if err != nil {
+		return nil, err
+	}
+	u := &use{c: c, key: k}
+	u.with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	if err := s.authorize(u); err != nil {
+		return nil, err
+	}
+	keep := func(g *grantRecord) bool {
+		return (in.GrantId == nil || g.ID == *in.GrantId) &&
+			(in.GranteePrincipal == nil || g.Grantee == *in.GranteePrincipal) &&
+			(in.GranteeServicePrincipal == nil || g.GranteeService == *in.GranteeServicePrincipal)
+	}
+	filters := fmt.Sprintf("%q %q %q", deref(in.GrantId), deref(in.GranteePrincipal), deref(in.GranteeServicePrincipal))
+	q := store.Query{Prefix: store.Key{k.ID}, Limit: limit(in.Limit, 50)}
+	found, next, err := grantTable.In(k.account, k.region).Page(c.Tx(), q, deref(in.Marker), filters, keep)
+	if err != nil {
+		return nil, marker(err)
+	}
+	out := &kms.ListGrantsResponse{Grants: make([]kms.GrantListEntry, 0, len(found))}
+	for _, g := range found {
+		out.Grants = append(out.Grants, s.entry(g))
+	}
+	out.NextMarker, out.Truncated = truncated(next)
+	return out, nil
+}
+
+// ListRetirableGrants lists the grants in the region, of whatever account's keys, that a principal of the caller's account can retire.
+func (s *Service) ListRetirableGrants(c *call.Call, in *kms.ListRetirableGrantsRequest) (*kms.ListGrantsResponse, error) {
+	if (in.RetiringPrincipal == nil) == (in.RetiringServicePrincipal == nil) {
+		return nil, invalid("You must specify either RetiringPrincipal or RetiringServicePrincipal, and not both.")
+	}
+	if err := c.Authorize(&call.Resource{ARN: "*", Conditions: &use{c: c}}); err != nil {
+		return nil, err
+	}
+	name := deref(in.RetiringPrincipal)
+	if in.RetiringServicePrincipal != nil {
+		name = *in.RetiringServicePrincipal
+	} else if a, err := arn.Parse(name); err != nil || a.Account != c.Scope.Account {
+		return nil, &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + name}
+	}
+	q := store.Query{Index: "retiring", Prefix: store.Key{name}, Limit: limit(in.Limit, 50)}
+	found, next, err := grantTable.In("", "").Page(c.Tx(), q, deref(in.Marker), c.Scope.Region, func(g *grantRecord) bool {
+		return g.Region == c.Scope.Region
+	})
+	if err != nil {
+		return nil, marker(err)
+	}
+	out := &kms.ListGrantsResponse{Grants: make([]kms.GrantListEntry, 0, len(found))}
+	for _, g := range found {
+		out.Grants = append(out.Grants, s.entry(g))
+	}
+	out.NextMarker, out.Truncated = truncated(next)
+	return out, nil
+}
+
+// RetireGrant ends a grant for those who were given the right to with it: the retiring principal, the grantee if the grant permits RetireGrant, and the account that
+// made it. A key policy has no say: https://docs.aws.amazon.com/kms/latest/developerguide/grant-delete.html
+func (s *Service) RetireGrant(c *call.Call, in *kms.RetireGrantRequest) (*kms.RetireGrantResponse, error) {
+	var t grantToken
+	var err error
+	switch byID := in.KeyId != nil && in.GrantId != nil; {
+	case in.GrantToken != nil && in.KeyId == nil && in.GrantId == nil:
+		if t, err = s.readToken(*in.GrantToken); err != nil {
+			return nil, err
+		}
+		if t.Region != c.Scope.Region {
+			return nil, &kms.InvalidGrantTokenException{Message: "Invalid grant token."}
+		}
+	case in.GrantToken == nil && byID:
+		if !strings.HasPrefix(*in.KeyId, "arn:") {
+			return nil, &kms.InvalidArnException{Message: "KeyId must be a key ARN."}
+		}
+		target, err := parse(c, *in.KeyId)
+		if err != nil {
+			return nil, err
+		}
+		t = grantToken{target.account, target.region, target.id, *in.GrantId}
+	default:
+		return nil, invalid("You must specify either GrantToken, or KeyId and GrantId.")
+	}
+	k, g, err := s.findGrant(c, place{t.Account, t.Region, t.KeyID}, t.GrantID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorizeRetire(c, k, g); err != nil {
+		return nil, err
+	}
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	return &kms.RetireGrantResponse{}, grantTable.In(k.account, k.region).Delete(c.Tx(), g.KeyID, g.ID)
+}
+
+func (s *Service) authorizeRetire(c *call.Call, k *key, g *grantRecord) error {
+	r := &call.Resource{ARN: k.arn, Account: k.account, Type: keyType, PolicyRequired: true, Tags: k.Tags, Conditions: &use{c: c, key: k}}
+	byRetirer := grantRecord{Grantee: g.Retiring, GranteeService: g.RetiringService}
+	switch {
+	case g.retirer() != "" && byRetirer.isGrantee(c):
+		r.Grant = &policy.Grant{ID: g.ID, Grantee: g.retirer()}
+	case slices.Contains(g.Operations, kms.GrantOperationRetireGrant) && g.isGrantee(c):
+		r.Grant = &policy.Grant{ID: g.ID, Grantee: g.grantee()}
+	case g.Issuer == c.Scope.Account:
+		// The account that made the grant decides by IAM policies who in it may end it.
+		r.Account, r.PolicyRequired = g.Issuer, false
+	}
+	return c.Authorize(r)
+}
+
+// RevokeGrant ends a grant for those whom the key policy lets.
+func (s *Service) RevokeGrant(c *call.Call, in *kms.RevokeGrantRequest) (*kms.RevokeGrantResponse, error) {
+	k, err := s.forChange(c, in.KeyId, true)
+	if err != nil {
+		return nil, err
+	}
+	u := &use{c: c, key: k}
+	u.with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	if err := s.authorize(u); err != nil {
+		return nil, err
+	}
+	_, g, err := s.findGrant(c, k.place, deref(in.GrantId))
+	if err != nil {
+		return nil, err
+	}
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	return &kms.RevokeGrantResponse{}, grantTable.In(k.account, k.region).Delete(c.Tx(), g.KeyID, g.ID)
+}
+
+// findGrant finds a grant with its key.
+func (s *Service) findGrant(c *call.Call, p place, id string) (*key, *grantRecord, error) {
+	k, err := s.read(c.Tx(), p)
+	if missing(err) {
+		return nil, nil, s.absent(c, target{place: p})
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, g := range k.grants {
+		if g.ID == id {
+			return k, g, nil
+		}
+	}
+	return nil, nil, &kms.NotFoundException{Message: fmt.Sprintf("Grant ID '%s' not found", id)}
+}

@@ -1,0 +1,278 @@
+package kms
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// offers reports whether keys of the spec can be made in this partition: SM2 belongs to the China Regions.
+func (s *Service) offers(spec keys.Spec) bool {
+	return spec.Valid() && (spec != keys.SM2 || s.cfg.Partition == "aws-cn")
+}
+
+// plan is what CreateKey was asked to make.
+type plan struct {
+	spec  kms.KeySpec
+	usage kms.KeyUsageType
+}
+
+func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
+	p.spec, p.usage = in.KeySpec, in.KeyUsage
+	switch {
+	case in.CustomerMasterKeySpec != "" && in.KeySpec != "":
+		return p, invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
+	case in.CustomerMasterKeySpec != "":
+		p.spec = kms.KeySpec(in.CustomerMasterKeySpec)
+	case in.KeySpec == "":
+		p.spec = kms.KeySpecSymmetricDefault
+	}
+	switch {
+	case in.Origin != "" && in.Origin != kms.OriginTypeAwsKms:
+		return p, wire.NotImplemented("kms", "CreateKey with Origin "+string(in.Origin))
+	case deref(in.MultiRegion):
+		return p, wire.NotImplemented("kms", "CreateKey with MultiRegion")
+	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
+		return p, wire.NotImplemented("kms", "CreateKey in a custom key store")
+	}
+	spec := keys.Spec(p.spec)
+	if !s.offers(spec) {
+		return p, unsupported("KeySpec %s is not supported in this Region.", p.spec)
+	}
+	if p.usage == "" {
+		if p.usage = kms.KeyUsageType(spec.DefaultUsage()); p.usage == "" {
+			return p, invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+		}
+	}
+	if !spec.Allows(keys.Usage(p.usage)) {
+		return p, invalid("KeyUsage %s is not compatible with KeySpec %s", p.usage, p.spec)
+	}
+	return p, nil
+}
+
+// CreateKey makes a key.
+func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.CreateKeyResponse, error) {
+	p, err := s.plan(in)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := tagMap(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	u := &use{c: c}
+	u.with("kms:keyspec", string(p.spec)).with("kms:customermasterkeyspec", string(p.spec)).
+		with("kms:keyusage", string(p.usage)).with("kms:customermasterkeyusage", string(p.usage)).
+		with("kms:keyorigin", string(kms.OriginTypeAwsKms)).with("kms:multiregion", "false").
+		with("kms:bypasspolicylockoutsafetycheck", boolean(in.BypassPolicyLockoutSafetyCheck))
+	r := &call.Resource{ARN: "*", RequestTags: tags, Conditions: u}
+	if err := c.Authorize(r); err != nil {
+		return nil, err
+	}
+	if len(tags) > 0 {
+		if err := c.AuthorizeAction(kms.OpTagResource.Action, r); err != nil {
+			return nil, err
+		}
+	}
+	document := defaultPolicy(c.Scope.Partition, c.Scope.Account)
+	if in.Policy != nil {
+		document = *in.Policy
+	}
+	k, err := s.newKey(c, place{account: c.Scope.Account, region: c.Scope.Region}, p, kms.KeyManagerTypeCustomer, document)
+	if err != nil {
+		return nil, err
+	}
+	k.Description, k.Tags = deref(in.Description), tags
+	if in.Policy != nil {
+		if err := s.checkPolicy(c, k, deref(in.BypassPolicyLockoutSafetyCheck)); err != nil {
+			return nil, err
+		}
+	}
+	if err := k.save(c.Tx()); err != nil {
+		return nil, err
+	}
+	c.Touch(audit.Resource{Account: k.account, Type: keyType, ARN: k.arn})
+	return &kms.CreateKeyResponse{KeyMetadata: k.metadata()}, nil
+}
+
+// newKey makes a key with its first material. It is not saved.
+func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerType, document string) (*key, error) {
+	id, err := uuid.NewRandomFromReader(c.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("drawing a key ID: %w", err)
+	}
+	at.id = id.String()
+	compiled, err := parsePolicy(document)
+	if err != nil {
+		return nil, err
+	}
+	k := &key{
+		place: at, arn: s.arn(at), policy: compiled,
+		keyRecord: &keyRecord{
+			ID: at.id, Created: c.Time, Spec: p.spec, Usage: p.usage, State: kms.KeyStateEnabled,
+			Origin: kms.OriginTypeAwsKms, Manager: manager, Policy: document,
+		},
+	}
+	return k, s.addMaterial(c, k, "")
+}
+
+// addMaterial makes new material for a key, which becomes the current one.
+func (s *Service) addMaterial(c *call.Call, k *key, rotation kms.RotationType) error {
+	made, err := s.generator.Generate(c.Context, k.spec(), c.Rand)
+	if err != nil {
+		return fmt.Errorf("making key material: %w", err)
+	}
+	m := material{ID: newMaterialID(c.Rand), Created: c.Time, Rotation: rotation}
+	bare := made.Material()
+	defer clear(bare)
+	if m.Wrapped, err = s.cfg.Seal.Wrap(k.sealed(m.ID), bare); err != nil {
+		return fmt.Errorf("wrapping key material: %w", err)
+	}
+	k.Materials = append(slices.Clip(k.Materials), m)
+	if k.materials == nil {
+		k.materials = make(map[string]*keys.Key)
+	}
+	k.materials[m.ID] = made
+	return nil
+}
+
+// newMaterialID returns 64 hexadecimal digits, as key material IDs are long. They are random: nothing about the material follows from them.
+func newMaterialID(random io.Reader) string {
+	var b [32]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		rand.Read(b[:])
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// algorithms are what a key can do, by kind.
+func (k *key) algorithms() (encryption []kms.EncryptionAlgorithmSpec, signing []kms.SigningAlgorithmSpec, agreement []kms.KeyAgreementAlgorithmSpec, mac []kms.MacAlgorithmSpec) {
+	for _, a := range k.spec().Algorithms(k.usage()) {
+		switch k.Usage {
+		case kms.KeyUsageTypeEncryptDecrypt:
+			encryption = append(encryption, kms.EncryptionAlgorithmSpec(a))
+		case kms.KeyUsageTypeSignVerify:
+			signing = append(signing, kms.SigningAlgorithmSpec(a))
+		case kms.KeyUsageTypeKeyAgreement:
+			agreement = append(agreement, kms.KeyAgreementAlgorithmSpec(a))
+		case kms.KeyUsageTypeGenerateVerifyMac:
+			mac = append(mac, kms.MacAlgorithmSpec(a))
+		}
+	}
+	return encryption, signing, agreement, mac
+}
+
+// metadata is the key as DescribeKey shows it.
+func (k *key) metadata() *kms.KeyMetadata {
+	m := &kms.KeyMetadata{
+		AWSAccountId: &k.account, KeyId: &k.ID, Arn: &k.arn, CreationDate: &k.Created,
+		Enabled: new(k.State == kms.KeyStateEnabled), Description: &k.Description,
+		KeyUsage: k.Usage, KeyState: k.State, Origin: k.Origin, KeyManager: k.Manager,
+		KeySpec: k.Spec, CustomerMasterKeySpec: kms.CustomerMasterKeySpec(k.Spec), MultiRegion: new(false),
+	}
+	if k.State == kms.KeyStatePendingDeletion {
+		m.DeletionDate = &k.Deletion
+	}
+	m.EncryptionAlgorithms, m.SigningAlgorithms, m.KeyAgreementAlgorithms, m.MacAlgorithms = k.algorithms()
+	if k.Spec == kms.KeySpecSymmetricDefault {
+		m.CurrentKeyMaterialId = &k.Materials[len(k.Materials)-1].ID
+	}
+	return m
+}
+
+// DescribeKey tells what a key is.
+func (s *Service) DescribeKey(c *call.Call, in *kms.DescribeKeyRequest) (*kms.DescribeKeyResponse, error) {
+	k, alias, err := s.forUse(c, in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k, alias: alias, grantOp: kms.GrantOperationDescribeKey, tokens: in.GrantTokens}); err != nil {
+		return nil, err
+	}
+	return &kms.DescribeKeyResponse{KeyMetadata: k.metadata()}, nil
+}
+
+// ListKeys lists the keys of the caller's account in the region.
+func (s *Service) ListKeys(c *call.Call, in *kms.ListKeysRequest) (*kms.ListKeysResponse, error) {
+	if err := c.Authorize(&call.Resource{ARN: "*", Conditions: &use{c: c}}); err != nil {
+		return nil, err
+	}
+	q := store.Query{Limit: limit(in.Limit, 100)}
+	found, next, err := keyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.Marker), "", nil)
+	if err != nil {
+		return nil, marker(err)
+	}
+	out := &kms.ListKeysResponse{Keys: make([]kms.KeyListEntry, 0, len(found))}
+	for _, r := range found {
+		out.Keys = append(out.Keys, kms.KeyListEntry{KeyId: &r.ID, KeyArn: new(s.arn(place{c.Scope.Account, c.Scope.Region, r.ID}))})
+	}
+	out.NextMarker, out.Truncated = truncated(next)
+	return out, nil
+}
+
+// change finds a customer managed key for a change, asks for permission, and checks its state.
+func (s *Service) change(c *call.Call, keyID *string, ask func(*use), states ...kms.KeyState) (*key, error) {
+	k, err := s.forChange(c, keyID, false)
+	if err != nil {
+		return nil, err
+	}
+	u := &use{c: c, key: k}
+	if ask != nil {
+		ask(u)
+	}
+	if err := s.authorize(u); err != nil {
+		return nil, err
+	}
+	return k, k.in(states...)
+}
+
+// EnableKey lets a disabled key be used again.
+func (s *Service) EnableKey(c *call.Call, in *kms.EnableKeyRequest) (*kms.EnableKeyResponse, error) {
+	k, err := s.change(c, in.KeyId, nil, kms.KeyStateEnabled, kms.KeyStateDisabled)
+	if err != nil {
+		return nil, err
+	}
+	k.State = kms.KeyStateEnabled
+	if k.Rotating {
+		if err := s.scheduleRotation(c, k); err != nil {
+			return nil, err
+		}
+	}
+	return &kms.EnableKeyResponse{}, k.save(c.Tx())
+}
+
+// DisableKey keeps a key from being used.
+func (s *Service) DisableKey(c *call.Call, in *kms.DisableKeyRequest) (*kms.DisableKeyResponse, error) {
+	k, err := s.change(c, in.KeyId, nil, kms.KeyStateEnabled, kms.KeyStateDisabled)
+	if err != nil {
+		return nil, err
+	}
+	k.State = kms.KeyStateDisabled
+	return &kms.DisableKeyResponse{}, k.save(c.Tx())
+}
+
+// UpdateKeyDescription describes a key anew.
+func (s *Service) UpdateKeyDescription(c *call.Call, in *kms.UpdateKeyDescriptionRequest) (*kms.UpdateKeyDescriptionResponse, error) {
+	k, err := s.change(c, in.KeyId, nil, notPendingDeletion...)
+	if err != nil {
+		return nil, err
+	}
+	k.Description = deref(in.Description)
+	return &kms.UpdateKeyDescriptionResponse{}, k.save(c.Tx())
+}
+
+// notPendingDeletion are the states in which a key may be named, tagged and described.
+var notPendingDeletion = []kms.KeyState{
+	kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStatePendingImport, kms.KeyStateUnavailable, kms.KeyStateCreating, kms.KeyStateUpdating,
+}

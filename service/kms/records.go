@@ -1,0 +1,237 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/store/tuple"
+)
+
+// keyRecord is a KMS key. Its material is wrapped for place("kms key material", account, region, key, material).
+type keyRecord struct {
+	ID          string
+	Created     time.Time
+	Description string `json:",omitempty"`
+	Spec        kms.KeySpec
+	Usage       kms.KeyUsageType
+	State       kms.KeyState
+	Origin      kms.OriginType
+	Manager     kms.KeyManagerType
+	Policy      string            // as it was given, byte for byte
+	Tags        map[string]string `json:",omitempty"`
+	Deletion    time.Time         `json:",omitzero"` // while State is PendingDeletion
+
+	Materials []material // oldest first; the last is the current one
+
+	Rotating   bool      `json:",omitempty"` // automatic rotation is enabled
+	Period     int       `json:",omitempty"` // days between automatic rotations
+	NextRotate time.Time `json:",omitzero"`
+	OnDemand   int       `json:",omitempty"` // rotations on demand so far
+}
+
+// material is one piece of key material. A rotation adds one; none is ever removed while the key lives.
+type material struct {
+	ID       string
+	Wrapped  []byte
+	Created  time.Time
+	Rotation kms.RotationType `json:",omitempty"` // empty for the first
+}
+
+// aliasRecord is a name for a key.
+type aliasRecord struct {
+	Name    string // with the prefix "alias/"
+	KeyID   string
+	Created time.Time
+	Updated time.Time
+}
+
+// grantRecord is a grant. It lives with its key, whoever made it.
+type grantRecord struct {
+	ID, KeyID       string
+	Account, Region string // where the key lives
+	Name            string `json:",omitempty"`
+	Grantee         string `json:",omitempty"` // principal ARN; or else
+	GranteeService  string `json:",omitempty"` // service principal
+	Retiring        string `json:",omitempty"`
+	RetiringService string `json:",omitempty"`
+	Operations      []kms.GrantOperation
+	Equals, Subset  map[string]string `json:",omitempty"` // constraints on the encryption context
+	SourceARN       string            `json:",omitempty"`
+	Issuer          string            // account under which the grant was made
+	Created         time.Time
+}
+
+// usageRecord is the last use of a key.
+type usageRecord struct {
+	KeyID     string
+	Operation kms.KeyLastUsageTrackingOperation
+	Time      time.Time
+	EventID   string
+	RequestID string
+}
+
+// Stored as (see store.Table), all in the account and region of the key:
+//
+//	kms / account / region / key / id                → keyRecord
+//	kms / account / region / alias / name            → aliasRecord     (index alias.key: key id)
+//	kms / account / region / grant / key id / id     → grantRecord     (index grant.retiring, global: principal)
+//	kms / account / region / usage / key id          → usageRecord
+var (
+	keyTable   = store.NewTable("kms", "key", func(r *keyRecord) store.Key { return store.Key{r.ID} })
+	aliasTable = store.NewTable("kms", "alias", func(r *aliasRecord) store.Key { return store.Key{r.Name} },
+		store.Index[aliasRecord]{Name: "key", Entries: func(r *aliasRecord) []store.Key { return []store.Key{{r.KeyID}} }})
+	grantTable = store.NewTable("kms", "grant", func(r *grantRecord) store.Key { return store.Key{r.KeyID, r.ID} },
+		store.Index[grantRecord]{Name: "retiring", Global: true, Entries: func(r *grantRecord) []store.Key {
+			if retiring := r.retirer(); retiring != "" {
+				return []store.Key{{retiring}}
+			}
+			return nil
+		}})
+	usageTable = store.NewTable("kms", "usage", func(r *usageRecord) store.Key { return store.Key{r.KeyID} })
+)
+
+// place is where a key lives.
+type place struct{ account, region, id string }
+
+// scope is where something lives, as calls say it. A process has one partition.
+func (s *Service) scope(account, region string) call.Scope {
+	return call.Scope{Partition: s.cfg.Partition, Account: account, Region: region}
+}
+
+func (s *Service) arn(p place) string { return s.scope(p.account, p.region).ARN("kms", "key/"+p.id) }
+
+func (p place) sealed(materialID string) seal.Place {
+	return seal.At("kms key material", p.account, p.region, p.id, materialID)
+}
+
+// aliasPlace is where an alias lives.
+type aliasPlace struct{ account, region, name string }
+
+// key is a KMS key ready for use. It is immutable.
+type key struct {
+	place
+	*keyRecord
+	arn       string
+	policy    *policy.Policy
+	materials map[string]*keys.Key // by material ID; empty when loaded for management only
+	aliases   []string             // sorted names
+	grants    []*grantRecord
+}
+
+// current is the material that encrypts, and its ID.
+func (k *key) current() (*keys.Key, string) {
+	id := k.Materials[len(k.Materials)-1].ID
+	return k.materials[id], id
+}
+
+// spec and usage as the key engine names them.
+func (k *key) spec() keys.Spec   { return keys.Spec(k.Spec) }
+func (k *key) usage() keys.Usage { return keys.Usage(k.Usage) }
+
+// watch drops from the caches what commits touch.
+func (s *Service) watch() {
+	s.cfg.Store.OnCommit(tuple.Encode("kms"), func(written [][]byte) {
+		for _, k := range written {
+			parts, err := tuple.Split(k)
+			if err != nil || len(parts) < 5 {
+				continue
+			}
+			switch account, region := parts[1], parts[2]; parts[3] {
+			case "alias":
+				s.aliases.Forget(aliasPlace{account, region, parts[4]})
+			case "key", "grant", "alias.key":
+				s.cache.Forget(place{account, region, parts[4]})
+			}
+		}
+	})
+}
+
+// loadKey is the loader of the cache.
+func (s *Service) loadKey(ctx context.Context, p place) (k *key, err error) {
+	err = s.cfg.Store.View(ctx, func(r store.Reader) error {
+		k, err = s.read(r, p)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.materials = make(map[string]*keys.Key, len(k.Materials))
+	for _, m := range k.Materials {
+		if k.materials[m.ID], err = s.open(p, k.keyRecord, m); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+// open unwraps key material.
+func (s *Service) open(p place, r *keyRecord, m material) (*keys.Key, error) {
+	bare, err := s.cfg.Seal.Unwrap(p.sealed(m.ID), m.Wrapped)
+	if err != nil {
+		return nil, fmt.Errorf("opening material %s of key %s: %w", m.ID, p.id, err)
+	}
+	defer clear(bare)
+	k, err := keys.Parse(keys.Spec(r.Spec), bare)
+	if err != nil {
+		return nil, fmt.Errorf("reading material %s of key %s: %w", m.ID, p.id, err)
+	}
+	return k, nil
+}
+
+// read loads a key without its material, or returns store.ErrNotFound.
+func (s *Service) read(r store.Reader, p place) (*key, error) {
+	rec, err := keyTable.In(p.account, p.region).Get(r, p.id)
+	if err != nil {
+		return nil, err
+	}
+	k := &key{place: p, keyRecord: rec, arn: s.arn(p)}
+	if k.policy, err = policy.Parse([]byte(rec.Policy), policy.Resource); err != nil {
+		return nil, fmt.Errorf("compiling the policy of key %s: %w", p.id, err)
+	}
+	for a, err := range aliasTable.In(p.account, p.region).Scan(r, store.Query{Index: "key", Prefix: store.Key{p.id}}) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the aliases of key %s: %w", p.id, err)
+		}
+		k.aliases = append(k.aliases, a.Name)
+	}
+	slices.Sort(k.aliases)
+	for g, err := range grantTable.In(p.account, p.region).Scan(r, store.Query{Prefix: store.Key{p.id}}) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the grants of key %s: %w", p.id, err)
+		}
+		k.grants = append(k.grants, g)
+	}
+	return k, nil
+}
+
+// save writes a key's record.
+func (k *key) save(tx store.Tx) error {
+	if err := keyTable.In(k.account, k.region).Put(tx, k.keyRecord); err != nil {
+		return fmt.Errorf("saving key %s: %w", k.id, err)
+	}
+	return nil
+}
+
+// loadAlias is the loader of the alias cache: the ID of the key that an alias names.
+func (s *Service) loadAlias(ctx context.Context, p aliasPlace) (id string, err error) {
+	err = s.cfg.Store.View(ctx, func(r store.Reader) error {
+		a, err := aliasTable.In(p.account, p.region).Get(r, p.name)
+		if err == nil {
+			id = a.KeyID
+		}
+		return err
+	})
+	return id, err
+}
+
+// missing reports whether err says that a record is not there.
+func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }

@@ -1,0 +1,234 @@
+package kms
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/outbox"
+)
+
+const (
+	rotationTimer = "rotate"
+
+	defaultPeriod = 365 // days
+	maxOnDemand   = 25  // on-demand rotations of a key in its life
+)
+
+// rotatable refuses keys that have no rotation.
+func (k *key) rotatable() error {
+	if k.Spec != kms.KeySpecSymmetricDefault {
+		return unsupported("%s key spec is %s which is not valid for this operation.", k.arn, k.Spec)
+	}
+	return nil
+}
+
+// EnableKeyRotation has a key rotated every so many days.
+func (s *Service) EnableKeyRotation(c *call.Call, in *kms.EnableKeyRotationRequest) (*kms.EnableKeyRotationResponse, error) {
+	period := int32(defaultPeriod)
+	if in.RotationPeriodInDays != nil {
+		period = *in.RotationPeriodInDays
+	}
+	k, err := s.forChange(c, in.KeyId, false)
+	if err != nil {
+		return nil, err
+	}
+	u := &use{c: c, key: k}
+	u.with("kms:rotationperiodindays", strconv.Itoa(int(period)))
+	if err := s.authorize(u); err != nil {
+		return nil, err
+	}
+	if err := k.rotatable(); err != nil {
+		return nil, err
+	}
+	if err := k.ready(); err != nil {
+		return nil, err
+	}
+	// The same period again leaves the schedule as it is.
+	if !k.Rotating || k.Period != int(period) {
+		k.Rotating, k.Period = true, int(period)
+		k.NextRotate = c.Time.Add(time.Duration(period) * day)
+		if err := s.scheduleRotation(c, k); err != nil {
+			return nil, err
+		}
+	}
+	return &kms.EnableKeyRotationResponse{}, k.save(c.Tx())
+}
+
+// DisableKeyRotation ends automatic rotation.
+func (s *Service) DisableKeyRotation(c *call.Call, in *kms.DisableKeyRotationRequest) (*kms.DisableKeyRotationResponse, error) {
+	k, err := s.forChange(c, in.KeyId, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
+		return nil, err
+	}
+	if err := k.rotatable(); err != nil {
+		return nil, err
+	}
+	if err := k.ready(); err != nil {
+		return nil, err
+	}
+	k.Rotating, k.Period, k.NextRotate = false, 0, time.Time{}
+	if err := c.Cancel(s.scope(k.account, k.region), rotationTimer, k.ID); err != nil {
+		return nil, err
+	}
+	return &kms.DisableKeyRotationResponse{}, k.save(c.Tx())
+}
+
+// GetKeyRotationStatus tells whether and when a key rotates.
+func (s *Service) GetKeyRotationStatus(c *call.Call, in *kms.GetKeyRotationStatusRequest) (*kms.GetKeyRotationStatusResponse, error) {
+	k, err := s.forChange(c, in.KeyId, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
+		return nil, err
+	}
+	if err := k.rotatable(); err != nil {
+		return nil, err
+	}
+	out := &kms.GetKeyRotationStatusResponse{KeyId: &k.ID, KeyRotationEnabled: &k.Rotating}
+	if k.Rotating {
+		out.RotationPeriodInDays, out.NextRotationDate = new(int32(k.Period)), &k.NextRotate
+	}
+	return out, nil
+}
+
+// RotateKeyOnDemand gives a key new material now. The schedule of automatic rotation stays as it is.
+func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandRequest) (*kms.RotateKeyOnDemandResponse, error) {
+	k, err := s.forChange(c, in.KeyId, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
+		return nil, err
+	}
+	if err := k.rotatable(); err != nil {
+		return nil, err
+	}
+	if err := k.ready(); err != nil {
+		return nil, err
+	}
+	if k.OnDemand >= maxOnDemand {
+		return nil, &kms.LimitExceededException{Message: fmt.Sprintf("The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: %s", k.arn)}
+	}
+	k.OnDemand++
+	if err := s.rotate(c, k, kms.RotationTypeOnDemand); err != nil {
+		return nil, err
+	}
+	return &kms.RotateKeyOnDemandResponse{KeyId: &k.ID}, k.save(c.Tx())
+}
+
+// rotate adds material and tells of it.
+func (s *Service) rotate(c *call.Call, k *key, how kms.RotationType) error {
+	if err := s.addMaterial(c, k, how); err != nil {
+		return err
+	}
+	return s.emit(c, k, "KMS CMK Rotation")
+}
+
+// emit raises an event about a key: https://docs.aws.amazon.com/kms/latest/developerguide/kms-events.html
+func (s *Service) emit(c *call.Call, k *key, what string) error {
+	detail, err := json.Marshal(map[string]string{"key-id": k.ID})
+	if err != nil {
+		return err
+	}
+	return c.Emit(outbox.Event{
+		DetailType: what, Source: "aws.kms", Account: k.account, Region: k.region, Time: c.Time, Resources: []string{k.arn}, Detail: detail,
+	})
+}
+
+func (s *Service) scheduleRotation(c *call.Call, k *key) error {
+	return c.At(k.NextRotate, s.scope(k.account, k.region), rotationTimer, k.ID, nil)
+}
+
+// rotateDue is what the rotation timer does. A key that is not enabled is left alone: enabling it sets the timer again, for the time that has passed.
+func (s *Service) rotateDue(c *call.Call, id string, _ []byte) error {
+	k, err := s.read(c.Tx(), place{c.Scope.Account, c.Scope.Region, id})
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !k.Rotating || k.State != kms.KeyStateEnabled {
+		return nil
+	}
+	if err := s.rotate(c, k, kms.RotationTypeAutomatic); err != nil {
+		return err
+	}
+	// From the date it was due, so that the schedule does not drift; but not in the past.
+	for step := time.Duration(k.Period) * day; !k.NextRotate.After(c.Time); {
+		k.NextRotate = k.NextRotate.Add(step)
+	}
+	if err := s.scheduleRotation(c, k); err != nil {
+		return err
+	}
+	return s.serviceEvent(c, k, "RotateKey")
+}
+
+// serviceEvent has the audit record of a timer tell what happened to a key, and saves the key unless it is gone.
+func (s *Service) serviceEvent(c *call.Call, k *key, name string) error {
+	details, err := json.Marshal(map[string]string{"keyId": k.ID})
+	if err != nil {
+		return err
+	}
+	c.Touch(audit.Resource{Account: k.account, Type: keyType, ARN: k.arn})
+	c.ServiceEvent(name, details)
+	if name == "DeleteKey" {
+		return nil
+	}
+	return k.save(c.Tx())
+}
+
+// ListKeyRotations lists the rotations of a key, or all of its material, newest last.
+func (s *Service) ListKeyRotations(c *call.Call, in *kms.ListKeyRotationsRequest) (*kms.ListKeyRotationsResponse, error) {
+	k, err := s.forChange(c, in.KeyId, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
+		return nil, err
+	}
+	if err := k.rotatable(); err != nil {
+		return nil, err
+	}
+	var all []kms.RotationsListEntry
+	for i, m := range k.Materials {
+		if m.Rotation == "" && in.IncludeKeyMaterial != kms.IncludeKeyMaterialAllKeyMaterial {
+			continue
+		}
+		e := kms.RotationsListEntry{KeyId: &k.ID, KeyMaterialId: &m.ID, KeyMaterialState: kms.KeyMaterialStateNonCurrent, RotationType: m.Rotation}
+		if i == len(k.Materials)-1 {
+			e.KeyMaterialState = kms.KeyMaterialStateCurrent
+		}
+		if m.Rotation != "" {
+			e.RotationDate = &m.Created
+		}
+		all = append(all, e)
+	}
+	begin := 0
+	if in.Marker != nil {
+		// A marker is the material ID of the last entry of the page before it.
+		for i := range all {
+			if *all[i].KeyMaterialId == *in.Marker {
+				begin = i + 1
+			}
+		}
+		if begin == 0 {
+			return nil, &kms.InvalidMarkerException{Message: "Could not deserialize marker"}
+		}
+	}
+	end := min(len(all), begin+limit(in.Limit, 100))
+	out := &kms.ListKeyRotationsResponse{Rotations: all[begin:end], Truncated: new(end < len(all))}
+	if end < len(all) {
+		out.NextMarker = all[end-1].KeyMaterialId
+	}
+	return out, nil
+}

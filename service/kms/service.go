@@ -1,0 +1,85 @@
+// Package kms is the Key Management Service: keys that never leave it, and what can be done with them under their key policies.
+package kms
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/cache"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/attest"
+	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+// Principals tells who is there to be named in a key policy or a grant.
+type Principals interface {
+	// Exists reports whether name, an ARN or an account, is a principal.
+	Exists(ctx context.Context, name string) (bool, error)
+}
+
+// Config is what the service is made of.
+type Config struct {
+	Store      store.Store
+	Seal       *seal.Keyring
+	Principals Principals
+	Partition  string // aws, aws-cn, aws-us-gov
+
+	// ManagedServices are the services that may have an AWS managed key, e.g. "secretsmanager".
+	ManagedServices map[string]bool
+
+	// Attestation decides which enclaves to believe; its zero value trusts AWS's Nitro root.
+	Attestation attest.Verifier
+
+	// Report is told of errors that no caller hears of; nil means nobody.
+	Report func(error)
+}
+
+// cacheLimit is how many keys are kept ready for use. A symmetric key takes about two kilobytes.
+const cacheLimit = 50_000
+
+// Service is the Key Management Service.
+type Service struct {
+	kms.Unimplemented
+	cfg       Config
+	generator *keys.Generator
+	cache     *cache.Cache[place, *key]
+	aliases   *cache.Cache[aliasPlace, string]
+	uses      usage
+}
+
+// New returns the service over what is in cfg.Store.
+func New(cfg Config) (*Service, error) {
+	if cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Partition == "" {
+		return nil, errors.New("kms: Config needs Store, Seal, Principals and Partition")
+	}
+	if cfg.Report == nil {
+		cfg.Report = func(error) {}
+	}
+	s := &Service{cfg: cfg, generator: keys.NewGenerator(0)}
+	s.cache = cache.New(cacheLimit, s.loadKey)
+	s.aliases = cache.New(cacheLimit, s.loadAlias)
+	s.watch()
+	return s, nil
+}
+
+// Run does what the service does in the background, until ctx ends.
+func (s *Service) Run(ctx context.Context) { s.runUsage(ctx) }
+
+// Room is the service as it stands behind the door.
+func (s *Service) Room() door.Room {
+	return door.Room{
+		Service:   kms.Service,
+		Endpoints: kms.Endpoints(s),
+		Internal:  &kms.KMSInternalException{},
+		Timers: map[string]door.TimerHandler{
+			deletionTimer: s.deleteDue,
+			rotationTimer: s.rotateDue,
+		},
+	}
+}
+
+const day = 24 * time.Hour

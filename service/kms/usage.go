@@ -1,0 +1,143 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+// usage remembers the last use of each key until it is written. Uses are many and their last is all that counts, so they are written
+// together every usageInterval: a crash loses that much of GetKeyLastUsage, while the audit trail has every use.
+type usage struct {
+	mu    sync.Mutex // guards fresh
+	fresh map[place]*usageRecord
+}
+
+const usageInterval = time.Second
+
+// used notes a successful cryptographic operation.
+func (s *Service) used(c *call.Call, k *key, op kms.KeyLastUsageTrackingOperation) {
+	s.uses.mu.Lock()
+	defer s.uses.mu.Unlock()
+	r := s.uses.fresh[k.place]
+	if r == nil {
+		if s.uses.fresh == nil {
+			s.uses.fresh = make(map[place]*usageRecord)
+		}
+		r = &usageRecord{KeyID: k.ID}
+		s.uses.fresh[k.place] = r
+	}
+	r.Operation, r.Time, r.EventID, r.RequestID = op, c.Time, c.EventID, c.RequestID
+}
+
+// last returns the last use that is not written yet.
+func (u *usage) last(p place) (usageRecord, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if r := u.fresh[p]; r != nil {
+		return *r, true
+	}
+	return usageRecord{}, false
+}
+
+// runUsage writes the last uses every usageInterval, and what is left when ctx ends.
+func (s *Service) runUsage(ctx context.Context) {
+	for range clock.Tick(ctx, usageInterval) {
+		if err := s.writeUsage(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Report(err)
+		}
+	}
+	if err := s.writeUsage(context.WithoutCancel(ctx)); err != nil {
+		s.cfg.Report(err)
+	}
+}
+
+// usageBatch bounds the keys that one transaction notes the use of.
+const usageBatch = 500
+
+func (s *Service) writeUsage(ctx context.Context) error {
+	for {
+		batch := s.takeUsage()
+		if len(batch) == 0 {
+			return nil
+		}
+		err := s.cfg.Store.Update(ctx, func(tx store.Tx) error {
+			for p, r := range batch {
+				// A key that was deleted meanwhile has no use any more.
+				if _, err := keyTable.In(p.account, p.region).Get(tx, p.id); missing(err) {
+					continue
+				} else if err != nil {
+					return err
+				}
+				if err := usageTable.In(p.account, p.region).Put(tx, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			s.returnUsage(batch)
+			return fmt.Errorf("writing the last uses of keys: %w", err)
+		}
+	}
+}
+
+func (s *Service) takeUsage() map[place]*usageRecord {
+	s.uses.mu.Lock()
+	defer s.uses.mu.Unlock()
+	batch := make(map[place]*usageRecord)
+	for p, r := range s.uses.fresh {
+		if len(batch) == usageBatch {
+			break
+		}
+		batch[p] = r
+		delete(s.uses.fresh, p)
+	}
+	return batch
+}
+
+func (s *Service) returnUsage(batch map[place]*usageRecord) {
+	s.uses.mu.Lock()
+	defer s.uses.mu.Unlock()
+	for p, r := range batch {
+		if s.uses.fresh[p] == nil {
+			s.uses.fresh[p] = r
+		}
+	}
+}
+
+// GetKeyLastUsage tells when a key was last used, by what.
+func (s *Service) GetKeyLastUsage(c *call.Call, in *kms.GetKeyLastUsageRequest) (*kms.GetKeyLastUsageResponse, error) {
+	k, err := s.forChange(c, in.KeyId, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
+		return nil, err
+	}
+	// Every use since the key was made is tracked.
+	out := &kms.GetKeyLastUsageResponse{KeyId: &k.ID, TrackingStartDate: &k.Created, KeyCreationDate: &k.Created}
+	last, ok := s.uses.last(k.place)
+	if !ok {
+		r, err := usageTable.In(k.account, k.region).Get(c.Tx(), k.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil {
+			last, ok = *r, true
+		}
+	}
+	if ok {
+		out.KeyLastUsage = &kms.KeyLastUsageData{
+			Operation: last.Operation, Timestamp: &last.Time, CloudTrailEventId: &last.EventID, KmsRequestId: &last.RequestID,
+		}
+	}
+	return out, nil
+}
