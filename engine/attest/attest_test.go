@@ -141,6 +141,30 @@ func TestVerify(t *testing.T) {
 	})
 }
 
+// A document that an enclave in us-east-1 got on 18 July 2025 and that its owner published, under the Nitro root itself.
+func TestVerifyRealDocument(t *testing.T) {
+	document := must(os.ReadFile(filepath.Join("testdata", "nitro-2025-07-18.cose")))
+	var v attest.Verifier
+	at := time.Date(2025, 7, 18, 8, 38, 0, 0, time.UTC)
+	d, err := v.Verify(document, at)
+	if err != nil {
+		t.Fatalf("Verify: %v", err)
+	}
+	if d.ModuleID != "i-0a9f2a8b8dd31c7c8-enc019802a541b75725" || len(d.PCRs) != 16 || len(d.PublicKey) != 32 || d.Nonce != nil {
+		t.Errorf("Verify returned %+v", d)
+	}
+	if _, err := d.Seal([]byte("x"), nil); !errors.Is(err, attest.ErrNoKey) {
+		t.Errorf("Seal to a key that is not RSA: %v, want ErrNoKey", err)
+	}
+	if _, err := v.Verify(document, at.Add(24*time.Hour)); !errors.Is(err, attest.ErrUntrusted) {
+		t.Errorf("Verify a day later: %v, want ErrUntrusted", err)
+	}
+	document[len(document)-200] ^= 1
+	if _, err := v.Verify(document, at); err == nil {
+		t.Error("Verify of the changed document: no error")
+	}
+}
+
 // What is signed and yet not a document. Each case replaces a piece of a good payload.
 func TestMalformed(t *testing.T) {
 	a, e, v := setup(t)
@@ -160,6 +184,9 @@ func TestMalformed(t *testing.T) {
 		"Indefinite":         {"\x65nonce\x41n", "\x65nonce\x5f\x41n\xff"},
 		"NotBytes":           {"\x65nonce\x41n", "\x65nonce\x61n"},
 		"Undefined":          {"\x69user_data\xf6", "\x69user_data\xf7"},
+		"EndsEarly":          {"\x65nonce\x41n", "\x65nonce\xff"},
+		"BreakInKey":         {"\x65nonce\x41n", "\xff\x41n"},
+		"ManyOpenRegisters":  {"\x64pcrs\xa2", "\x64pcrs\xbf" + registers(33)},
 		"Deep":               {"\x65nonce\x41n", "\x65noncE\x81\x81\x81\x81\x81\x00"},
 		"Huge":               {"\x65nonce\x41n", "\x65noncE\x9b\x7f\xff\xff\xff\xff\xff\xff\xff"},
 		"BadText":            {"\x65nonce", "\x65nonc\xff"},
@@ -174,12 +201,36 @@ func TestMalformed(t *testing.T) {
 			}
 		})
 	}
+	t.Run("OKOpenLengths", func(t *testing.T) {
+		open := bytes.Replace(payload, []byte("\xa9\x69module_id"), []byte("\xbf\x69module_id"), 1)
+		open = bytes.Replace(open, []byte("\x64pcrs\xa2"), []byte("\x64pcrs\xbf"), 1)
+		open = bytes.Replace(open, []byte("\x6bcertificate"), []byte("\xff\x6bcertificate"), 1)
+		open = append(open, 0xff)
+		if d, err := v.Verify(must(a.Sign(open)), now); err != nil || len(d.PCRs) != 2 {
+			t.Errorf("Verify: %+v, %v", d, err)
+		}
+		if _, err := v.Verify(must(a.Sign(append(open, 0xff))), now); !errors.Is(err, attest.ErrMalformed) {
+			t.Errorf("Verify with a second break: %v, want ErrMalformed", err)
+		}
+	})
 	t.Run("OKUnknownField", func(t *testing.T) {
 		more := bytes.Replace(payload, []byte("\xa9\x69module_id"), []byte("\xaa\x63new\xa1\x01\x82\x20\xf4\x69module_id"), 1)
 		if _, err := v.Verify(must(a.Sign(more)), now); err != nil {
 			t.Errorf("Verify: %v", err)
 		}
 	})
+}
+
+// registers returns n registers, the last of which are out of range.
+func registers(n int) string {
+	var out strings.Builder
+	for i := range n {
+		if i >= 24 {
+			out.WriteByte(0x18)
+		}
+		out.WriteString(string([]byte{byte(i)}) + "\x54" + strings.Repeat("r", 20))
+	}
+	return out.String()
 }
 
 // The embedded root is the one whose fingerprint AWS publishes.
@@ -259,6 +310,7 @@ func FuzzVerify(f *testing.F) {
 	document := must(a.Document(e, now))
 	f.Add(document)
 	f.Add(document[:100])
+	f.Add(must(os.ReadFile(filepath.Join("testdata", "nitro-2025-07-18.cose"))))
 	f.Add([]byte{0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, 0xa0, 0x41, 0xa0, 0x58, 0x60})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		d, err := v.Verify(in, now)

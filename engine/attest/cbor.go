@@ -3,6 +3,7 @@ package attest
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"unicode/utf8"
 )
 
@@ -18,9 +19,13 @@ const (
 	majorSimple
 )
 
-const simpleNull = 22
+const (
+	simpleNull = 22
+	indefinite = 31 // in a head: the length is open; in a simple value: the break that ends it
+)
 
-// reader reads deterministic CBOR (RFC 8949, section 4.2.1: shortest lengths, nothing indefinite), which the hypervisor writes. The first
+// reader reads CBOR with the shortest lengths (RFC 8949, section 4.2.1), as the hypervisor writes it; some hypervisors leave
+// the length of a map open, so arrays and maps may end in a break, but strings may not come in pieces. The first
 // thing that is wrong sets err and leaves nothing to read, so that callers check once, at the end.
 // Returned slices alias the input.
 type reader struct {
@@ -91,14 +96,42 @@ func (r *reader) head(want byte) uint64 {
 	return value
 }
 
-// count reads the head of an array or map of at most limit items.
-func (r *reader) count(major byte, limit int) int {
-	n := r.head(major)
-	if n > uint64(limit) {
-		r.fail("too many items")
-		return 0
+// items yields once for each item of an array, or pair of a map, of at most limit of them. The loop's body reads the item; the loop
+// ends after a failure.
+func (r *reader) items(major byte, limit int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		n, open := uint64(0), r.open(major)
+		if !open {
+			n = r.head(major)
+		}
+		for i := 0; r.err == nil && (open && !r.closed() || !open && uint64(i) < n); i++ {
+			if i == limit || n > uint64(limit) {
+				r.fail("too many items")
+				return
+			}
+			if !yield(i) {
+				return
+			}
+		}
 	}
-	return int(n)
+}
+
+// open reads the head of an array or map of open length, if that is what comes.
+func (r *reader) open(major byte) bool {
+	if len(r.data) > 0 && r.data[0] == major<<5|indefinite {
+		r.data = r.data[1:]
+		return true
+	}
+	return false
+}
+
+// closed reads a break, if that is what comes.
+func (r *reader) closed() bool {
+	if len(r.data) > 0 && r.data[0] == majorSimple<<5|indefinite {
+		r.data = r.data[1:]
+		return true
+	}
+	return false
 }
 
 func (r *reader) take(major byte, least, most int) []byte {
@@ -139,34 +172,27 @@ func (r *reader) optionalBytes(most int) []byte {
 
 // skip reads past an item that is nested no deeper than depth.
 func (r *reader) skip(depth int) {
-	major, n := r.next()
-	if r.err != nil {
-		return
-	}
 	if depth == 0 {
 		r.fail("nested too deep")
 		return
 	}
-	switch major {
-	case majorBytes, majorText:
-		if n > uint64(len(r.data)) {
-			r.fail("string too long")
-			return
-		}
-		r.data = r.data[n:]
-	case majorMap, majorArray:
-		if major == majorMap {
-			if n > uint64(len(r.data)) {
-				r.fail("too many items")
-				return
-			}
-			n *= 2
-		}
-		for ; n > 0 && r.err == nil; n-- {
+	switch r.peek() {
+	case majorArray:
+		for range r.items(majorArray, len(r.data)) {
 			r.skip(depth - 1)
 		}
+	case majorMap:
+		for range r.items(majorMap, len(r.data)) {
+			r.skip(depth - 1)
+			r.skip(depth - 1)
+		}
+	case majorBytes, majorText:
+		r.take(r.peek(), 0, len(r.data))
 	case majorTag:
+		r.next()
 		r.skip(depth - 1)
+	default:
+		r.next()
 	}
 }
 

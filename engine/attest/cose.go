@@ -62,7 +62,7 @@ func parsePayload(payload []byte) (*Document, []*x509.Certificate, error) {
 	d := new(Document)
 	var bundle []*x509.Certificate
 	seen := make(map[string]bool)
-	for range r.count(majorMap, 16) {
+	for range r.items(majorMap, 16) {
 		name := r.text(64)
 		if r.err != nil {
 			break
@@ -94,7 +94,7 @@ func parsePayload(payload []byte) (*Document, []*x509.Certificate, error) {
 		case "certificate":
 			d.Certificate = r.certificate()
 		case "cabundle":
-			for range r.count(majorArray, 16) {
+			for range r.items(majorArray, 16) {
 				if c := r.certificate(); c != nil {
 					bundle = append(bundle, c)
 				}
@@ -136,7 +136,7 @@ func parsePayload(payload []byte) (*Document, []*x509.Certificate, error) {
 // registers reads a map of up to 32 registers, each as long as a SHA-2 digest.
 func (r *reader) registers() map[int][]byte {
 	out := make(map[int][]byte)
-	for range r.count(majorMap, 32) {
+	for range r.items(majorMap, 32) {
 		i := r.head(majorUint)
 		value := r.bytes(20, 64)
 		if i > 31 || out[int(i)] != nil {
