@@ -143,7 +143,7 @@ var (
 		"arn:aws:s3:::home/ann/a:b.txt", "arn:aws:s3:::home/*/x", "arn:aws:s3:::home/red/é", "arn:aws:sns:eu-west-1:111122223333:topic"}
 	resourcePatterns = []string{
 		"*", "*", "arn:aws:kms:*", "arn:aws:kms:*:111122223333:key/*", "arn:aws:kms:eu-*-1:111122223333:key/k1", "arn:aws:kms:e*-w*-?:*:key/k?",
-		"arn:aws:kms:*1:*", "arn:aws:kms:**1:1*3:key/*", "arn:aws:*:*:*:*", "arn:aws:s3:::home/${aws:username}/*", "arn:aws:s3:::home/${aws:PrincipalTag/team, 'red'}/*",
+		"arn:aws:kms:*1:*", "arn:aws:kms:e*3:key/*", "arn:aws:kms:**1:1*3:key/*", "arn:aws:*:*:*:*", "arn:aws:s3:::home/${aws:username}/*", "arn:aws:s3:::home/${aws:PrincipalTag/team, 'red'}/*",
 		"arn:aws:s3:::home/${*}/*", "arn:aws:s3:::*/?", "arn:aws:s3:::home/*/*:*", "arn:aws:s3:::home/*${aws:PrincipalTag/team}*", "arn:aws:kms:eu-west-1:${aws:PrincipalAccount}:key/k1",
 		"arn:aws:kms:*-${aws:PrincipalTag/team}-*:*:key/*", "arn:aws:sns:?*:x*", "arn:aws:kms:us-east-1:444455556666:key/k2"}
 )
@@ -242,6 +242,12 @@ func (g *generator) document(kind policy.Kind, lean int) doc {
 		case policy.Resource, policy.Endpoint:
 			if s["Effect"] == "Deny" && g.IntN(3) == 0 {
 				s["NotPrincipal"] = g.principal()
+				if c := pick(g, callers[2:7]...); g.IntN(3) == 0 {
+					s["NotPrincipal"] = doc{"AWS": []any{ours, c.ARN, pick(g, c.Issuer, c.ID, theirs)}}
+					if c.Issuer == "" {
+						s["NotPrincipal"] = doc{"AWS": c.ARN}
+					}
+				}
 				break
 			}
 			s["Principal"] = g.principal()

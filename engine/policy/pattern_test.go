@@ -19,7 +19,7 @@ func TestPatternResource(t *testing.T) {
 		{"arn:aws:kms:*:111122223333:key/*", key, true},
 		{"arn:aws:kms:*", key, true},
 		{"arn:aws:kms:*:key/*", key, true},             // a star at the end of a field passes colons
-		{"arn:aws:kms:e*1:key/*", key, false},          // one inside a field does not
+		{"arn:aws:kms:e*3:key/*", key, false},          // one inside a field does not
 		{"arn:aws:kms:e*1:1*3:key/*", key, true},       //
 		{"arn:aws:kms:e**1:111122223333:*", key, true}, // two stars are one
 		{"arn:aws:kms:eu?west?1:*", key, true},
