@@ -1,0 +1,5 @@
+//go:build race
+
+package apigen
+
+func init() { underRace = true }
