@@ -246,7 +246,7 @@ func TestExplain(t *testing.T) {
 	if len(x.Matched) != 1 || x.Matched[0].Statement.Index != 2 || x.Matched[0].Kind != policy.Identity {
 		t.Errorf("Matched = %+v", x.Matched)
 	}
-	if diff := cmp.Diff([]string{"aws:principaltag/key", "aws:resourcetag/team"}, x.Missing); diff != "" {
+	if diff := cmp.Diff([]string{"aws:PrincipalTag/key", "aws:ResourceTag/team"}, x.Missing); diff != "" {
 		t.Errorf("Missing (-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Explanation is a decision with everything that bore on it, for simulators and people.
 type Explanation struct {
@@ -8,8 +11,8 @@ type Explanation struct {
 	// Matched are the statements that apply to the request, in the order that policies
 	// are asked.
 	Matched []Match
-	// Missing are the context keys, in lower case and sorted, that statements covering
-	// the principal, the action and the resource read and the request does not have.
+	// Missing are the context keys, as written and sorted, that statements covering the
+	// principal, the action and the resource read and the request does not have.
 	Missing []string
 }
 
@@ -24,7 +27,7 @@ type Match struct {
 func Explain(r *Request) Explanation {
 	e := evaluation{r: r}
 	x := Explanation{Decision: e.decide()}
-	missing := map[string]bool{}
+	missing := map[string]string{}
 	look := func(kind Kind, ps ...*Policy) {
 		for _, p := range ps {
 			if p == nil {
@@ -33,9 +36,9 @@ func Explain(r *Request) Explanation {
 			for i := range p.statements {
 				s := &p.statements[i]
 				if e.reads(s) {
-					s.keys(func(key string) {
-						if values, ok := e.lookup(key); !ok || len(values) == 0 {
-							missing[key] = true
+					s.keys(func(key, written string) {
+						if values, ok := e.lookup(key); missing[key] == "" && (!ok || len(values) == 0) {
+							missing[key] = written
 						}
 					})
 				}
@@ -57,10 +60,7 @@ func Explain(r *Request) Explanation {
 	look(Identity, r.Groups...)
 	look(Boundary, r.Boundary)
 	look(Session, r.Session...)
-	for key := range missing {
-		x.Missing = append(x.Missing, key)
-	}
-	slices.Sort(x.Missing)
+	x.Missing = slices.Sorted(maps.Values(missing))
 	return x
 }
 
@@ -78,7 +78,7 @@ func (e *evaluation) reads(s *statement) bool {
 	}
 	onVariable := false
 	for i := range s.resources {
-		s.resources[i].keys(func(string) { onVariable = true })
+		s.resources[i].keys(func(_, _ string) { onVariable = true })
 	}
 	return onVariable
 }

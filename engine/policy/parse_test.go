@@ -119,7 +119,7 @@ func TestPolicyReadsBack(t *testing.T) {
 	}, conditions); diff != "" {
 		t.Errorf("Conditions (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"aws:username", "kms:encryptioncontext:app", "aws:principaltag/team", "aws:tokenissuetime"}, slices.Collect(p.ContextKeys())); diff != "" {
+	if diff := cmp.Diff([]string{"aws:username", "kms:EncryptionContext:App", "aws:PrincipalTag/Team", "aws:TokenIssueTime"}, slices.Collect(p.ContextKeys())); diff != "" {
 		t.Errorf("ContextKeys (-want +got):\n%s", diff)
 	}
 	statements := slices.Collect(p.Statements())

@@ -31,6 +31,7 @@ const (
 type token struct {
 	kind tokenKind
 	text string // lit: the text; variable: the key in lower case
+	key  string // variable: the key as written
 	// fallback is what a variable stands for when its key is absent.
 	fallback    string
 	hasFallback bool
@@ -144,7 +145,7 @@ func compileVariable(s string) (token, string) {
 	if key == "" || strings.ContainsAny(key, "${'\"*?") {
 		return token{}, fmt.Sprintf("malformed policy variable ${%s}", s)
 	}
-	t := token{kind: variable, text: strings.ToLower(key), hasFallback: hasDefault}
+	t := token{kind: variable, text: strings.ToLower(key), key: key, hasFallback: hasDefault}
 	if hasDefault {
 		rest = strings.TrimSpace(rest)
 		if len(rest) < 2 || rest[0] != '\'' || rest[len(rest)-1] != '\'' {
@@ -273,11 +274,12 @@ func (p *pattern) expand(e *evaluation) (string, bool) {
 	return b.String(), true
 }
 
-// keys calls add for each context key that the pattern's variables read.
-func (p *pattern) keys(add func(string)) {
+// keys calls add for each context key that the pattern's variables read: in lower case,
+// and as written.
+func (p *pattern) keys(add func(key, written string)) {
 	for _, t := range p.tokens {
 		if t.kind == variable {
-			add(t.text)
+			add(t.text, t.key)
 		}
 	}
 }

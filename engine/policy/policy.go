@@ -123,31 +123,32 @@ func (p *Policy) Conditions() iter.Seq[ConditionRef] {
 	}
 }
 
-// ContextKeys yields, in lower case and without repetition, the context keys that the
-// document reads, in conditions and in variables.
+// ContextKeys yields the context keys that the document reads, in conditions and in
+// variables: as written first, and each once, as case does not tell keys apart.
 func (p *Policy) ContextKeys() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		seen := map[string]bool{}
 		more := true
 		for i := range p.statements {
-			p.statements[i].keys(func(key string) {
+			p.statements[i].keys(func(key, written string) {
 				if more && !seen[key] {
 					seen[key] = true
-					more = yield(key)
+					more = yield(written)
 				}
 			})
 		}
 	}
 }
 
-// keys calls add for each context key that the statement reads, repeatedly where it does.
-func (s *statement) keys(add func(string)) {
+// keys calls add for each context key that the statement reads, repeatedly where it does:
+// in lower case, and as written.
+func (s *statement) keys(add func(key, written string)) {
 	for i := range s.resources {
 		s.resources[i].keys(add)
 	}
 	for i := range s.conditions {
 		c := &s.conditions[i]
-		add(c.key)
+		add(c.key, c.ref.Key)
 		for j := range c.values {
 			c.values[j].pattern.keys(add)
 			for k := range c.values[j].arn.fields {
