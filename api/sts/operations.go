@@ -162,6 +162,7 @@ var OpAssumeRoot = &wire.Operation{
 
 	Action:    "sts:AssumeRoot",
 	Access:    wire.AccessWrite,
+	ReadOnly:  true,
 	EventName: "AssumeRoot",
 	Resources: []wire.ResourceType{
 		{Name: "root-user", ARN: arnRootUser, Required: true},
@@ -187,6 +188,7 @@ var OpDecodeAuthorizationMessage = &wire.Operation{
 
 	Action:    "sts:DecodeAuthorizationMessage",
 	Access:    wire.AccessWrite,
+	ReadOnly:  true,
 	EventName: "DecodeAuthorizationMessage",
 }
 
@@ -248,6 +250,7 @@ var OpGetDelegatedAccessToken = &wire.Operation{
 
 	Action:    "sts:GetDelegatedAccessToken",
 	Access:    wire.AccessWrite,
+	ReadOnly:  true,
 	EventName: "GetDelegatedAccessToken",
 }
 
@@ -321,6 +324,7 @@ var OpGetWebIdentityToken = &wire.Operation{
 
 	Action:        "sts:GetWebIdentityToken",
 	Access:        wire.AccessWrite,
+	ReadOnly:      true,
 	EventName:     "GetWebIdentityToken",
 	ConditionKeys: []string{"aws:RequestTag/${TagKey}", "aws:TagKeys", "sts:DurationSeconds", "sts:IdentityTokenAudience", "sts:SigningAlgorithm"},
 }

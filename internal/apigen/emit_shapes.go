@@ -68,9 +68,9 @@ func (g *service) printStruct(p *printer, name string) {
 			p.line("Message string")
 		case stream:
 			p.use("io")
-			p.line("%s io.ReadCloser", fieldName(m.Name))
+			p.line("%s io.ReadCloser", g.model.fieldName(s, m.Name))
 		default:
-			p.line("%s %s", fieldName(m.Name), g.memberType(p, m.Shape))
+			p.line("%s %s", g.model.fieldName(s, m.Name), g.memberType(p, m.Shape))
 		}
 	}
 	p.line("}\n")
@@ -93,7 +93,7 @@ func (g *service) printStruct(p *printer, name string) {
 				p.line("}")
 			case stream:
 			default:
-				g.printWriteMember(p, "s."+fieldName(m.Name), member, m.Shape)
+				g.printWriteMember(p, "s."+g.model.fieldName(s, m.Name), member, m.Shape)
 			}
 		}
 		p.line("}\n")
@@ -110,13 +110,13 @@ func (g *service) printStruct(p *printer, name string) {
 				p.line("s.Message = r.String(m)")
 				continue
 			}
-			g.printReadMember(p, "s."+fieldName(m.Name), m.Shape)
+			g.printReadMember(p, "s."+g.model.fieldName(s, m.Name), m.Shape)
 		}
 		p.line("}\n}\n}\n")
 	}
 	if stream != nil {
-		p.line("func (s *%s) Stream() io.ReadCloser { return s.%s }\n", t, fieldName(stream.Name))
-		p.line("func (s *%s) SetStream(r io.ReadCloser) { s.%s = r }\n", t, fieldName(stream.Name))
+		p.line("func (s *%s) Stream() io.ReadCloser { return s.%s }\n", t, g.model.fieldName(s, stream.Name))
+		p.line("func (s *%s) SetStream(r io.ReadCloser) { s.%s = r }\n", t, g.model.fieldName(s, stream.Name))
 	}
 }
 

@@ -31,12 +31,20 @@ func capital(s string) string {
 // reserved are the exported identifiers that each generated package has besides those of the model.
 var reserved = []string{"Client", "Endpoints", "Handler", "Operations", "Service", "Unimplemented"}
 
-// methods are the names that a field of a shape cannot have, because the shape has such a method.
-var methods = []string{"Error", "ReadMembers", "Schema", "SetStream", "Stream", "WriteMembers"}
-
-func fieldName(member string) string {
+// fieldName is the Go name of a member of a structure. Where the shape has a method of that name, the field
+// gives way.
+func (m *Model) fieldName(s *Shape, member string) string {
 	name := export(member)
-	if slices.Contains(methods, name) {
+	taken := false
+	switch name {
+	case "ReadMembers", "Schema", "WriteMembers":
+		taken = true
+	case "Error":
+		taken = s.Exception
+	case "SetStream", "Stream":
+		taken = m.streamOf(s) != nil
+	}
+	if taken {
 		return name + "_"
 	}
 	return name
@@ -77,7 +85,7 @@ func (g *service) name() error {
 		}
 		fields := map[string]bool{}
 		for _, member := range s.Members {
-			if f := fieldName(member.Name); fields[f] {
+			if f := g.model.fieldName(s, member.Name); fields[f] {
 				return fmt.Errorf("%s: %s has two members for the field %s", g.model.Folder, name, f)
 			} else {
 				fields[f] = true

@@ -140,10 +140,12 @@ func specialFor(folder string) special {
 		}
 	case "sts":
 		return special{
-			// Handing out credentials changes nothing: the documented events are read-only.
+			// Handing out credentials changes nothing. The documented events, those of AssumeRole and its
+			// kin, are read-only; the others follow them.
 			readOnly: map[string]bool{
 				"AssumeRole": true, "AssumeRoleWithSAML": true, "AssumeRoleWithWebIdentity": true,
-				"GetFederationToken": true, "GetSessionToken": true,
+				"AssumeRoot": true, "DecodeAuthorizationMessage": true, "GetDelegatedAccessToken": true,
+				"GetFederationToken": true, "GetSessionToken": true, "GetWebIdentityToken": true,
 			},
 		}
 	}
