@@ -2,9 +2,9 @@ package door
 
 import "strings"
 
-// validRegion reports whether name has the form of a region and lies in the partition. Which regions exist is AWS's business: a
+// ValidRegion reports whether name has the form of a region and lies in the partition. Which regions exist is AWS's business: a
 // cloud of one's own may name its own.
-func validRegion(partition, name string) bool {
+func ValidRegion(partition, name string) bool {
 	if len(name) < 4 || len(name) > 32 || PartitionOf(name) != partition {
 		return false
 	}

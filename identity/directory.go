@@ -263,3 +263,15 @@ func newID(prefix string) string {
 	rand.Read(b[:])
 	return prefix + unpadded.EncodeToString(b[:])[:17]
 }
+
+// User returns a user, or ErrNoUser.
+func (d *Directory) User(ctx context.Context, account, name string) (u *User, err error) {
+	err = d.store.View(ctx, func(r store.Reader) error {
+		u, err = users.In(account, "").Get(r, name)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNoUser
+	}
+	return u, err
+}

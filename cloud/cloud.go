@@ -1,0 +1,221 @@
+// Package cloud assembles the rooms into one cloud: store, seal, trail, door and services, with their background work, behind one http.Handler.
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/durable"
+	"github.com/holdfast-cloud/holdfast/engine/attest"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/seal"
+)
+
+// Version is the release, as holdfast version and the health page tell it.
+const Version = "0.1.0-dev"
+
+// Config says what cloud to make. Its zero value is a strict cloud in memory.
+type Config struct {
+	// Dir is the data directory. Empty keeps everything in memory.
+	Dir string
+
+	// Account and Region are the defaults: 000000000000 and us-east-1. The partition follows from the region.
+	Account, Region string
+
+	// Dev lets unknown access keys in, and opens the dev-only controls: reset and clock.
+	Dev bool
+
+	// Seal holds the root key. Nil is the file root.key in Dir, or a key that is forgotten with the cloud when Dir is empty.
+	Seal seal.Provider
+
+	// AuditSync is how long an audit record of a call that changed nothing may wait for its fsync; 0 makes each call wait.
+	AuditSync time.Duration
+	// AuditKeepOn has calls go on when they cannot be recorded. Otherwise they are refused.
+	AuditKeepOn bool
+	// AuditRetention is how long audit records are kept; 0 means 90 days.
+	AuditRetention time.Duration
+
+	// Clock replaces the machine's, for tests. With Dev set and no Clock, the cloud's clock can be moved.
+	Clock clock.Clock
+
+	// Attestation decides which enclaves KMS believes; its zero value trusts AWS's Nitro root.
+	Attestation attest.Verifier
+
+	// Log takes structured lines; nil discards them.
+	Log *slog.Logger
+}
+
+const (
+	defaultAccount   = "000000000000"
+	defaultRegion    = "us-east-1"
+	defaultRetention = 90 * 24 * time.Hour
+)
+
+// Cloud is a running cloud.
+type Cloud struct {
+	cfg Config
+
+	// mu guards core, which Reset replaces. Requests hold it for reading; only a dev cloud takes it at all.
+	mu   sync.RWMutex
+	core *core
+}
+
+// Open opens the cloud that lies in cfg.Dir, or founds one, and starts its background work. The caller closes it.
+func Open(ctx context.Context, cfg Config) (*Cloud, error) {
+	if cfg.Account == "" {
+		cfg.Account = defaultAccount
+	}
+	if cfg.Region == "" {
+		cfg.Region = defaultRegion
+	}
+	if cfg.AuditRetention == 0 {
+		cfg.AuditRetention = defaultRetention
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if !identity.IsAccount(cfg.Account) {
+		return nil, fmt.Errorf("account %q does not have twelve digits", cfg.Account)
+	}
+	if !door.ValidRegion(door.PartitionOf(cfg.Region), cfg.Region) {
+		return nil, fmt.Errorf("region %q does not look like us-east-1", cfg.Region)
+	}
+	core, err := open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Cloud{cfg: cfg, core: core}, nil
+}
+
+// Close ends the background work and closes the store. Calls must have ended.
+func (c *Cloud) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.close()
+}
+
+// RootKey makes an access key for the root user of the default account if that has none, which is so at the first start. The secret
+// is told this once.
+func (c *Cloud) RootKey(ctx context.Context) (accessKeyID, secret string, made bool, err error) {
+	has, err := c.core.directory.HasRootKey(ctx, c.cfg.Account)
+	if err != nil || has {
+		return "", "", false, err
+	}
+	accessKeyID, secret, err = c.core.directory.CreateKey(ctx, c.cfg.Account, "", c.core.clock.Now())
+	return accessKeyID, secret, err == nil, err
+}
+
+// CreateKey makes an access key for a user of an account, or for its root user if user is empty.
+func (c *Cloud) CreateKey(ctx context.Context, account, user string) (accessKeyID, secret string, err error) {
+	return c.core.directory.CreateKey(ctx, account, user, c.core.clock.Now())
+}
+
+// PutUser creates a user or replaces its tags and policies.
+func (c *Cloud) PutUser(ctx context.Context, u identity.User) error {
+	return c.core.directory.PutUser(ctx, u, c.core.clock.Now())
+}
+
+// Events returns audit records, oldest first.
+func (c *Cloud) Events(ctx context.Context, f audit.Filter) ([][]byte, error) {
+	found, err := c.core.trail.Events(ctx, f)
+	out := make([][]byte, len(found))
+	for i := range found {
+		out[i] = found[i]
+	}
+	return out, err
+}
+
+// Rewrap puts the keyring under another root key while everything runs. From then on the cloud starts with that one.
+func (c *Cloud) Rewrap(ctx context.Context, p seal.Provider) error {
+	return c.core.keyring.Rewrap(ctx, p)
+}
+
+// RotateSeal makes a new key-encryption key, under which everything is wrapped from now on.
+func (c *Cloud) RotateSeal(ctx context.Context) (version uint32, err error) {
+	return c.core.keyring.Rotate(ctx)
+}
+
+// Now is the time by the cloud's clock.
+func (c *Cloud) Now() time.Time { return c.core.clock.Now() }
+
+// ErrNotDev is answered where only a dev cloud obeys.
+var ErrNotDev = errors.New("only a cloud in dev mode does this")
+
+// MoveClock moves the clock forward to the time given. It returns when every timer due by then has fired.
+func (c *Cloud) MoveClock(ctx context.Context, to time.Time) error {
+	m, ok := c.core.clock.(*clock.Movable)
+	if !ok {
+		return ErrNotDev
+	}
+	if to.Before(m.Now()) {
+		return errors.New("the clock cannot be moved back")
+	}
+	// Saved first: after a crash on the way, time must not be earlier than what has happened already.
+	if err := c.core.saveOffset(ctx, m.Offset()+to.Sub(m.Now())); err != nil {
+		return err
+	}
+	return c.core.scheduler.MoveTo(ctx, m, to)
+}
+
+// Reset forgets all state, in dev mode.
+func (c *Cloud) Reset(ctx context.Context) error {
+	if !c.cfg.Dev {
+		return ErrNotDev
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.core.close(); err != nil {
+		return err
+	}
+	if c.cfg.Dir != "" {
+		for _, name := range []string{storeDir, auditDir} {
+			if err := os.RemoveAll(filepath.Join(c.cfg.Dir, name)); err != nil {
+				return fmt.Errorf("forgetting all state: %w", err)
+			}
+		}
+		if err := durable.SyncDir(c.cfg.Dir); err != nil {
+			return fmt.Errorf("forgetting all state: %w", err)
+		}
+	}
+	fresh, err := open(ctx, c.cfg)
+	if err != nil {
+		return err
+	}
+	c.core = fresh
+	return nil
+}
+
+// ServeHTTP answers a call, or one of the pages under /_holdfast/ and /metrics.
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c.page(w, r) {
+		return
+	}
+	if c.cfg.Dev {
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+	}
+	c.core.door.ServeHTTP(w, r)
+}
+
+// EnsureUser makes a user of an account if there is none of the name, and gives it the policy document, if that is not empty, as its only one.
+func (c *Cloud) EnsureUser(ctx context.Context, account, name, document string) error {
+	u := identity.User{Account: account, Name: name}
+	if document != "" {
+		u.Policies = map[string]string{"default": document}
+	} else if there, err := c.core.directory.User(ctx, account, name); err == nil {
+		u = *there
+	} else if !errors.Is(err, identity.ErrNoUser) {
+		return err
+	}
+	return c.PutUser(ctx, u)
+}

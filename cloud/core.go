@@ -1,0 +1,276 @@
+package cloud
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/holdfast-cloud/holdfast/api/catalog"
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/service/kms"
+	"github.com/holdfast-cloud/holdfast/service/sts"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/store/memstore"
+	"github.com/holdfast-cloud/holdfast/store/pebblestore"
+	"github.com/holdfast-cloud/holdfast/store/tuple"
+	"github.com/holdfast-cloud/holdfast/timer"
+)
+
+// What lies in the data directory.
+const (
+	storeDir = "store"
+	auditDir = "audit"
+	rootFile = "root.key"
+)
+
+// core is everything of a cloud that lives and dies with its store.
+type core struct {
+	store     store.Store
+	clock     clock.Clock
+	keyring   *seal.Keyring
+	trail     *audit.Trail
+	directory *identity.Directory
+	door      *door.Door
+	scheduler *timer.Scheduler
+	registry  *prometheus.Registry
+	services  []string // that have a room
+
+	jobs []func(context.Context)
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+func open(ctx context.Context, cfg Config) (_ *core, err error) {
+	c := &core{}
+	defer func() {
+		if err != nil {
+			_ = c.close()
+		}
+	}()
+	provider := cfg.Seal
+	if cfg.Dir == "" {
+		c.store = memstore.New()
+		if provider == nil {
+			if provider, err = forgotten(); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		if c.store, err = pebblestore.Open(pebblestore.Options{Dir: filepath.Join(cfg.Dir, storeDir), Log: cfg.Log}); err != nil {
+			return nil, err
+		}
+		if provider == nil {
+			provider = seal.NewFile(filepath.Join(cfg.Dir, rootFile))
+		}
+	}
+	if err := c.openClock(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if c.keyring, err = seal.Open(ctx, seal.Config{Provider: provider, Storage: sealStorage{c.store}, Clock: c.clock}); err != nil {
+		return nil, err
+	}
+	trailDir := ""
+	if cfg.Dir != "" {
+		trailDir = filepath.Join(cfg.Dir, auditDir)
+	}
+	c.trail, err = audit.Open(audit.Config{
+		Store: c.store, Dir: trailDir, Sync: cfg.AuditSync, KeepOn: cfg.AuditKeepOn,
+		Failed: func(err error) { cfg.Log.Error("call not recorded", "cause", err.Error()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	partition := door.PartitionOf(cfg.Region)
+	c.directory = identity.New(c.store, c.keyring, partition)
+	rooms, err := c.rooms(cfg, partition)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rooms {
+		c.services = append(c.services, r.Service.Package)
+	}
+	c.door, err = door.New(door.Config{
+		Store: c.store, Clock: c.clock, Trail: c.trail, Directory: c.directory, Log: cfg.Log,
+		Partition: partition, Account: cfg.Account, Region: cfg.Region, Dev: cfg.Dev, Catalog: catalog.Services(),
+	}, rooms...)
+	if err != nil {
+		return nil, err
+	}
+	c.scheduler = timer.NewScheduler(c.store, c.clock, c.door.Fire)
+	c.measure()
+	c.start(cfg)
+	return c, nil
+}
+
+// forgotten is a root key for what is forgotten anyway.
+func forgotten() (seal.Provider, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return seal.NewKey(key)
+}
+
+// rooms opens the services. A new one is a line here.
+func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
+	managed := make(map[string]bool)
+	for _, svc := range catalog.Services() {
+		managed[svc.ActionPrefix] = true
+	}
+	k, err := kms.New(kms.Config{
+		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation,
+		Report: func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.background(k.Run)
+	return []door.Room{k.Room(), new(sts.Service).Room()}, nil
+}
+
+// background has fn run from start to close.
+func (c *core) background(fn func(context.Context)) { c.jobs = append(c.jobs, fn) }
+
+func (c *core) start(cfg Config) {
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
+	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
+	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
+	for _, job := range c.jobs {
+		c.work.Go(func() { job(ctx) })
+	}
+}
+
+func (c *core) close() error {
+	if c.stop != nil {
+		c.stop()
+		c.work.Wait()
+	}
+	var errs []error
+	if c.trail != nil {
+		errs = append(errs, c.trail.Close())
+	}
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// measure registers the metrics.
+func (c *core) measure() {
+	c.registry = prometheus.NewRegistry()
+	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c.registry.MustRegister(c.door.Collectors()...)
+	counter := func(name, help string, value func(store.Metrics) uint64) {
+		c.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(c.store.Metrics()))
+		}))
+	}
+	counter("holdfast_store_commits_total", "Transactions with writes that became durable.", func(m store.Metrics) uint64 { return m.Commits })
+	counter("holdfast_store_reads_total", "Transactions that ended without writing.", func(m store.Metrics) uint64 { return m.Reads })
+	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
+	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
+	c.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_store_disk_bytes", Help: "Size of the store on disk."},
+			func() float64 { return float64(c.store.Metrics().DiskBytes) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "holdfast_timers_fired_total", Help: "Timers carried out."},
+			func() float64 { return float64(c.scheduler.Stats().Fired) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "holdfast_timers_failed_total", Help: "Attempts to carry out a timer that failed."},
+			func() float64 { return float64(c.scheduler.Stats().Failed) }),
+	)
+}
+
+// sealStorage keeps the keyring in the store, at holdfast/seal/keyring.
+type sealStorage struct{ store store.Store }
+
+var keyringKey = tuple.Encode("holdfast", "seal", "keyring")
+
+var errKeyringLost = errors.New("the data directory has data but no keyring: it was lost or removed, and without it nothing can be opened")
+
+// Load implements seal.Storage.
+func (s sealStorage) Load(ctx context.Context) (value []byte, err error) {
+	err = s.store.View(ctx, func(r store.Reader) error {
+		value, err = r.Get(keyringKey)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		for _, err := range r.Scan(nil, nil, store.ScanOptions{Limit: 1}) {
+			if err != nil {
+				return err
+			}
+			return errKeyringLost
+		}
+		return seal.ErrEmpty
+	})
+	return value, err
+}
+
+// Swap implements seal.Storage.
+func (s sealStorage) Swap(ctx context.Context, old, new []byte) error {
+	return s.store.Update(ctx, func(tx store.Tx) error {
+		value, err := tx.Get(keyringKey)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if string(value) != string(old) || (value == nil) != (old == nil) {
+			return seal.ErrChanged
+		}
+		tx.Set(keyringKey, new)
+		return nil
+	})
+}
+
+var clockKey = tuple.Encode("holdfast", "clock")
+
+// movedClock is how far a dev cloud's clock was moved: the data lies in its time, so it must be there again after a restart.
+type movedClock struct{ Offset time.Duration }
+
+// openClock takes the clock given, or in dev mode one that can be moved, or the machine's.
+func (c *core) openClock(ctx context.Context, cfg Config) error {
+	switch {
+	case cfg.Clock != nil:
+		c.clock = cfg.Clock
+		return nil
+	case !cfg.Dev:
+		c.clock = new(clock.Real)
+		return nil
+	}
+	var moved movedClock
+	err := c.store.View(ctx, func(r store.Reader) error {
+		b, err := r.Get(clockKey)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, &moved)
+	})
+	if err != nil {
+		return fmt.Errorf("reading the clock's offset: %w", err)
+	}
+	c.clock = clock.NewMovable(moved.Offset)
+	return nil
+}
+
+func (c *core) saveOffset(ctx context.Context, d time.Duration) error {
+	b, err := json.Marshal(movedClock{d})
+	if err != nil {
+		return err
+	}
+	return c.store.Update(ctx, func(tx store.Tx) error {
+		tx.Set(clockKey, b)
+		return nil
+	})
+}

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/durable"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/seal"
+)
+
+// A running server holds its data directory alone, so the commands around it ask it for what they need. Who may read the data directory may do so: the server leaves
+// there, readable by its owner only, where it listens and a token that is new at each start.
+const (
+	adminFile   = "admin.json"
+	adminPrefix = "/_holdfast/admin/"
+)
+
+// contact is the content of adminFile.
+type contact struct {
+	Endpoint    string `json:"endpoint"`
+	Token       string `json:"token"`
+	Certificate string `json:"certificate,omitempty"` // SHA-256 of the server's certificate, which need not name the address
+}
+
+// admin serves the commands, and everything else to the cloud.
+type admin struct {
+	cloud *cloud.Cloud
+	token [sha256.Size]byte // its hash: comparing hashes takes the same time wherever they differ
+	path  string
+}
+
+func newAdmin(c *cloud.Cloud, dir, endpoint string, t *tls.Config) (*admin, error) {
+	k := contact{Endpoint: endpoint, Token: rand.Text()}
+	if t != nil {
+		sum := sha256.Sum256(t.Certificates[0].Certificate[0])
+		k.Certificate = hex.EncodeToString(sum[:])
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	a := &admin{cloud: c, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
+	if err := durable.WriteFile(a.path, b); err != nil {
+		return nil, fmt.Errorf("leaving the way to the server: %w", err)
+	}
+	return a, nil
+}
+
+func (a *admin) close() { _ = os.Remove(a.path) }
+
+func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.URL.Path, adminPrefix)
+	if !ok {
+		a.cloud.ServeHTTP(w, r)
+		return
+	}
+	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	sum := sha256.Sum256([]byte(given))
+	if subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
+		http.Error(w, "not authorized", http.StatusForbidden)
+		return
+	}
+	task := tasks[name]
+	if task == nil || r.Method != http.MethodPost {
+		http.NotFound(w, r)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var out bytes.Buffer
+	if err := task(r.Context(), a.cloud, body, &out); err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	_, _ = w.Write(out.Bytes())
+}
+
+// task does something with a cloud: in the server that has it, or in the command itself when no server runs. Parameters come as JSON.
+type task func(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error
+
+var tasks = map[string]task{
+	"events":      listEvents,
+	"credentials": makeCredentials,
+	"rewrap":      rewrap,
+	"rotate":      rotate,
+}
+
+// errNoServer says that no server answers for the data directory.
+var errNoServer = errors.New("no server runs")
+
+// perform does a task in the server that runs over dir, or here if none does.
+func perform(ctx context.Context, dir, sealSpec, name string, params any, out io.Writer) error {
+	body, err := json.Marshal(params)
+	if err != nil {
+		return err
+	}
+	err = ask(ctx, dir, name, body, out)
+	if !errors.Is(err, errNoServer) {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "store")); err != nil {
+		return fmt.Errorf("%s holds no cloud; start one with holdfast serve --data %s", dir, dir)
+	}
+	cfg := cloud.Config{Dir: dir}
+	if sealSpec != "" {
+		if cfg.Seal, err = seal.Parse(sealSpec); err != nil {
+			return err
+		}
+	}
+	c, err := cloud.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return tasks[name](ctx, c, body, out)
+}
+
+func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) error {
+	b, err := os.ReadFile(filepath.Join(dir, adminFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNoServer
+	}
+	if err != nil {
+		return err
+	}
+	var k contact
+	if err := json.Unmarshal(b, &k); err != nil {
+		return fmt.Errorf("reading %s: %w", adminFile, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.Endpoint+adminPrefix+name, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+k.Token)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(k.Certificate)}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return errNoServer // it was killed, and left the file behind
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return errors.New(strings.TrimSpace(string(text)))
+	}
+	_, err = io.Copy(out, resp.Body)
+	return err
+}
+
+// pinned trusts exactly the certificate that the server said is its own: it is issued for callers' names, not for the address that it listens on.
+func pinned(certificate string) *tls.Config {
+	if certificate == "" {
+		return nil
+	}
+	return &tls.Config{
+		InsecureSkipVerify: true, // in favour of the line below, which lets only one certificate through
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if len(raw) > 0 {
+				if sum := sha256.Sum256(raw[0]); hex.EncodeToString(sum[:]) == certificate {
+					return nil
+				}
+			}
+			return errors.New("the server has another certificate than the one it started with")
+		},
+	}
+}
+
+// commandFlags are those that every command around the server has.
+func commandFlags(e *env, name, arguments string) (f *flags, data, sealSpec *string) {
+	f = newFlags(e, name, arguments)
+	data = f.dataFlag()
+	sealSpec = f.String("seal", "", "`where` the root key is, if no server runs; as for serve")
+	return f, data, sealSpec
+}
+
+type eventsParams struct {
+	From, To time.Time
+	Account  string
+	Limit    int
+}
+
+func events(ctx context.Context, e *env, args []string) error {
+	f, data, sealSpec := commandFlags(e, "events", "[flags]")
+	var p eventsParams
+	f.Func("from", "only records from this `time` on, e.g. 2027-01-01T00:00:00Z", instant(&p.From))
+	f.Func("to", "only records before this `time`", instant(&p.To))
+	f.StringVar(&p.Account, "account", "", "only records of this `account`")
+	f.IntVar(&p.Limit, "limit", 0, "only the newest `n` records; 0 prints all")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	return perform(ctx, *data, *sealSpec, "events", p, e.out)
+}
+
+func instant(t *time.Time) func(string) error {
+	return func(s string) (err error) {
+		*t, err = time.Parse(time.RFC3339, s)
+		return err
+	}
+}
+
+func listEvents(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+	var p eventsParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return err
+	}
+	found, err := c.Events(ctx, audit.Filter{From: p.From, To: p.To, Account: p.Account, Limit: p.Limit})
+	if err != nil {
+		return err
+	}
+	for _, record := range found {
+		if _, err := out.Write(append(record, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type credentialsParams struct{ Account, User, Policy string }
+
+func credentials(ctx context.Context, e *env, args []string) error {
+	f, data, sealSpec := commandFlags(e, "credentials", "[flags]")
+	var p credentialsParams
+	f.StringVar(&p.Account, "account", "000000000000", "twelve `digits`; an account is there as soon as it is spoken of")
+	f.StringVar(&p.User, "user", "", "IAM user `name`, made if it is not there; empty for the root user")
+	file := f.String("policy", "", "`file` with the user's identity policy; it replaces the one the user has")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	if *file != "" {
+		if p.User == "" {
+			return fmt.Errorf("%w: --policy is for a --user: the root user has no policies", errUsage)
+		}
+		doc, err := os.ReadFile(*file)
+		if err != nil {
+			return err
+		}
+		p.Policy = string(doc)
+	}
+	return perform(ctx, *data, *sealSpec, "credentials", p, e.out)
+}
+
+func makeCredentials(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+	var p credentialsParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return err
+	}
+	if !identity.IsAccount(p.Account) {
+		return fmt.Errorf("account %q does not have twelve digits", p.Account)
+	}
+	if p.User != "" {
+		if err := c.EnsureUser(ctx, p.Account, p.User, p.Policy); err != nil {
+			return err
+		}
+	}
+	id, secret, err := c.CreateKey(ctx, p.Account, p.User)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n", id, secret)
+	return err
+}
+
+type rewrapParams struct{ To string }
+
+func sealCommand(ctx context.Context, e *env, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%w: want rewrap or rotate", errUsage)
+	}
+	switch args[0] {
+	case "rewrap":
+		f, data, sealSpec := commandFlags(e, "seal rewrap", "--to WHERE [flags]")
+		var p rewrapParams
+		f.StringVar(&p.To, "to", "", "`where` the new root key is, as the server sees it: file:PATH, env:NAME, passphrase:file:PATH, ...")
+		if err := f.parse(args[1:]); err != nil {
+			return err
+		}
+		if p.To == "" {
+			return fmt.Errorf("%w: --to is missing", errUsage)
+		}
+		return perform(ctx, *data, *sealSpec, "rewrap", p, e.out)
+	case "rotate":
+		f, data, sealSpec := commandFlags(e, "seal rotate", "[flags]")
+		if err := f.parse(args[1:]); err != nil {
+			return err
+		}
+		return perform(ctx, *data, *sealSpec, "rotate", nil, e.out)
+	}
+	return fmt.Errorf("%w: %q is neither rewrap nor rotate", errUsage, args[0])
+}
+
+func rewrap(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+	var p rewrapParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return err
+	}
+	provider, err := seal.Parse(p.To)
+	if err != nil {
+		return err
+	}
+	if err := c.Rewrap(ctx, provider); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "The keyring is under the new root key. From now on start the server with --seal %s\n", p.To)
+	return err
+}
+
+func rotate(ctx context.Context, c *cloud.Cloud, _ []byte, out io.Writer) error {
+	version, err := c.RotateSeal(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "Everything new is wrapped under version "+strconv.FormatUint(uint64(version), 10)+" of the key-encryption key.")
+	return err
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/seal"
+)
+
+// settings are the flags of serve.
+type settings struct {
+	listen, data, account, region string
+	dev                           bool
+	seal                          string
+	cert, key                     string
+	logFormat, logLevel           string
+	auditSync, auditRetention     time.Duration
+	auditFailure                  string
+}
+
+func (s *settings) register(f *flags) {
+	f.StringVar(&s.listen, "listen", "127.0.0.1:4566", "`address` to listen on; off loopback, TLS is required")
+	f.StringVar(&s.data, "data", defaultData(f.env), "`directory` that holds everything")
+	f.BoolVar(&s.dev, "dev", false, "let unknown access keys in, and allow reset and clock; never for production")
+	f.StringVar(&s.account, "account", "000000000000", "default account, twelve `digits`")
+	f.StringVar(&s.region, "region", "us-east-1", "default `region`; its partition is the cloud's")
+	f.StringVar(&s.seal, "seal", "", "`where` the root key is: file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH (default the file root.key in the data directory)")
+	f.StringVar(&s.cert, "tls-cert", "", "PEM `file` with the server's certificate chain")
+	f.StringVar(&s.key, "tls-key", "", "PEM `file` with the certificate's private key")
+	f.StringVar(&s.logFormat, "log-format", "text", "`form` of log lines: text or json")
+	f.StringVar(&s.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
+	f.DurationVar(&s.auditSync, "audit-sync", 100*time.Millisecond, "`time` that audit records of reads may wait for their fsync; 0 makes each call wait")
+	f.StringVar(&s.auditFailure, "audit-failure", "refuse", "`what` to do when a call cannot be recorded: refuse or continue")
+	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
+}
+
+// serve runs the cloud until ctx ends, and then lets the calls that are under way finish.
+func serve(ctx context.Context, e *env, args []string) error {
+	watch := time.Now() // monotonic measuring of the start, nothing else
+	var s settings
+	f := newFlags(e, "serve", "[flags]")
+	s.register(f)
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	log, err := s.logger(e)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := s.tls()
+	if err != nil {
+		return err
+	}
+	cfg, err := s.config(log)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	c, err := cloud.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	endpoint := "http://" + listener.Addr().String()
+	if tlsConfig != nil {
+		endpoint = "https://" + listener.Addr().String()
+		listener = tls.NewListener(listener, tlsConfig)
+	}
+	admin, err := newAdmin(c, s.data, endpoint, tlsConfig)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+	if err := s.greet(ctx, e, c, endpoint); err != nil {
+		return err
+	}
+	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", time.Since(watch).Round(time.Millisecond).String())
+	return s.run(ctx, listener, admin, log)
+}
+
+// drain is how long calls that are under way may take to finish.
+const drain = 30 * time.Second
+
+func (s *settings) run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("draining")
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := server.Shutdown(finish); err != nil {
+		log.Warn("calls were cut off", "cause", err.Error())
+		_ = server.Close()
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func (s *settings) logger(e *env) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level %q is none of debug, info, warn, error", errUsage, s.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(e.err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(e.err, options)), nil
+	}
+	return nil, fmt.Errorf("%w: --log-format %q is neither text nor json", errUsage, s.logFormat)
+}
+
+// tls reads the certificate, or returns nil where none is needed: on loopback, and in dev mode.
+func (s *settings) tls() (*tls.Config, error) {
+	if (s.cert == "") != (s.key == "") {
+		return nil, fmt.Errorf("%w: --tls-cert and --tls-key belong together", errUsage)
+	}
+	if s.cert == "" {
+		if !s.dev && !loopback(s.listen) {
+			return nil, fmt.Errorf("%w: --listen %s is not a loopback address, so callers could be overheard: give --tls-cert and --tls-key", errUsage, s.listen)
+		}
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(s.cert, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the TLS certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}, nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
+	cfg := cloud.Config{
+		Dir: s.data, Account: s.account, Region: s.region, Dev: s.dev, Log: log,
+		AuditSync: s.auditSync, AuditRetention: s.auditRetention,
+	}
+	switch s.auditFailure {
+	case "refuse":
+	case "continue":
+		cfg.AuditKeepOn = true
+	default:
+		return cfg, fmt.Errorf("%w: --audit-failure %q is neither refuse nor continue", errUsage, s.auditFailure)
+	}
+	if s.data == "" {
+		return cfg, fmt.Errorf("%w: --data must not be empty", errUsage)
+	}
+	if err := os.MkdirAll(s.data, 0o700); err != nil {
+		return cfg, err
+	}
+	if s.seal != "" {
+		p, err := seal.Parse(s.seal)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Seal = p
+	}
+	return cfg, nil
+}
+
+// greet tells a new user what they need next: the endpoint, credentials, a command to try.
+func (s *settings) greet(ctx context.Context, e *env, c *cloud.Cloud, endpoint string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nHoldfast %s listens on %s\n", cloud.Version, endpoint)
+	id, secret := "test", "test"
+	if s.dev {
+		b.WriteString("\n  *** DEV MODE: unknown access keys are let in without a signature check. Not for production. ***\n")
+	} else {
+		var made bool
+		var err error
+		if id, secret, made, err = c.RootKey(ctx); err != nil {
+			return err
+		}
+		if !made {
+			id = ""
+		} else {
+			fmt.Fprintf(&b, "\nThis is the first start. The access key of the root user of account %s is shown this once:\n", s.account)
+		}
+	}
+	fmt.Fprintf(&b, "\n  export AWS_ENDPOINT_URL=%s\n  export AWS_DEFAULT_REGION=%s\n", endpoint, s.region)
+	if id != "" {
+		fmt.Fprintf(&b, "  export AWS_ACCESS_KEY_ID=%s\n  export AWS_SECRET_ACCESS_KEY=%s\n", id, secret)
+	}
+	fmt.Fprintf(&b, "  aws --endpoint-url %s sts get-caller-identity\n\n", endpoint)
+	_, err := fmt.Fprint(e.out, b.String())
+	return err
+}
