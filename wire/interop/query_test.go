@@ -21,7 +21,7 @@ func TestQuery(t *testing.T) {
 		role := "arn:aws:iam::111122223333:role/" + "r+ä &="
 		d = double{
 			want: &sts.AssumeRoleRequest{RoleArn: &role, RoleSessionName: new("s@x"), DurationSeconds: new(int32(900)),
-				Tags: []sts.Tag{{Key: new("a"), Value: new("")}, {Key: new("b"), Value: new("2")}, {Key: new("c"), Value: new("3")}},
+				Tags:              []sts.Tag{{Key: new("a"), Value: new("")}, {Key: new("b"), Value: new("2")}, {Key: new("c"), Value: new("3")}},
 				TransitiveTagKeys: []string{"a", "b"}},
 			out: &sts.AssumeRoleResponse{
 				Credentials:     &sts.Credentials{AccessKeyId: new("ASIAEXAMPLEEXAMPLE12"), SecretAccessKey: new("s<&>"), SessionToken: new("t"), Expiration: &when},
