@@ -23,6 +23,8 @@ type maker struct {
 	empties  bool // lists and maps may be empty
 }
 
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
+
 func (g *maker) text() string {
 	runes := []rune("abcXYZ019 .,;:/?&=+%#\"'\\<>[]{}()\u00e9\u00fc\u4e16\U0001F600-_~*\t\n\r")
 	if g.controls {
@@ -179,7 +181,7 @@ func TestRoundTrip(t *testing.T) {
 			router := NewRouter([]*Operation{op})
 			var resp Response
 			for seed := range uint64(100) {
-				g := &maker{rand.New(rand.NewPCG(seed, 1)), test.controls, test.empties}
+				g := &maker{newRand(seed), test.controls, test.empties}
 				in := g.shape(test.in, 0)
 				hr, body, err := p.EncodeRequest(op, in, endpoint)
 				if err != nil {
