@@ -191,6 +191,7 @@ func (s *Store) release(t *tx) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.releaseLocked(t)
+	s.pruneLocked()
 }
 
 func (s *Store) releaseLocked(t *tx) {
@@ -204,7 +205,6 @@ func (s *Store) releaseLocked(t *tx) {
 			s.shared = nil
 		}
 	}
-	s.pruneLocked()
 }
 
 // pruneLocked forgets the commits that nobody can conflict with or wait for any more.
@@ -334,6 +334,7 @@ func (s *Store) apply(t *tx, c *commit, batch Batch) error {
 		s.newest[string(k)] = c.version
 	}
 	s.releaseLocked(t)
+	s.pruneLocked()
 	return nil
 }
 
