@@ -102,7 +102,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		c.services = append(c.services, r.Service.Package)
 	}
 	c.door, err = door.New(door.Config{
-		Store: c.store, Clock: c.clock, Trail: c.trail, Directory: c.directory, Log: cfg.Log,
+		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Directory: c.directory, Log: cfg.Log,
 		Partition: partition, Account: cfg.Account, Region: cfg.Region, Dev: cfg.Dev, Catalog: catalog.Services(),
 	}, rooms...)
 	if err != nil {

@@ -35,13 +35,17 @@ type Directory interface {
 	Lookup(ctx context.Context, accessKeyID string) (*identity.Credential, error)
 }
 
-// Config is what a door is made of. All fields are needed but Dev and Catalog.
+// Config is what a door is made of. All fields are needed but Signatures, Dev and Catalog.
 type Config struct {
 	Store     store.Store
 	Clock     clock.Clock
 	Trail     *audit.Trail
 	Directory Directory
 	Log       *slog.Logger
+
+	// Signatures is the clock that signatures are held against; nil is Clock. Clients sign by the time of the world, also where a user or a test
+	// has moved the cloud's clock.
+	Signatures clock.Clock
 
 	Partition string
 	Account   string // the default account
@@ -91,6 +95,9 @@ func New(cfg Config, rooms ...Room) (*Door, error) {
 		if missing {
 			return nil, fmt.Errorf("door: Config.%s is missing", name)
 		}
+	}
+	if cfg.Signatures == nil {
+		cfg.Signatures = cfg.Clock
 	}
 	d := &Door{cfg: cfg, rooms: make(map[string]*Room), metrics: newMetrics(), rand: rand.Reader}
 	d.scratch.New = func() any { return new(exchange) }

@@ -192,7 +192,7 @@ func (d *Door) authenticate(x *exchange) error {
 	}
 	a := x.auth
 	// One process serves all regions of its partition: any of them is right, and says which is called.
-	want := sigv4.Expect{Now: d.cfg.Clock.Now(), Region: d.cfg.Region, Service: x.service.SigningName}
+	want := sigv4.Expect{Now: d.cfg.Signatures.Now(), Region: d.cfg.Region, Service: x.service.SigningName}
 	if ValidRegion(d.cfg.Partition, a.Region) {
 		want.Region = a.Region
 		x.scope.Region = a.Region

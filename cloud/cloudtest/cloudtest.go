@@ -82,7 +82,6 @@ func (c *Cloud) As(accessKeyID, secret string) aws.Config {
 		Region: c.Region, BaseEndpoint: &c.URL,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""),
 		Retryer:     func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
-		// The SDK measures its own clock against ours from the first answer on, so a moved clock is no skew.
 	}
 }
 

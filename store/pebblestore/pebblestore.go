@@ -15,6 +15,7 @@ import (
 	"runtime"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/holdfast-cloud/holdfast/store"
@@ -25,7 +26,7 @@ import (
 type Options struct {
 	// Dir is created, readable by its owner only, if it is not there. It belongs to one open store at a time.
 	Dir string
-	// CacheSize is the memory for blocks read from disk, in bytes; 0 means 8 MiB.
+	// CacheSize is the memory for blocks read from disk, in bytes; 0 means 16 MiB.
 	CacheSize int64
 	// MemTableSize is the memory for recent writes, in bytes, of which there are a few at times; 0 means 4 MiB.
 	MemTableSize int64
@@ -40,7 +41,7 @@ type Options struct {
 
 // The sizes when none are given.
 const (
-	defaultCacheSize    = 8 << 20
+	defaultCacheSize    = 16 << 20
 	defaultMemTableSize = 4 << 20
 	defaultMinFree      = 64 << 20
 )
@@ -77,8 +78,7 @@ func Open(o Options) (store.Store, error) {
 	cache := pebble.NewCache(o.CacheSize)
 	defer cache.Unref() // pebble holds its own reference
 	log := logger{o.Log, e.disk}
-	var err error
-	e.db, err = openPebble(o.Dir, &pebble.Options{
+	po := &pebble.Options{
 		FS:           e.disk,
 		Cache:        cache,
 		MemTableSize: uint64(o.MemTableSize),
@@ -96,7 +96,13 @@ func Open(o Options) (store.Store, error) {
 			FlushEnd:        func(pebble.FlushInfo) { e.event() },
 			CompactionEnd:   func(pebble.CompactionInfo) { e.event() },
 		},
-	})
+	}
+	for i := range po.Levels {
+		// Most transactions look for something that should not be there. Ten bits a key make that cheap.
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	var err error
+	e.db, err = openPebble(o.Dir, po)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", o.Dir, err), e.disk.unlock())
 	}
