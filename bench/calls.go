@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// row is one operation that is measured.
+type row struct {
+	name      string
+	operation string
+	body      []byte
+}
+
+// prepare makes keys and the requests that use them.
+func prepare(s *server) ([]row, error) {
+	key := func(spec, usage string) (string, error) {
+		var out struct{ KeyMetadata struct{ Arn string } }
+		err := s.call("CreateKey", map[string]string{"KeySpec": spec, "KeyUsage": usage}, &out)
+		return out.KeyMetadata.Arn, err
+	}
+	symmetric, err := key("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	if err != nil {
+		return nil, err
+	}
+	p256, err := key("ECC_NIST_P256", "SIGN_VERIFY")
+	if err != nil {
+		return nil, err
+	}
+	rsa, err := key("RSA_2048", "SIGN_VERIFY")
+	if err != nil {
+		return nil, err
+	}
+	plaintext := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 32)))
+	var encrypted struct{ CiphertextBlob string }
+	encrypt := map[string]any{"KeyId": symmetric, "Plaintext": plaintext, "EncryptionContext": map[string]string{"purpose": "bench"}}
+	if err := s.call("Encrypt", encrypt, &encrypted); err != nil {
+		return nil, err
+	}
+	digest := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("d", 32)))
+	var rows []row
+	for _, r := range []struct {
+		name, operation string
+		in              any
+	}{
+		{"Encrypt", "Encrypt", encrypt},
+		{"Decrypt", "Decrypt", map[string]any{"CiphertextBlob": encrypted.CiphertextBlob, "EncryptionContext": map[string]string{"purpose": "bench"}}},
+		{"GenerateDataKey", "GenerateDataKey", map[string]any{"KeyId": symmetric, "KeySpec": "AES_256"}},
+		{"Sign P-256", "Sign", map[string]any{"KeyId": p256, "Message": digest, "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}},
+		{"Sign RSA-2048", "Sign", map[string]any{"KeyId": rsa, "Message": digest, "MessageType": "DIGEST", "SigningAlgorithm": "RSASSA_PSS_SHA_256"}},
+	} {
+		body, err := json.Marshal(r.in)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row{r.name, r.operation, body})
+	}
+	return rows, nil
+}
+
+// calls prints throughput and the server's processor time per request, beside the floors.
+func calls(ctx context.Context, o options) error {
+	s, err := startHoldfast(ctx, o.binary, "")
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	idle, err := s.resident()
+	if err != nil {
+		return err
+	}
+	rows, err := prepare(s)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("## Calls\n\nStrict mode: signature verified, policy evaluated, call recorded. %d connections, %s a row.\nResident memory idle after the first start: %.1f MiB.\n\n", o.conns, o.seconds, float64(idle)/(1<<20))
+	fmt.Println("| call | requests/s | p50 | p99 | server CPU µs/request | of floor `encrypt` |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+	var floors [2]float64
+	for i, kind := range []string{"answer", "encrypt"} {
+		f, err := startFloor(ctx, kind)
+		if err != nil {
+			return err
+		}
+		m, err := f.sign("Encrypt", rows[0].body)
+		if err != nil {
+			return err
+		}
+		r, err := f.closed(ctx, m, o.conns, o.seconds)
+		f.end()
+		if err != nil {
+			return err
+		}
+		floors[i] = r.cpuMicros()
+		printRow("floor `"+kind+"`", r, floors[1])
+	}
+	for _, row := range rows {
+		m, err := s.sign(row.operation, row.body)
+		if err != nil {
+			return err
+		}
+		r, err := s.closed(ctx, m, o.conns, o.seconds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name, err)
+		}
+		printRow(row.name, r, floors[1])
+	}
+	fmt.Println()
+	return nil
+}
+
+func printRow(name string, r *result, floor float64) {
+	ratio := "-"
+	if floor > 0 {
+		ratio = fmt.Sprintf("%.2f", r.cpuMicros()/floor)
+	}
+	fmt.Printf("| %s | %.0f | %s | %s | %.1f | %s |\n", name, r.perSecond(), short(r.quantile(.5)), short(r.quantile(.99)), r.cpuMicros(), ratio)
+}
+
+func short(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }
+
+// latency prints the latency at a fixed rate.
+func latency(ctx context.Context, o options) error {
+	s, err := startHoldfast(ctx, o.binary, "")
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	rows, err := prepare(s)
+	if err != nil {
+		return err
+	}
+	fmt.Print("## Latency at 1,000 requests a second\n\nFrom when a request was due to its answer.\n\n| call | p50 | p99 | p99.9 |\n| --- | ---: | ---: | ---: |\n")
+	for _, row := range rows[:4] {
+		m, err := s.sign(row.operation, row.body)
+		if err != nil {
+			return err
+		}
+		if _, err := s.paced(ctx, m, 1000, 8, time.Second); err != nil {
+			return err
+		}
+		r, err := s.paced(ctx, m, 1000, 8, o.seconds)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("| %s | %s | %s | %s |\n", row.name, short(r.quantile(.5)), short(r.quantile(.99)), short(r.quantile(.999)))
+	}
+	fmt.Println()
+	return nil
+}
+
+// stall prints what making RSA keys does to other calls.
+func stall(ctx context.Context, o options) error {
+	s, err := startHoldfast(ctx, o.binary, "")
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	rows, err := prepare(s)
+	if err != nil {
+		return err
+	}
+	m, err := s.sign(rows[0].operation, rows[0].body)
+	if err != nil {
+		return err
+	}
+	alone, err := s.paced(ctx, m, 500, 8, o.seconds)
+	if err != nil {
+		return err
+	}
+	making, cancel := context.WithTimeout(ctx, o.seconds)
+	defer cancel()
+	made := make(chan int, 1)
+	go func() {
+		n := 0
+		for making.Err() == nil {
+			if s.call("CreateKey", map[string]string{"KeySpec": "RSA_4096", "KeyUsage": "SIGN_VERIFY"}, nil) != nil {
+				break
+			}
+			n++
+		}
+		made <- n
+	}()
+	beside, err := s.paced(ctx, m, 500, 8, o.seconds)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("## Encrypt while RSA-4096 keys are made\n\n500 requests a second.\n\n| | p50 | p99 |\n| --- | ---: | ---: |\n| alone | %s | %s |\n| beside the making of %d keys | %s | %s |\n\n",
+		short(alone.quantile(.5)), short(alone.quantile(.99)), <-made, short(beside.quantile(.5)), short(beside.quantile(.99)))
+	return nil
+}
+
+// start prints how long starts take.
+func start(ctx context.Context, o options) error {
+	s, err := startHoldfast(ctx, o.binary, "")
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	first := s.ready
+	const keys = 10_000
+	m, err := s.sign("CreateKey", []byte("{}"))
+	if err != nil {
+		return err
+	}
+	n, begin := 0, time.Now()
+	for n < keys {
+		r, err := s.burst(ctx, m, 64, time.Second)
+		if err != nil {
+			return err
+		}
+		n += r.requests
+	}
+	rate := float64(n) / time.Since(begin).Seconds()
+	s.kill()
+	again, err := startHoldfast(ctx, o.binary, s.dir)
+	if err != nil {
+		return err
+	}
+	defer again.kill()
+	fmt.Printf("## Start\n\nFrom the process's start to its first answer, after `kill -9`.\n\n| | |\n| --- | ---: |\n| first start | %s |\n| restart with %d keys | %s |\n| CreateKey, durable, 64 connections | %.0f/s |\n\n",
+		short(first), n, short(again.ready), rate)
+	return nil
+}

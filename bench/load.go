@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/sigv4"
+)
+
+// message is a signed request as bytes. It is signed once and sent many times, so that the generator leaves the processor to the server.
+type message []byte
+
+// sign makes the request of an operation, the way an SDK sends it.
+func (s *server) sign(operation string, body []byte) (message, error) {
+	r, err := http.NewRequest(http.MethodPost, s.url+"/", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	r.Header.Set("X-Amz-Target", "TrentService."+operation)
+	r.Header.Set("Amz-Sdk-Invocation-Id", "5a5d3f1e-93c4-4a55-9fb5-3f0f6a0ad1f4")
+	r.Header.Set("Amz-Sdk-Request", "attempt=1; max=3")
+	r.Header.Set("User-Agent", "aws-sdk-go-v2/1.48.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/kms#1.62.6")
+	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: s.key, Secret: s.secret}, "us-east-1", "kms", time.Now(), sigv4.PayloadHash(body))
+	var b bytes.Buffer
+	if err := r.Write(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// call sends one request and decodes its answer.
+func (s *server) call(operation string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	m, err := s.sign(operation, body)
+	if err != nil {
+		return err
+	}
+	c, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := c.roundTrip(m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// conn is a connection that sends one request after the other.
+type conn struct {
+	net.Conn
+	r    *bufio.Reader
+	body []byte
+}
+
+func (s *server) dial() (*conn, error) {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return nil, err
+	}
+	c, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, r: bufio.NewReaderSize(c, 16<<10)}, nil
+}
+
+// roundTrip sends a request and reads its answer, which is valid until the next one.
+func (c *conn) roundTrip(m message) ([]byte, error) {
+	if _, err := c.Write(m); err != nil {
+		return nil, err
+	}
+	status, err := c.r.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	ok := bytes.HasPrefix(status, []byte("HTTP/1.1 200"))
+	first := string(bytes.TrimSpace(status[:min(len(status), 40)]))
+	length := -1
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return nil, err
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			break
+		}
+		if name, value, _ := strings.Cut(string(line), ":"); strings.EqualFold(name, "Content-Length") {
+			if length, err = strconv.Atoi(strings.TrimSpace(value)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if length < 0 {
+		return nil, fmt.Errorf("answer without a length: %s", first)
+	}
+	c.body = slices.Grow(c.body[:0], length)[:length]
+	if _, err := io.ReadFull(c.r, c.body); err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("%s: %s", first, c.body)
+	}
+	return c.body, nil
+}
+
+// result is what a measurement came to.
+type result struct {
+	requests  int
+	elapsed   time.Duration
+	cpu       time.Duration // of the server
+	latencies []time.Duration
+}
+
+func (r *result) perSecond() float64 { return float64(r.requests) / r.elapsed.Seconds() }
+func (r *result) cpuMicros() float64 {
+	return float64(r.cpu.Microseconds()) / float64(max(r.requests, 1))
+}
+
+// quantile of the latencies, which it sorts.
+func (r *result) quantile(q float64) time.Duration {
+	if len(r.latencies) == 0 {
+		return 0
+	}
+	slices.Sort(r.latencies)
+	return r.latencies[min(len(r.latencies)-1, int(q*float64(len(r.latencies))))]
+}
+
+// closed measures conns connections that each send the next request when the last is answered.
+func (s *server) closed(ctx context.Context, m message, conns int, d time.Duration) (*result, error) {
+	if _, err := s.burst(ctx, m, conns, time.Second); err != nil { // warm
+		return nil, err
+	}
+	return s.burst(ctx, m, conns, d)
+}
+
+func (s *server) burst(ctx context.Context, m message, conns int, d time.Duration) (*result, error) {
+	before, err := s.cpu()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	var mu sync.Mutex
+	var failed error
+	total := &result{}
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range conns {
+		wg.Go(func() {
+			lat, err := s.sendUntil(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			total.latencies = append(total.latencies, lat...)
+			if err != nil && failed == nil {
+				failed = err
+			}
+		})
+	}
+	wg.Wait()
+	total.elapsed = time.Since(begin)
+	total.requests = len(total.latencies)
+	after, err := s.cpu()
+	if err != nil {
+		return nil, err
+	}
+	total.cpu = after - before
+	return total, failed
+}
+
+func (s *server) sendUntil(ctx context.Context, m message) ([]time.Duration, error) {
+	c, err := s.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	var lat []time.Duration
+	for ctx.Err() == nil {
+		begin := time.Now()
+		if _, err := c.roundTrip(m); err != nil {
+			return lat, err
+		}
+		lat = append(lat, time.Since(begin))
+	}
+	return lat, nil
+}
+
+// paced measures a fixed rate of requests a second: latency counts from when a request was to be sent, so a server that stalls cannot hide it.
+func (s *server) paced(ctx context.Context, m message, rate, conns int, d time.Duration) (*result, error) {
+	before, err := s.cpu()
+	if err != nil {
+		return nil, err
+	}
+	due := make(chan time.Time, rate)
+	go func() {
+		defer close(due)
+		begin := time.Now()
+		for i := 0; ; i++ {
+			at := begin.Add(time.Duration(i) * time.Second / time.Duration(rate))
+			if at.Sub(begin) > d || ctx.Err() != nil {
+				return
+			}
+			time.Sleep(time.Until(at))
+			due <- at
+		}
+	}()
+	var mu sync.Mutex
+	var failed error
+	total := &result{}
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range conns {
+		wg.Go(func() {
+			c, err := s.dial()
+			for at := range due {
+				if err == nil {
+					_, err = c.roundTrip(m)
+				}
+				mu.Lock()
+				total.latencies = append(total.latencies, time.Since(at))
+				if err != nil && failed == nil {
+					failed = err
+				}
+				mu.Unlock()
+			}
+			if c != nil {
+				c.Close()
+			}
+		})
+	}
+	wg.Wait()
+	total.elapsed, total.requests = time.Since(begin), len(total.latencies)
+	after, err := s.cpu()
+	if err != nil {
+		return nil, err
+	}
+	total.cpu = after - before
+	return total, failed
+}
