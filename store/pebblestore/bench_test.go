@@ -2,6 +2,7 @@ package pebblestore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -21,11 +22,14 @@ func open(tb testing.TB, dir string) store.Store {
 	return s
 }
 
-// BenchmarkCommit measures durable transactions that read one key and write it with 500 bytes. Set
+// BenchmarkCommit measures durable transactions that write one of 20,000 keys with 500 bytes, and read it before or not. Set
 // HOLDFAST_BENCH_DIR to measure another disk than that of temporary files.
 func BenchmarkCommit(b *testing.B) {
-	for _, writers := range []int{1, 64} {
-		b.Run(fmt.Sprintf("Writers%d", writers), func(b *testing.B) {
+	for _, c := range []struct {
+		writers int
+		read    bool
+	}{{1, true}, {64, true}, {1, false}, {64, false}} {
+		b.Run(fmt.Sprintf("Writers%d/Read=%t", c.writers, c.read), func(b *testing.B) {
 			dir := b.TempDir()
 			if root := os.Getenv("HOLDFAST_BENCH_DIR"); root != "" {
 				var err error
@@ -44,13 +48,15 @@ func BenchmarkCommit(b *testing.B) {
 			var wg sync.WaitGroup
 			b.ReportAllocs()
 			b.ResetTimer()
-			for range writers {
+			for range c.writers {
 				wg.Go(func() {
 					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-						key := fmt.Appendf(nil, "bench\x00000000000000\x00us-east-1\x00key\x00%020d\x00", n*7919%100000)
+						key := fmt.Appendf(nil, "bench\x00000000000000\x00us-east-1\x00key\x00%020d\x00", n*7919%20000)
 						err := s.Update(context.Background(), func(tx store.Tx) error {
-							if _, err := tx.Get(key); err != nil && err != store.ErrNotFound {
-								return err
+							if c.read {
+								if _, err := tx.Get(key); err != nil && !errors.Is(err, store.ErrNotFound) {
+									return err
+								}
 							}
 							tx.Set(key, value)
 							return nil
@@ -81,6 +87,31 @@ func BenchmarkGet(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := s.View(b.Context(), func(r store.Reader) error { _, err := r.Get(key); return err }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpen measures opening a directory with 10,000 keys of 500 bytes, after a crash: all of it is in the log.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	s := open(b, dir)
+	for i := range 100 {
+		err := s.Update(b.Context(), func(tx store.Tx) error {
+			for j := range 100 {
+				tx.Set(fmt.Appendf(nil, "key/%d/%d", i, j), make([]byte, 500))
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil { // does not flush either
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := open(b, dir).Close(); err != nil {
 			b.Fatal(err)
 		}
 	}

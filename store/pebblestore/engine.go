@@ -23,6 +23,9 @@ const (
 	maxSublevels = 20
 )
 
+// anchorAge is small enough that what the anchor keeps from being compacted does not matter.
+const anchorAge = 500
+
 // engine implements occ.Engine.
 type engine struct {
 	db      *pebble.DB
@@ -34,6 +37,12 @@ type engine struct {
 	written atomic.Uint64 // bytes prepared
 	free    atomic.Uint64 // bytes, when last looked
 
+	// anchor is a snapshot that is older than most. Each time that pebble's oldest snapshot is closed, it looks for
+	// compactions that this may have made possible; with the anchor that is once in a while, not with each transaction.
+	// Snapshot and Close guard these.
+	anchor *pebble.Snapshot
+	age    int // snapshots taken since
+
 	eventMu sync.Mutex // guards events
 	events  chan struct{}
 }
@@ -41,7 +50,16 @@ type engine struct {
 var _ occ.Engine = (*engine)(nil)
 
 // Snapshot implements occ.Engine.
-func (e *engine) Snapshot() (occ.Snapshot, error) { return snapshot{e.db.NewSnapshot()}, e.disk.err() }
+func (e *engine) Snapshot() (occ.Snapshot, error) {
+	if e.age++; e.anchor == nil || e.age >= anchorAge {
+		old := e.anchor
+		e.anchor, e.age = e.db.NewSnapshot(), 0
+		if old != nil {
+			_ = old.Close()
+		}
+	}
+	return snapshot{e.db.NewSnapshot()}, e.disk.err()
+}
 
 // Prepare implements occ.Engine.
 func (e *engine) Prepare(writes iter.Seq2[[]byte, occ.Write], size int) (occ.Batch, error) {
@@ -135,6 +153,9 @@ func (e *engine) Close() error {
 	if err := e.disk.err(); err != nil {
 		// Pebble's background is parked on the frozen disk, so it cannot be closed.
 		return errors.Join(fmt.Errorf("%w: %w", store.ErrFailed, err), e.disk.unlock())
+	}
+	if e.anchor != nil {
+		_ = e.anchor.Close()
 	}
 	return errors.Join(e.db.Close(), e.disk.unlock())
 }

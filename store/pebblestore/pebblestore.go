@@ -26,7 +26,7 @@ import (
 type Options struct {
 	// Dir is created, readable by its owner only, if it is not there. It belongs to one open store at a time.
 	Dir string
-	// CacheSize is the memory for blocks read from disk, in bytes; 0 means 16 MiB.
+	// CacheSize is the memory for blocks read from disk, in bytes; 0 means 32 MiB.
 	CacheSize int64
 	// MemTableSize is the memory for recent writes, in bytes, of which there are a few at times; 0 means 4 MiB.
 	MemTableSize int64
@@ -41,7 +41,7 @@ type Options struct {
 
 // The sizes when none are given.
 const (
-	defaultCacheSize    = 16 << 20
+	defaultCacheSize    = 32 << 20
 	defaultMemTableSize = 4 << 20
 	defaultMinFree      = 64 << 20
 )
@@ -100,6 +100,7 @@ func Open(o Options) (store.Store, error) {
 	for i := range po.Levels {
 		// Most transactions look for something that should not be there. Ten bits a key make that cheap.
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		po.Levels[i].IndexBlockSize = 256 << 10 // one level of index a table, which saves a search
 	}
 	var err error
 	e.db, err = openPebble(o.Dir, po)
