@@ -64,6 +64,7 @@ type Call struct {
 	service string // whose handler has the call, e.g. "kms"
 	begin   func() (store.Tx, error)
 	tx      store.Tx
+	outer   *Call // the call that AsService was asked of
 
 	asked     bool // some resource was authorized, or the handler said why none has to be
 	denied    error
@@ -114,8 +115,9 @@ func (c *Call) Cancel(s Scope, kind, subject string) error {
 	return timer.Cancel(c.Tx(), timer.ID{Service: c.service, Account: s.Account, Region: s.Region, Kind: kind, Subject: subject})
 }
 
-// ServiceEvent has the audit record of a timer that fires named so, with details as the JSON object of its
-// serviceEventDetails, or nil. Without it, a timer leaves no record.
+// ServiceEvent puts an event of the service's own into the audit trail, such as the rotation of a key, with details as the JSON object
+// of its serviceEventDetails, or nil. It commits with the call's transaction. It is the only record that a timer leaves, and stands beside that of
+// an operation.
 func (c *Call) ServiceEvent(name string, details []byte) { c.event, c.details = name, details }
 
 // Touch puts a resource into the audit record that the call does not authorize.
@@ -130,7 +132,32 @@ func (c *Call) Touch(r audit.Resource) {
 func (c *Call) Emit(e outbox.Event) error { return outbox.Put(c.Tx(), &e) }
 
 // Record adds the audit record of a call that the handler made to another service. Only the door does this.
-func (c *Call) Record(records ...*audit.Record) { c.pending = append(c.pending, records...) }
+func (c *Call) Record(records ...*audit.Record) {
+	if c.outer != nil {
+		c.outer.Record(records...)
+		return
+	}
+	c.pending = append(c.pending, records...)
+}
+
+// OwnAccount is where services keep what is theirs and no customer's, such as AWS owned keys.
+const OwnAccount = "aws"
+
+// AsService is the call as the service itself makes it, in its own account: for calling other services with rights of its own and not its caller's. What
+// they do belongs to the transaction and the audit records of c.
+func (c *Call) AsService() *Call {
+	host := c.Caller.ServiceName // while a timer fires
+	if c.Op != nil {
+		host = c.Op.Service.EventSource
+	}
+	own := &Call{
+		Context: c.Context, Op: c.Op, Scope: c.Scope, Caller: identity.Service(host), Time: c.Time, Source: Source{Service: host},
+		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, service: c.service, outer: c,
+	}
+	own.Scope.Account = OwnAccount
+	own.begin = func() (store.Tx, error) { return c.Tx(), nil }
+	return own
+}
 
 // Outcome is what the door has to know of a call whose handler has returned.
 type Outcome struct {

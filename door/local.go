@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -30,9 +31,11 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 		Context: c.Context, Op: op, Scope: c.Scope, Caller: c.Caller, Time: c.Time, Source: c.Source,
 		RequestID: c.RequestID, EventID: uuid.NewString(), Rand: c.Rand, Via: c.Via,
 	}
-	if host := d.rooms[c.Service()].Service.EventSource; len(c.Via) == 0 || c.Via[len(c.Via)-1] != host {
+	host := d.rooms[c.Service()].Service.EventSource
+	inner.Source.Service = host
+	// A service that calls for itself passes nobody's call on.
+	if c.Caller.Kind != policy.Service && (len(c.Via) == 0 || c.Via[len(c.Via)-1] != host) {
 		inner.Via = append(slices.Clone(c.Via), host)
-		inner.Source.Service = host
 	}
 	var mark store.Mark
 	marked := false

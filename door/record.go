@@ -2,6 +2,7 @@ package door
 
 import (
 	"crypto/tls"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -31,13 +33,19 @@ func endedWith(err error, rt *route) ended {
 	return ended{code, message}
 }
 
-// records makes the audit records of a call: one for the caller's account, and one for each other account that owns a resource
-// of the call, all with one shared event ID. Records of calls that the handler made come first.
+// records makes the audit records of a call, or of a timer if e is nil: those of the calls that the handler made, the call's own, and the event of the
+// service that it raised. Each is made for the caller's account, and again for each other account that owns a resource of the call, with one shared
+// event ID.
 func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end ended) []*audit.Record {
 	o := c.Outcome()
-	r := &audit.Record{
-		Time: c.Time, Identity: c.Caller.UserIdentity(), Region: c.Scope.Region, UserAgent: c.Source.UserAgent,
-		ErrorCode: end.code, ErrorMessage: end.message, RequestID: c.RequestID, EventID: c.EventID,
+	records := o.Pending
+	failed := end != ended{}
+	if failed {
+		// What services told to have done was taken back with the transaction.
+		records = slices.DeleteFunc(slices.Clone(records), func(r *audit.Record) bool { return r.Type == audit.ServiceEvent })
+	}
+	r := audit.Record{
+		Time: c.Time, Identity: userIdentity(c), Region: c.Scope.Region, UserAgent: c.Source.UserAgent, RequestID: c.RequestID, EventID: c.EventID,
 		Resources: o.Resources, Type: audit.APICall, Management: true, Recipient: c.Scope.Account, TLS: c.Source.TLS,
 	}
 	switch {
@@ -47,16 +55,36 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		r.SourceIP = c.Source.IP.String()
 	}
 	if e != nil {
-		op := e.Op
-		r.Source, r.Name, r.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
+		own, op := r, e.Op
+		own.ErrorCode, own.ErrorMessage = end.code, end.message
+		own.Source, own.Name, own.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
 		if in != nil {
-			r.RequestParameters = nonEmpty(audit.AppendShape(nil, in))
+			own.RequestParameters = nonEmpty(audit.AppendShape(nil, in))
 		}
 		if out != nil && !op.ReadOnly {
-			r.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
+			own.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
 		}
+		records = append(records, share(&own)...)
 	}
-	return append(o.Pending, share(r)...)
+	if o.Event != "" && !failed {
+		host := d.rooms[c.Service()].Service.EventSource
+		event := r
+		event.Identity, event.SourceIP, event.UserAgent, event.TLS = identity.Service(host).UserIdentity(), host, host, nil
+		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, o.Event, o.Details
+		event.EventID = uuid.NewString()
+		records = append(records, share(&event)...)
+	}
+	return records
+}
+
+// userIdentity is who calls, and which service passed the call on.
+func userIdentity(c *call.Call) []byte {
+	id := c.Caller.UserIdentity()
+	if len(c.Via) == 0 {
+		return id
+	}
+	// The record is an object that is not empty: it has a type.
+	return fmt.Appendf(nil, `%s,"invokedBy":%q}`, id[:len(id)-1], c.Via[len(c.Via)-1])
 }
 
 // nonEmpty is nil for a JSON object without members, which CloudTrail writes as null.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -275,8 +276,14 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 	for attempt := 0; ; attempt++ {
 		c := d.newCall(x, src)
 		out, err := d.run(c, x.endpoint, x.in)
-		if err == nil && !x.endpoint.Op.ReadOnly {
-			d.cfg.Trail.Commit(c.Tx(), d.records(c, x.endpoint, x.in, out, ended{})...)
+		var records []*audit.Record
+		recorded := false
+		if err == nil {
+			records = d.records(c, x.endpoint, x.in, out, ended{})
+			// An operation that only reads may have brought something into being all the same, such as the managed key of a service.
+			if recorded = slices.ContainsFunc(records, changes); recorded {
+				d.cfg.Trail.Commit(c.Tx(), records...)
+			}
 		}
 		if tx := c.Begun(); tx != nil {
 			if err == nil {
@@ -290,14 +297,19 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			d.metrics.conflicts.Inc()
 			continue
 		}
-		if err != nil || x.endpoint.Op.ReadOnly {
-			if rerr := d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, d.outcome(c, x, err))...); rerr != nil {
+		if err != nil {
+			records, recorded = d.records(c, x.endpoint, x.in, nil, d.outcome(c, x, err)), false
+		}
+		if !recorded {
+			if rerr := d.cfg.Trail.Append(records...); rerr != nil {
 				return nil, rerr
 			}
 		}
 		return out, err
 	}
 }
+
+func changes(r *audit.Record) bool { return !r.ReadOnly }
 
 // run runs a handler once, behind the guard.
 func (d *Door) run(c *call.Call, e *call.Endpoint, in wire.Shape) (out wire.Shape, err error) {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -59,11 +58,7 @@ func (d *Door) fireOnce(ctx context.Context, room *Room, t *timer.Timer) error {
 	if err := room.Timers[t.Kind](c, t.Subject, t.Payload); err != nil {
 		return err
 	}
-	if o := c.Outcome(); o.Event != "" {
-		records := d.records(c, nil, nil, nil, ended{})
-		for _, r := range records {
-			r.Type, r.Source, r.Name, r.ServiceDetails = audit.ServiceEvent, host, o.Event, o.Details
-		}
+	if records := d.records(c, nil, nil, nil, ended{}); len(records) > 0 {
 		d.cfg.Trail.Commit(tx, records...)
 	}
 	return tx.Commit(ctx)
