@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -106,5 +107,17 @@ type messageWriter struct {
 func (w *messageWriter) String(m *Member, v string) {
 	if w.depth == 0 && strings.EqualFold(m.Name, "message") {
 		w.message = v
+	}
+}
+
+// TooLarge is the answer to a request whose body is longer than limit.
+func TooLarge(svc *Service, limit int64) *Error {
+	if isS3(svc) {
+		return &Error{Code: "MaxMessageLengthExceeded", Message: "Your request was too large.", Status: 400}
+	}
+	return &Error{
+		Code:    "RequestEntityTooLargeException",
+		Message: fmt.Sprintf("HTTP content length exceeded %d bytes.", limit),
+		Status:  413,
 	}
 }

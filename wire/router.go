@@ -9,9 +9,10 @@ import (
 )
 
 // Router finds the operation that a request to a REST service means. Templates may cover each other, and
-// the one that says most of the request wins: first by its path, from the left, a fixed segment before a label and a label
-// before a greedy one; then by what it fixes in the query; and then by the query parameters and headers that the operation
-// cannot be called without, for some are told apart by nothing else (s3:PutObject and s3:CopyObject).
+// the one that says most of the request wins: first by its path, from the left, a fixed segment before a
+// label and a label before a greedy one; then by what it fixes in the query; and then by the query parameters
+// and headers that the operation cannot be called without, for some are told apart by nothing else
+// (s3:PutObject and s3:CopyObject).
 //
 // A Router is not changed after NewRouter, and may be used concurrently.
 type Router struct {
@@ -146,11 +147,11 @@ func (r *Router) Match(method, path, rawQuery string, header http.Header) (*Oper
 	routes := r.byMethod[method]
 	for i := range routes {
 		t := &routes[i]
-		if best != nil && !samePath(best, t) {
-			break // all that follow say less of the path
+		if best != nil && compareRoutes(*best, *t) < 0 {
+			break // all that follow say less
 		}
-		if best != nil && len(t.query) < len(best.query) {
-			break
+		if best != nil && !samePath(best, t) {
+			continue
 		}
 		if !t.matchQuery(query) {
 			continue
