@@ -105,8 +105,6 @@ func New(cfg Config, rooms ...Room) (*Door, error) {
 		room := &rooms[i]
 		d.rooms[room.Service.Package] = room
 	}
-	if err := d.router.build(d.rooms, cfg.Catalog, d.metrics); err != nil {
-		return nil, fmt.Errorf("door: %w", err)
-	}
+	d.router.build(d.rooms, cfg.Catalog, d.metrics)
 	return d, nil
 }

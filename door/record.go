@@ -41,8 +41,7 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 	records := o.Pending
 	failed := end != ended{}
 	if failed {
-		// What services told to have done was taken back with the transaction.
-		records = slices.DeleteFunc(slices.Clone(records), func(r *audit.Record) bool { return r.Type == audit.ServiceEvent })
+		records = takenBack(records)
 	}
 	r := audit.Record{
 		Time: c.Time, Identity: userIdentity(c), Region: c.Scope.Region, UserAgent: c.Source.UserAgent, RequestID: c.RequestID, EventID: c.EventID,
@@ -75,6 +74,24 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		records = append(records, share(&event)...)
 	}
 	return records
+}
+
+// takenBack is what the records of a call's inner calls become when the call fails, and what they changed is taken back with the transaction: what services told
+// to have done did not happen, and calls that succeeded say what became of it.
+func takenBack(records []*audit.Record) (out []*audit.Record) {
+	for _, r := range records {
+		if r.Type == audit.ServiceEvent {
+			continue
+		}
+		if !r.ReadOnly && r.ErrorCode == "" {
+			undone := *r
+			undone.ErrorCode, undone.ErrorMessage = "TransactionCanceled", "The call that this one was a part of failed, and the change was taken back."
+			undone.ResponseElements = nil
+			r = &undone
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // userIdentity is who calls, and which service passed the call on.

@@ -2,8 +2,10 @@ package door
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/call"
@@ -29,7 +31,7 @@ type route struct {
 type serviceRoutes struct {
 	service *wire.Service
 	room    *Room
-	rest    *restRoutes
+	rest    *wire.Router      // nil where paths say nothing
 	byName  map[string]*route // complete but for labels, in the service's preferred protocol
 }
 
@@ -41,45 +43,37 @@ type router struct {
 	s3        *serviceRoutes
 }
 
-func (r *router) build(rooms map[string]*Room, catalog []*wire.Service, m *metrics) error {
+func (r *router) build(rooms map[string]*Room, catalog []*wire.Service, m *metrics) {
 	r.byService = make(map[string]*serviceRoutes)
 	r.byTarget = make(map[string]*serviceRoutes)
 	r.bySigning = make(map[string][]*serviceRoutes)
+	// Rooms first: where services share a signing name and a path, what is built answers.
+	for _, name := range slices.Sorted(maps.Keys(rooms)) {
+		r.add(rooms[name].Service, rooms[name], m)
+	}
 	for _, svc := range catalog {
 		if rooms[svc.Package] == nil {
-			if err := r.add(svc, nil, m); err != nil {
-				return err
-			}
+			r.add(svc, nil, m)
 		}
 	}
-	for _, room := range rooms {
-		if err := r.add(room.Service, room, m); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-func (r *router) add(svc *wire.Service, room *Room, m *metrics) error {
-	s := &serviceRoutes{service: svc, room: room, byName: make(map[string]*route), rest: new(restRoutes)}
+func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
+	s := &serviceRoutes{service: svc, room: room, byName: make(map[string]*route)}
+	var ops []*wire.Operation
 	for _, u := range svc.Unbuilt {
-		s.byName[u.Name] = &route{service: svc, name: u.Name, known: true}
-		if u.URI != "" {
-			if err := s.rest.Add(u.Method, u.URI, u.Name); err != nil {
-				return fmt.Errorf("%s:%s: %w", svc.Package, u.Name, err)
-			}
-		}
+		s.byName[u.Name] = &route{service: svc, name: u.Name, known: true, room: room}
+		ops = append(ops, &wire.Operation{Service: svc, Name: u.Name, Method: u.Method, URI: u.URI})
 	}
 	if room != nil {
 		for i := range room.Endpoints {
 			e := &room.Endpoints[i]
 			s.byName[e.Op.Name] = &route{service: svc, name: e.Op.Name, known: true, room: room, endpoint: e, meter: m.meter(svc.Package, e.Op.Name)}
-			if isREST(svc) {
-				if err := s.rest.Add(e.Op.Method, e.Op.URI, e.Op.Name); err != nil {
-					return fmt.Errorf("%s:%s: %w", svc.Package, e.Op.Name, err)
-				}
-			}
+			ops = append(ops, e.Op)
 		}
+	}
+	if isREST(svc) {
+		s.rest = wire.NewRouter(ops)
 	}
 	if svc.TargetPrefix != "" {
 		r.byTarget[svc.TargetPrefix] = s
@@ -89,20 +83,23 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) error {
 	if svc.Package == "s3" {
 		r.s3 = s
 	}
-	return nil
 }
 
 func isREST(svc *wire.Service) bool {
 	return svc.Protocols[0] == wire.RESTJSON || svc.Protocols[0] == wire.RESTXML
 }
 
-// needsBody reports whether only the body names the operation: in the query protocols, where it is a form.
-func needsBody(h *http.Request) bool {
-	return h.Method == http.MethodPost && h.Header.Get("X-Amz-Target") == "" && h.Header.Get("Smithy-Protocol") == ""
+// isForm reports whether a request is a form, in whose body a query protocol names the operation.
+func isForm(h *http.Request) bool {
+	if h.Method != http.MethodPost || h.Header.Get("X-Amz-Target") != "" || h.Header.Get("Smithy-Protocol") != "" {
+		return false
+	}
+	ct, _, _ := strings.Cut(h.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(ct), "application/x-www-form-urlencoded")
 }
 
 // find says where a request goes. scope is the service of its credential scope, or "" if it is not signed; body is needed only where
-// needsBody says so. It always returns a route whose protocol can tell an error; err is what to tell.
+// isForm says so. It always returns a route whose protocol can tell an error; err is what to tell.
 func (r *router) find(h *http.Request, scope string, body []byte) (route, error) {
 	if target := h.Header.Get("X-Amz-Target"); target != "" {
 		prefix, name := cutLast(target, '.')
@@ -135,9 +132,7 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 		if !isREST(s.service) {
 			continue
 		}
-		if name, labels, ok := s.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery); ok {
-			rt, err := s.route(name, s.service.Protocols[0])
-			rt.labels = labels
+		if rt, err, ok := s.match(h); ok {
 			return rt, err
 		}
 	}
@@ -146,9 +141,7 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 		return s.route("", s.service.Protocols[0])
 	}
 	if scope == "" && r.s3 != nil { // the one service that is called without a signature, a target or an action
-		if name, labels, ok := r.s3.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery); ok {
-			rt, err := r.s3.route(name, wire.RESTXML)
-			rt.labels = labels
+		if rt, err, ok := r.s3.match(h); ok {
 			return rt, err
 		}
 	}
@@ -172,6 +165,17 @@ func (r *router) queryServices(version string) (found []*serviceRoutes) {
 		}
 	}
 	return found
+}
+
+// match finds the operation that method, path, query and headers name. It reports false if there is none.
+func (s *serviceRoutes) match(h *http.Request) (rt route, err error, ok bool) {
+	op, labels := s.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery, h.Header)
+	if op == nil {
+		return route{}, nil, false
+	}
+	rt, err = s.route(op.Name, s.service.Protocols[0])
+	rt.labels = labels
+	return rt, err, true
 }
 
 // route completes a route to an operation by its name.
@@ -230,11 +234,11 @@ func cborPath(path string) (service, operation string, ok bool) {
 // formAction finds Action and Version of a call in a query protocol, in the body of a POST or the query of a GET.
 func formAction(h *http.Request, body []byte) (action, version string, ok bool) {
 	form := h.URL.RawQuery
-	if h.Method == http.MethodPost {
-		if ct, _, _ := strings.Cut(h.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(ct), "application/x-www-form-urlencoded") {
-			return "", "", false
-		}
+	switch {
+	case isForm(h):
 		form = string(body)
+	case h.Method == http.MethodPost:
+		return "", "", false
 	}
 	for pair := range strings.SplitSeq(form, "&") {
 		k, v, _ := strings.Cut(pair, "=")

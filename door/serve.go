@@ -47,23 +47,34 @@ const maxAttempts = 100
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	watch := clock.Start()
 	x := d.scratch.Get().(*exchange)
-	*x = exchange{body: x.body[:0], response: wire.Response{Body: x.response.Body[:0]}, request: r, id: uuid.NewString()}
+	*x = exchange{
+		// Who speaks until the request says what it wants.
+		route: unknownService(wire.RESTJSON), body: x.body, response: wire.Response{Header: w.Header(), Body: x.response.Body}, request: r, id: uuid.NewString(),
+	}
 	out, err := d.serve(x)
-	if err != nil {
-		var hide bool
+	if err == nil {
+		x.protocol.EncodeResponse(x.endpoint.Op, out, x.id, &x.response)
+	} else {
 		visible, hide := answerable(err, &x.route)
 		d.log(x, visible, err, hide)
-		x.response.Header = w.Header()
 		x.protocol.EncodeError(x.service, operation(x), visible, x.id, &x.response)
 		err = visible
-	} else {
-		x.response.Header = w.Header()
-		x.protocol.EncodeResponse(x.endpoint.Op, out, x.id, &x.response)
 	}
-	x.send(w)
+	cut := x.send(w)
 	d.metrics.observe(&x.route, err, watch.Elapsed())
-	d.scratch.Put(x)
+	// Nothing of a request outlives it in the pool but two buffers, and those not if they are large.
+	*x = exchange{body: x.body[:0], response: wire.Response{Body: x.response.Body[:0]}}
+	if cap(x.body) <= keptBuffer && cap(x.response.Body) <= keptBuffer {
+		d.scratch.Put(x)
+	}
+	if cut != nil {
+		// The answer broke off in its middle: the connection must too, or the caller would take it for the whole.
+		panic(http.ErrAbortHandler)
+	}
 }
+
+// keptBuffer is the largest buffer that is kept for later requests.
+const keptBuffer = 256 << 10
 
 func operation(x *exchange) *wire.Operation {
 	if x.endpoint == nil {
@@ -72,24 +83,29 @@ func operation(x *exchange) *wire.Operation {
 	return x.endpoint.Op
 }
 
-func (x *exchange) send(w http.ResponseWriter) {
-	w.WriteHeader(x.response.Status)
-	if x.request.Method == http.MethodHead {
-		return
-	}
-	if s := x.response.Stream; s != nil {
+// send writes the answer. Its error is one of the answer's stream.
+func (x *exchange) send(w http.ResponseWriter) error {
+	s := x.response.Stream
+	if s != nil {
 		defer s.Close()
-		_, _ = io.Copy(w, s) // the caller went away, and sees it
-		return
 	}
-	_, _ = w.Write(x.response.Body)
+	w.WriteHeader(x.response.Status)
+	switch {
+	case x.request.Method == http.MethodHead:
+	case s != nil:
+		_, err := io.Copy(w, s)
+		return err
+	default:
+		_, _ = w.Write(x.response.Body) // who has gone away needs no answer
+	}
+	return nil
 }
 
 // serve does everything but the answer. A panic becomes an error: it is a mistake of ours, and not worth the other callers' connections.
 func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			out, err = nil, panicked(p)
 		}
 	}()
 	if err := d.find(x); err != nil {
@@ -101,6 +117,12 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 	if x.endpoint == nil {
 		return nil, wire.NotImplemented(x.service.ActionPrefix, x.name)
 	}
+	if x.stream != nil && !x.endpoint.Op.StreamingInput {
+		if err := x.read(x.stream, limit(x.endpoint.Op)); err != nil {
+			return nil, err
+		}
+		x.stream = nil
+	}
 	if x.in, err = x.protocol.DecodeRequest(x.endpoint.Op, x.wireRequest()); err != nil {
 		return nil, d.refuse(x, err)
 	}
@@ -110,6 +132,8 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 	return d.handle(x)
 }
 
+func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
+
 func (x *exchange) wireRequest() *wire.Request {
 	r := x.request
 	x.request2 = wire.Request{
@@ -118,54 +142,60 @@ func (x *exchange) wireRequest() *wire.Request {
 	return &x.request2
 }
 
-// find parses the signature, reads the body as far as needed, and routes. An operation that is known and not built is found without an
-// error: who may not call must not learn what is built.
-func (d *Door) find(x *exchange) (err error) {
-	x.auth, x.authErr = sigv4.Parse(x.request)
+// find parses the signature, routes, and reads the body unless it is to stream. An operation that is known and not built is found without
+// an error: who may not call must not learn what is built.
+func (d *Door) find(x *exchange) error {
+	r := x.request
+	x.auth, x.authErr = sigv4.Parse(r)
 	signing := ""
 	if x.authErr == nil {
 		signing = x.auth.Service
 	}
-	early := needsBody(x.request)
-	if early && !streaming(x.auth) {
-		err = x.read(defaultBodyLimit)
-	}
-	var ferr error
-	x.route, ferr = d.router.find(x.request, signing, x.body)
-	if err != nil {
-		return err
-	}
-	if ferr != nil && !x.known {
-		return ferr
-	}
-	switch {
-	case x.endpoint != nil && x.endpoint.Op.StreamingInput, streaming(x.auth):
-		x.stream = x.request.Body
-	case !early:
-		limit := int64(defaultBodyLimit)
-		if x.endpoint != nil && x.endpoint.Op.BodyLimit > 0 {
-			limit = x.endpoint.Op.BodyLimit
+	form := isForm(r) && !streaming(x.auth)
+	if form {
+		x.route = unknownService(wire.Query)
+		if err := x.read(r.Body, defaultBodyLimit); err != nil {
+			return err
 		}
-		return x.read(limit)
+	}
+	var err error
+	x.route, err = d.router.find(r, signing, x.body)
+	switch {
+	case err != nil && !x.known:
+		return err
+	case form:
+		return nil
+	case x.endpoint == nil && x.auth != nil && x.auth.PayloadHash != "":
+		x.stream = r.Body // the signature covers the hash, so nobody needs to read it
+	case x.endpoint != nil && x.endpoint.Op.StreamingInput, streaming(x.auth):
+		x.stream = r.Body
+	default:
+		return x.read(r.Body, limit(operation(x)))
 	}
 	return nil
 }
 
+// limit is how large a body may be that is read as a whole.
+func limit(op *wire.Operation) int64 {
+	if op != nil && op.BodyLimit > 0 {
+		return op.BodyLimit
+	}
+	return defaultBodyLimit
+}
+
 func streaming(a *sigv4.Authorization) bool { return a != nil && a.Payload.Streaming() }
 
-// read reads the whole body into the exchange's buffer.
-func (x *exchange) read(limit int64) error {
-	r := x.request
-	if r.ContentLength > limit {
+// read reads a whole body into the exchange's buffer.
+func (x *exchange) read(src io.Reader, limit int64) error {
+	if x.request.ContentLength > limit {
 		return generic(tooLarge, x.style, "The request body is too large.")
 	}
-	if n := int(r.ContentLength); n > cap(x.body) {
-		x.body = make([]byte, 0, n)
-	}
-	src := io.LimitReader(r.Body, limit+1)
+	// One byte more than announced is where the end shows itself. Callers may announce what they do not send, so not all is taken at once.
+	x.body = slices.Grow(x.body[:0], int(min(max(x.request.ContentLength, 0), keptBuffer))+1)
+	src = io.LimitReader(src, limit+1)
 	for {
 		if len(x.body) == cap(x.body) {
-			x.body = append(x.body, 0)[:len(x.body)]
+			x.body = slices.Grow(x.body, len(x.body))
 		}
 		n, err := src.Read(x.body[len(x.body):cap(x.body)])
 		x.body = x.body[:len(x.body)+n]
@@ -174,6 +204,9 @@ func (x *exchange) read(limit int64) error {
 		}
 		if err == io.EOF {
 			return nil
+		}
+		if _, ok := errors.AsType[*sigv4.Error](err); ok {
+			return err // of a stream that is verified while it is read
 		}
 		if err != nil {
 			return &wire.Error{Code: "RequestTimeout", Status: 400, Message: "The request body could not be read."}
@@ -209,6 +242,11 @@ func (d *Door) authenticate(x *exchange) error {
 		}
 		if x.caller, err = d.stranger(a.AccessKeyID); err != nil {
 			return err
+		}
+		if x.stream != nil {
+			if x.stream, err = sigv4.Decode(x.request, a); err != nil {
+				return err
+			}
 		}
 	case err != nil:
 		return err
@@ -258,7 +296,13 @@ func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
 		Context: ctx, Op: x.endpoint.Op, Scope: x.scope, Caller: x.caller, Time: d.cfg.Clock.Now(), Source: src,
 		RequestID: x.id, EventID: uuid.NewString(), Rand: d.rand,
 	}
-	return c.Bind(x.service.Package, func() (store.Tx, error) { return d.cfg.Store.Begin(ctx) })
+	return c.Bind(x.service.Package, func() (store.Tx, error) {
+		tx, err := d.cfg.Store.Begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &watchedTx{Tx: tx}, nil
+	})
 }
 
 // refuse records a request that did not get as far as its handler.
@@ -270,38 +314,27 @@ func (d *Door) refuse(x *exchange, cause error) error {
 	return cause
 }
 
-// handle runs the handler, again while its transaction conflicts, records, and commits.
+// watchedTx knows whether something was written.
+type watchedTx struct {
+	store.Tx
+	wrote bool
+}
+
+func (t *watchedTx) Set(key, value []byte) { t.wrote = true; t.Tx.Set(key, value) }
+func (t *watchedTx) Delete(key []byte)     { t.wrote = true; t.Tx.Delete(key) }
+
+// handle runs the handler, again while its transaction conflicts, and records how it ended.
 func (d *Door) handle(x *exchange) (wire.Shape, error) {
 	src := x.source()
 	for attempt := 0; ; attempt++ {
 		c := d.newCall(x, src)
-		out, err := d.run(c, x.endpoint, x.in)
-		var records []*audit.Record
-		recorded := false
-		if err == nil {
-			records = d.records(c, x.endpoint, x.in, out, ended{})
-			// An operation that only reads may have brought something into being all the same, such as the managed key of a service.
-			if recorded = slices.ContainsFunc(records, changes); recorded {
-				d.cfg.Trail.Commit(c.Tx(), records...)
-			}
-		}
-		if tx := c.Begun(); tx != nil {
-			if err == nil {
-				// The caller may hang up now; what was decided is carried through.
-				err = tx.Commit(context.WithoutCancel(c.Context))
-			} else {
-				tx.Discard()
-			}
-		}
+		out, recorded, err := d.attempt(c, x)
 		if errors.Is(err, store.ErrConflict) && attempt < maxAttempts && c.Context.Err() == nil {
 			d.metrics.conflicts.Inc()
 			continue
 		}
-		if err != nil {
-			records, recorded = d.records(c, x.endpoint, x.in, nil, d.outcome(c, x, err)), false
-		}
 		if !recorded {
-			if rerr := d.cfg.Trail.Append(records...); rerr != nil {
+			if rerr := d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, d.outcome(c, x, err))...); rerr != nil {
 				return nil, rerr
 			}
 		}
@@ -309,16 +342,37 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 	}
 }
 
-func changes(r *audit.Record) bool { return !r.ReadOnly }
+// attempt runs the handler once, and commits. What changed something is recorded in its own transaction, also where the operation is one that
+// mostly reads (kms:DescribeKey makes a managed key that is not there yet); recorded reports that.
+func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool, err error) {
+	defer func() {
+		if tx := c.Begun(); tx != nil {
+			tx.Discard()
+		}
+	}()
+	if out, err = d.run(c, x.endpoint, x.in); err != nil {
+		return nil, false, err
+	}
+	tx := c.Begun()
+	if w, ok := tx.(*watchedTx); x.endpoint.Op.ReadOnly && !(ok && w.wrote) {
+		if tx != nil {
+			err = tx.Commit(c.Context)
+		}
+		return out, false, err
+	}
+	d.cfg.Trail.Commit(c.Tx(), d.records(c, x.endpoint, x.in, out, ended{})...)
+	// The caller may hang up now; what was decided is carried through.
+	if err := c.Tx().Commit(context.WithoutCancel(c.Context)); err != nil {
+		return nil, false, err
+	}
+	return out, true, nil
+}
 
-// run runs a handler once, behind the guard.
+// run runs a handler once, behind the guard. A panic ends as an error, so that it is recorded as one.
 func (d *Door) run(c *call.Call, e *call.Endpoint, in wire.Shape) (out wire.Shape, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			if tx := c.Begun(); tx != nil {
-				tx.Discard()
-			}
-			panic(p)
+			out, err = nil, panicked(p)
 		}
 	}()
 	out, err = e.Handle(c, in)
