@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -17,10 +18,16 @@ const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 // elements: member names begin with a small letter, sensitive members are hidden, blobs are left out
 // (a ciphertext says nothing to an auditor, and a plaintext must not be there).
 func AppendShape(dst []byte, in wire.Shape) []byte {
-	w := shapeWriter{buf: append(dst, '{'), first: true}
-	in.WriteMembers(&w)
-	return append(w.buf, '}')
+	w := writers.Get().(*shapeWriter)
+	*w = shapeWriter{buf: append(dst, '{'), first: true, stack: w.stack[:0]}
+	in.WriteMembers(w)
+	out := append(w.buf, '}')
+	w.buf = nil
+	writers.Put(w)
+	return out
 }
+
+var writers = sync.Pool{New: func() any { return new(shapeWriter) }}
 
 // shapeWriter is the wire.Writer behind AppendShape. While skip is above zero it is inside of something hidden
 // and writes nothing.

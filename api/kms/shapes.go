@@ -3,8 +3,6 @@
 package kms
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -1740,7 +1738,8 @@ func readEncryptionAlgorithmSpecList(r wire.Reader, m *wire.Member) []Encryption
 
 func writeEncryptionContextType(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaEncryptionContextType.Elem, v[k])
 	}

@@ -232,14 +232,13 @@ func (g *service) printList(p *printer, name string) {
 
 func (g *service) printMap(p *printer, name string) {
 	p.use(wirePath)
-	p.use("maps")
-	p.use("slices")
 	ident := g.idents[name]
 	s := g.model.Shapes[name]
 	key, elem := g.elemType(p, s.Key.Shape), g.elemType(p, s.Value.Shape)
 	p.line("func write%s(w wire.Writer, m *wire.Member, v map[%s]%s) {", ident, key, elem)
 	p.line("w.BeginMap(m, len(v))")
-	p.line("for _, k := range slices.Sorted(maps.Keys(v)) {")
+	p.line("var room [8]%s", key)
+	p.line("for _, k := range wire.SortedKeys(room[:0], v) {")
 	if key == "string" {
 		p.line("w.MapKey(k)")
 	} else {

@@ -3,8 +3,6 @@
 package almanac
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -90,7 +88,8 @@ func (s *NoSuchDayException) ReadMembers(r wire.Reader) {
 
 func writeOmens(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaOmens.Elem, v[k])
 	}

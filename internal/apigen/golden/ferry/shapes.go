@@ -4,8 +4,6 @@ package ferry
 
 import (
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -487,7 +485,8 @@ func readStringList(r wire.Reader, m *wire.Member) []string {
 
 func writeStringMap(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaStringMap.Elem, v[k])
 	}

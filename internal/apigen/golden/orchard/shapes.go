@@ -4,8 +4,6 @@ package orchard
 
 import (
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -129,7 +127,8 @@ func readBranchList(r wire.Reader, m *wire.Member) []Branch {
 
 func writeBranchesByName(w wire.Writer, m *wire.Member, v map[string]Branch) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		e := v[k]
 		w.BeginStruct(schemaBranchesByName.Elem)
@@ -188,7 +187,8 @@ func (s *DescribeTreeRequest) ReadMembers(r wire.Reader) {
 
 func writeFlags(w wire.Writer, m *wire.Member, v map[string]bool) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.Bool(schemaFlags.Elem, v[k])
 	}
@@ -209,7 +209,8 @@ func readFlags(r wire.Reader, m *wire.Member) map[string]bool {
 
 func writeFruitCounts(w wire.Writer, m *wire.Member, v map[Fruit]int64) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]Fruit
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(string(k))
 		w.Int(schemaFruitCounts.Elem, v[k])
 	}
@@ -682,7 +683,8 @@ func (s *Secret) ReadMembers(r wire.Reader) {
 
 func writeSecrets(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaSecrets.Elem, v[k])
 	}
@@ -703,7 +705,8 @@ func readSecrets(r wire.Reader, m *wire.Member) map[string]string {
 
 func writeTable(w wire.Writer, m *wire.Member, v map[string][][]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		writeRows(w, schemaTable.Elem, v[k])
 	}

@@ -3,8 +3,6 @@
 package quarry
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -281,7 +279,8 @@ func (s *PutGrainResponse) ReadMembers(r wire.Reader) {
 
 func writeSizes(w wire.Writer, m *wire.Member, v map[string]int32) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.Int(schemaSizes.Elem, int64(v[k]))
 	}
