@@ -26,39 +26,52 @@ type use struct {
 
 	context map[string]string // the encryption context
 	hasEC   bool              // the use takes an encryption context, so grant constraints apply
-	values  policy.Values     // condition keys of this operation alone
+	values  []condition       // condition keys of this operation alone
+	room    [4]condition      // for values, so that a few cost no allocation
 	tags    map[string]string // that the request sets
 	tagKeys []string          // that the request removes
 	tokens  []string          // grant tokens
 	passing *grantRecord      // the grant that CreateGrant is to make
+
+	resource call.Resource // what authorize asks for, kept here so that it costs no allocation of its own
 }
+
+// condition is a condition key, in lower case, and its value; one that has several stands there several times.
+type condition struct{ key, value string }
 
 // authorize asks whether the caller may use the key so. All policies of KMS's own are decided here and nowhere else.
 func (s *Service) authorize(u *use) error {
-	r, err := s.resource(u)
+	r, err := s.resourceOf(u)
 	if err != nil {
 		return err
 	}
-	if u.action == "" {
-		return u.c.Authorize(r)
+	action := u.action
+	if action == "" {
+		action = u.c.Op.Action
 	}
-	return u.c.AuthorizeAction(u.action, r)
+	err = u.c.AuthorizeAction(action, r)
+	if err != nil && u.key.account != u.c.Scope.Account {
+		// Which policy of another account says no is as little the caller's business as whether the key is there.
+		return refuse(u.c, action)
+	}
+	return err
 }
 
-func (s *Service) resource(u *use) (*call.Resource, error) {
+func (s *Service) resourceOf(u *use) (*call.Resource, error) {
 	for _, token := range u.tokens {
 		// A grant is in force at once, so a token adds nothing; one that is not ours is refused all the same.
 		if _, err := s.readToken(token); err != nil {
 			return nil, err
 		}
 	}
-	return &call.Resource{
+	u.resource = call.Resource{
 		ARN: u.key.arn, Account: u.key.account, Type: keyType,
 		Policy: u.key.policy, PolicyRequired: true,
 		Grant: s.grantFor(u),
 		Tags:  u.key.Tags, RequestTags: u.tags, RequestTagKeys: u.tagKeys,
 		Conditions: u,
-	}, nil
+	}
+	return &u.resource, nil
 }
 
 // maxResourceAliases is how many aliases a key may have for kms:ResourceAliases to work:
@@ -70,6 +83,9 @@ func (u *use) Lookup(name string) ([]string, bool) {
 	k := u.key
 	switch name {
 	case "kms:calleraccount":
+		if u.c.Caller.Account == "" { // a service for itself
+			return nil, false
+		}
 		return one(u.c.Caller.Account)
 	case "kms:viaservice":
 		if via, ok := u.c.ViaService(); ok {
@@ -87,7 +103,7 @@ func (u *use) Lookup(name string) ([]string, bool) {
 		}
 		return one(u.alias)
 	}
-	if values, ok := u.values[name]; ok {
+	if values := u.valuesOf(name); values != nil {
 		return values, true
 	}
 	if k == nil { // CreateKey has none yet; what it will be stands in values
@@ -109,24 +125,37 @@ func (u *use) Lookup(name string) ([]string, bool) {
 		return k.aliases, true
 	}
 	if pair, ok := strings.CutPrefix(name, "kms:encryptioncontext:"); ok {
+		// Condition keys have no case, while the keys of an encryption context do: several may fit.
+		var values []string
 		for ck, v := range u.context {
 			if strings.EqualFold(ck, pair) {
-				return one(v)
+				values = append(values, v)
 			}
 		}
+		return values, len(values) > 0
 	}
 	return nil, false
 }
 
 func one(v string) ([]string, bool) { return []string{v}, true }
 
-// with adds the value of a condition key of the operation's own, in lower case.
-func (u *use) with(name string, values ...string) *use {
+// with adds a value of a condition key of the operation's own, in lower case.
+func (u *use) with(key, value string) *use {
 	if u.values == nil {
-		u.values = make(policy.Values)
+		u.values = u.room[:0]
 	}
-	u.values[name] = values
+	u.values = append(u.values, condition{key, value})
 	return u
+}
+
+// valuesOf returns the values of a condition key of the operation's own, or nil.
+func (u *use) valuesOf(key string) (values []string) {
+	for _, v := range u.values {
+		if v.key == key {
+			values = append(values, v.value)
+		}
+	}
+	return values
 }
 
 func boolean(p *bool) string { return strconv.FormatBool(deref(p)) }
@@ -136,12 +165,19 @@ func (s *Service) grantFor(u *use) *policy.Grant {
 	if u.grantOp == "" {
 		return nil
 	}
+	var found *grantRecord
 	for _, g := range u.key.grants {
 		if slices.Contains(g.Operations, u.grantOp) && g.covers(u) && g.isGrantee(u.c) && (u.passing == nil || g.passes(u.passing)) {
-			return &policy.Grant{ID: g.ID, Grantee: g.grantee()}
+			// A grant to just the caller needs no more than itself; one to its account leaves something to IAM policies.
+			if found == nil || g.Grantee == u.c.Caller.ARN {
+				found = g
+			}
 		}
 	}
-	return nil
+	if found == nil {
+		return nil
+	}
+	return &policy.Grant{ID: found.ID, Grantee: found.grantee()}
 }
 
 // isGrantee reports whether the grant may be the caller's; the policy engine decides what naming its role or account is worth.
@@ -172,7 +208,7 @@ func (g *grantRecord) retirer() string {
 // leave alone: https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html
 func (g *grantRecord) covers(u *use) bool {
 	if g.SourceARN != "" {
-		if values, ok := u.values["aws:sourcearn"]; !ok || !slices.Contains(values, g.SourceARN) {
+		if !slices.Contains(u.valuesOf("aws:sourcearn"), g.SourceARN) {
 			return false
 		}
 	}

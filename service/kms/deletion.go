@@ -12,7 +12,8 @@ import (
 const (
 	deletionTimer = "delete"
 
-	defaultWindow = 30 // days that a key waits to be deleted
+	// Days that a key waits to be deleted. The model lets 1 to 365 through.
+	minWindow, maxWindow, defaultWindow = 7, 30, 30
 )
 
 // ScheduleKeyDeletion has a key deleted after a waiting period, in which it cannot be used.
@@ -20,6 +21,12 @@ func (s *Service) ScheduleKeyDeletion(c *call.Call, in *kms.ScheduleKeyDeletionR
 	window := int32(defaultWindow)
 	if in.PendingWindowInDays != nil {
 		window = *in.PendingWindowInDays
+	}
+	switch {
+	case window < minWindow:
+		return nil, invalid("1 validation error detected: Value '%d' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to %d", window, minWindow)
+	case window > maxWindow:
+		return nil, invalid("1 validation error detected: Value '%d' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value less than or equal to %d", window, maxWindow)
 	}
 	k, err := s.change(c, in.KeyId, func(u *use) {
 		u.with("kms:schedulekeydeletionpendingwindowindays", strconv.Itoa(int(window)))
@@ -77,7 +84,7 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 	if err := s.emit(c, k, "KMS CMK Deletion"); err != nil {
 		return err
 	}
-	return s.serviceEvent(c, k, "DeleteKey")
+	return serviceEvent(c, k, "DeleteKey")
 }
 
 func (s *Service) erase(tx store.Tx, k *key) error {

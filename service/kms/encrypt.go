@@ -13,7 +13,7 @@ import (
 // A ciphertext names its key as account/key ID, and the material by its ID. The region is not named: it is the one called, so that replicas of a
 // multi-Region key will decrypt each other's.
 func blobHeader(k *key, materialID string) keys.Header {
-	return keys.Header{Key: k.account + "/" + k.ID, Material: materialID}
+	return keys.Header{Key: k.name, Material: materialID}
 }
 
 // Encrypt encrypts up to 4,096 bytes under a key.
@@ -213,7 +213,7 @@ func ignoresCiphertext(d *decryption) bool {
 // keyOf finds the key that a ciphertext claims to be encrypted under. If there is none, the caller is told no more than one who may not use it.
 func (s *Service) keyOf(c *call.Call, h keys.Header) (*key, error) {
 	account, id, _ := strings.Cut(h.Key, "/")
-	k, err := s.cache.Get(c.Context, place{account, c.Scope.Region, id})
+	k, err := s.find(c, place{account, c.Scope.Region, id})
 	if missing(err) {
 		return nil, c.Refuse(c.Op.Action, "on the resource associated with this ciphertext because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/arn"
+	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -60,6 +61,9 @@ func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.Cr
 	if err := s.authorizeGrant(c, k, g, in.GrantTokens); err != nil {
 		return nil, err
 	}
+	if err := g.fits(k); err != nil {
+		return nil, err
+	}
 	if err := k.ready(); err != nil {
 		return nil, err
 	}
@@ -103,10 +107,8 @@ func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*
 			return nil, &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + *name}
 		}
 	}
-	for _, op := range in.Operations {
-		if !k.grantable(op) {
-			return nil, invalid("Operation %s is not valid for a grant on a key with key spec %s and key usage %s.", op, k.Spec, k.Usage)
-		}
+	if len(in.Operations) == 0 {
+		return nil, invalid("You must specify at least one operation.")
 	}
 	var id [32]byte
 	if _, err := io.ReadFull(c.Rand, id[:]); err != nil {
@@ -121,22 +123,31 @@ func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*
 		Operations: slices.Compact(ops), Issuer: c.Scope.Account, Created: c.Time,
 	}
 	if t := in.Constraints; t != nil {
-		if (t.EncryptionContextEquals != nil || t.EncryptionContextSubset != nil) && k.spec() != keys.SymmetricDefault {
-			return nil, invalid("Encryption context constraints are only valid for symmetric encryption keys.")
-		}
 		g.Equals, g.Subset, g.SourceARN = t.EncryptionContextEquals, t.EncryptionContextSubset, deref(t.SourceArn)
 	}
 	return g, nil
 }
 
+// fits refuses a grant that makes no sense for the key. Who may not make one learns nothing of this.
+func (g *grantRecord) fits(k *key) error {
+	for _, op := range g.Operations {
+		if !k.grantable(op) {
+			return invalid("Operation %s is not valid for a grant on a key with key spec %s and key usage %s.", op, k.Spec, k.Usage)
+		}
+	}
+	if (g.Equals != nil || g.Subset != nil) && k.spec() != keys.SymmetricDefault {
+		return invalid("Encryption context constraints are only valid for symmetric encryption keys.")
+	}
+	return nil
+}
+
 // authorizeGrant asks whether the caller may make the grant: by key policy, or by a grant of their own that gives at least as much.
 func (s *Service) authorizeGrant(c *call.Call, k *key, g *grantRecord, tokens []string) error {
 	u := &use{c: c, key: k, tokens: tokens, grantOp: kms.GrantOperationCreateGrant, passing: g}
-	ops := make([]string, len(g.Operations))
-	for i, op := range g.Operations {
-		ops[i] = string(op)
+	for _, op := range g.Operations {
+		u.with("kms:grantoperations", string(op))
 	}
-	u.with("kms:grantoperations", ops...).with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	u.with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
 	switch {
 	case g.Equals != nil:
 		u.with("kms:grantconstrainttype", "EncryptionContextEquals")
@@ -357,7 +368,8 @@ func (s *Service) RetireGrant(c *call.Call, in *kms.RetireGrantRequest) (*kms.Re
 }
 
 func (s *Service) authorizeRetire(c *call.Call, k *key, g *grantRecord) error {
-	r := &call.Resource{ARN: k.arn, Account: k.account, Type: keyType, PolicyRequired: true, Tags: k.Tags, Conditions: &use{c: c, key: k}}
+	c.Touch(audit.Resource{Account: k.account, Type: keyType, ARN: k.arn})
+	r := &call.Resource{ARN: k.arn, Account: k.account, PolicyRequired: true, Tags: k.Tags, Conditions: &use{c: c, key: k}}
 	byRetirer := grantRecord{Grantee: g.Retiring, GranteeService: g.RetiringService}
 	switch {
 	case g.retirer() != "" && byRetirer.isGrantee(c):
@@ -368,7 +380,13 @@ func (s *Service) authorizeRetire(c *call.Call, k *key, g *grantRecord) error {
 		// The account that made the grant decides by IAM policies who in it may end it.
 		r.Account, r.PolicyRequired = g.Issuer, false
 	}
-	return c.Authorize(r)
+	if err := c.Authorize(r); err != nil {
+		if k.account != c.Scope.Account {
+			return foreign(c)
+		}
+		return err
+	}
+	return nil
 }
 
 // RevokeGrant ends a grant for those whom the key policy lets.
@@ -405,6 +423,9 @@ func (s *Service) findGrant(c *call.Call, p place, id string) (*key, *grantRecor
 		if g.ID == id {
 			return k, g, nil
 		}
+	}
+	if c.Op == kms.OpRetireGrant && p.account != c.Scope.Account {
+		return nil, nil, foreign(c) // nobody was asked yet
 	}
 	return nil, nil, &kms.NotFoundException{Message: fmt.Sprintf("Grant ID '%s' not found", id)}
 }

@@ -118,7 +118,7 @@ func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerT
 		return nil, err
 	}
 	k := &key{
-		place: at, arn: s.arn(at), policy: compiled,
+		place: at, arn: s.arn(at), name: at.account + "/" + at.id, policy: compiled,
 		keyRecord: &keyRecord{
 			ID: at.id, Created: c.Time, Spec: p.spec, Usage: p.usage, State: kms.KeyStateEnabled,
 			Origin: kms.OriginTypeAwsKms, Manager: manager, Policy: document,

@@ -7,7 +7,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // target is what a KeyId parameter names: a key, or an alias if alias is not empty.
@@ -77,6 +76,13 @@ func (s *Service) forUse(c *call.Call, keyID *string) (k *key, alias string, err
 	if t.alias != "" {
 		t.id, err = s.aliases.Get(c.Context, aliasPlace{t.account, t.region, t.alias})
 		if missing(err) {
+			// It may have been made by a call in the same transaction.
+			var a *aliasRecord
+			if a, err = aliasTable.In(t.account, t.region).Get(c.Tx(), t.alias); err == nil {
+				t.id = a.KeyID
+			}
+		}
+		if missing(err) {
 			if k, err := s.managedKey(c, t); k != nil || err != nil {
 				return k, t.alias, err
 			}
@@ -92,14 +98,24 @@ func (s *Service) forUse(c *call.Call, keyID *string) (k *key, alias string, err
 
 // get returns a key from the cache.
 func (s *Service) get(c *call.Call, t target) (*key, error) {
-	k, err := s.cache.Get(c.Context, t.place)
+	k, err := s.find(c, t.place)
 	if missing(err) {
 		return nil, s.absent(c, t)
 	}
-	if err != nil {
+	return k, err
+}
+
+// find returns a key that is ready for use, or store.ErrNotFound. One that is not there yet may have been made by a call in the
+// same transaction.
+func (s *Service) find(c *call.Call, p place) (*key, error) {
+	k, err := s.cache.Get(c.Context, p)
+	if !missing(err) {
+		return k, err
+	}
+	if k, err = s.read(c.Tx(), p); err != nil {
 		return nil, err
 	}
-	return k, nil
+	return k, s.unlock(k)
 }
 
 // forChange finds a key, by ID or ARN, in the call's transaction, for management. In another account than the caller's
@@ -134,13 +150,10 @@ func (s *Service) absent(c *call.Call, t target) error {
 }
 
 // foreign refuses the use of something in another account without telling whether it is there.
-func foreign(c *call.Call) error {
-	return c.Refuse(c.Op.Action, "on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
-}
+func foreign(c *call.Call) error { return refuse(c, c.Op.Action) }
 
-// aliasTarget reads an alias in the call's transaction.
-func aliasTarget(r store.Reader, t target) (*aliasRecord, error) {
-	return aliasTable.In(t.account, t.region).Get(r, t.alias)
+func refuse(c *call.Call, action string) error {
+	return c.Refuse(action, "on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
 }
 
 func deref[T any](p *T) (v T) {

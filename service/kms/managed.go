@@ -6,7 +6,6 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/engine/policy"
 )
 
 // A key whose alias begins with managedPrefix is made when a service first needs it. In a customer's account it is an AWS managed key, that everybody in the account may
@@ -20,7 +19,7 @@ func (s *Service) managedKey(c *call.Call, t target) (*key, error) {
 	if !ok || service == "" || t.account != c.Scope.Account {
 		return nil, nil
 	}
-	owned := c.Caller.Kind == policy.Service
+	owned := t.account == call.OwnAccount
 	host := service + ".amazonaws.com"
 	byService := owned && c.Caller.ServiceName == host || len(c.Via) > 0 && c.Via[len(c.Via)-1] == host
 	if !byService && !(c.Op == kms.OpDescribeKey && s.cfg.ManagedServices[service]) {
@@ -30,12 +29,7 @@ func (s *Service) managedKey(c *call.Call, t target) (*key, error) {
 	if owned {
 		document = ownedPolicy(host)
 	}
-	// Another call may have made it since the alias was looked up; the transaction sees to it that there is one.
-	if a, err := aliasTarget(c.Tx(), t); err == nil {
-		return s.get(c, target{place: place{t.account, t.region, a.KeyID}})
-	} else if !missing(err) {
-		return nil, err
-	}
+	// That there is none yet was read in the transaction, so that two calls cannot both make one.
 	p := plan{spec: kms.KeySpecSymmetricDefault, usage: kms.KeyUsageTypeEncryptDecrypt}
 	k, err := s.newKey(c, t.place, p, kms.KeyManagerTypeAws, document)
 	if err != nil {
@@ -52,7 +46,10 @@ func (s *Service) managedKey(c *call.Call, t target) (*key, error) {
 		return nil, err
 	}
 	a := &aliasRecord{Name: t.alias, KeyID: k.ID, Created: c.Time, Updated: c.Time}
-	return k, aliasTable.In(k.account, k.region).Put(c.Tx(), a)
+	if err := aliasTable.In(k.account, k.region).Put(c.Tx(), a); err != nil {
+		return nil, err
+	}
+	return k, serviceEvent(c, k, "CreateKey")
 }
 
 // managedPolicy is the policy of an AWS managed key: everybody in the account uses it through the service, and may look at it.

@@ -64,7 +64,7 @@ type grantRecord struct {
 	Retiring        string `json:",omitempty"`
 	RetiringService string `json:",omitempty"`
 	Operations      []kms.GrantOperation
-	Equals, Subset  map[string]string `json:",omitempty"` // constraints on the encryption context
+	Equals, Subset  map[string]string // constraints on the encryption context; an empty one is one, nil is none
 	SourceARN       string            `json:",omitempty"`
 	Issuer          string            // account under which the grant was made
 	Created         time.Time
@@ -121,6 +121,7 @@ type key struct {
 	place
 	*keyRecord
 	arn       string
+	name      string // by which ciphertexts name the key, see blobHeader
 	policy    *policy.Policy
 	materials map[string]*keys.Key // by material ID; empty when loaded for management only
 	aliases   []string             // sorted names
@@ -164,13 +165,18 @@ func (s *Service) loadKey(ctx context.Context, p place) (k *key, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return k, s.unlock(k)
+}
+
+// unlock unwraps the material of a key that was read.
+func (s *Service) unlock(k *key) (err error) {
 	k.materials = make(map[string]*keys.Key, len(k.Materials))
 	for _, m := range k.Materials {
-		if k.materials[m.ID], err = s.open(p, k.keyRecord, m); err != nil {
-			return nil, err
+		if k.materials[m.ID], err = s.open(k.place, k.keyRecord, m); err != nil {
+			return err
 		}
 	}
-	return k, nil
+	return nil
 }
 
 // open unwraps key material.
@@ -193,7 +199,7 @@ func (s *Service) read(r store.Reader, p place) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &key{place: p, keyRecord: rec, arn: s.arn(p)}
+	k := &key{place: p, keyRecord: rec, arn: s.arn(p), name: p.account + "/" + p.id}
 	if k.policy, err = policy.Parse([]byte(rec.Policy), policy.Resource); err != nil {
 		return nil, fmt.Errorf("compiling the policy of key %s: %w", p.id, err)
 	}

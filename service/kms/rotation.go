@@ -93,8 +93,10 @@ func (s *Service) GetKeyRotationStatus(c *call.Call, in *kms.GetKeyRotationStatu
 	if err := k.rotatable(); err != nil {
 		return nil, err
 	}
-	out := &kms.GetKeyRotationStatusResponse{KeyId: &k.ID, KeyRotationEnabled: &k.Rotating}
-	if k.Rotating {
+	// A key that waits to be deleted tells that it does not rotate; after CancelKeyDeletion it tells again what was set.
+	rotating := k.Rotating && k.State != kms.KeyStatePendingDeletion
+	out := &kms.GetKeyRotationStatusResponse{KeyId: &k.ID, KeyRotationEnabled: &rotating}
+	if rotating {
 		out.RotationPeriodInDays, out.NextRotationDate = new(int32(k.Period)), &k.NextRotate
 	}
 	return out, nil
@@ -163,28 +165,30 @@ func (s *Service) rotateDue(c *call.Call, id string, _ []byte) error {
 	if err := s.rotate(c, k, kms.RotationTypeAutomatic); err != nil {
 		return err
 	}
-	// From the date it was due, so that the schedule does not drift; but not in the past.
-	for step := time.Duration(k.Period) * day; !k.NextRotate.After(c.Time); {
-		k.NextRotate = k.NextRotate.Add(step)
+	// From the date it was due, so that the schedule does not drift; from now for a key that was disabled then.
+	from := k.NextRotate
+	if c.Time.Sub(from) > day {
+		from = c.Time
 	}
+	k.NextRotate = from.Add(time.Duration(k.Period) * day)
 	if err := s.scheduleRotation(c, k); err != nil {
 		return err
 	}
-	return s.serviceEvent(c, k, "RotateKey")
+	if err := k.save(c.Tx()); err != nil {
+		return err
+	}
+	return serviceEvent(c, k, "RotateKey")
 }
 
-// serviceEvent has the audit record of a timer tell what happened to a key, and saves the key unless it is gone.
-func (s *Service) serviceEvent(c *call.Call, k *key, name string) error {
+// serviceEvent puts on record what happened to a key without anybody having asked for it.
+func serviceEvent(c *call.Call, k *key, name string) error {
 	details, err := json.Marshal(map[string]string{"keyId": k.ID})
 	if err != nil {
 		return err
 	}
 	c.Touch(audit.Resource{Account: k.account, Type: keyType, ARN: k.arn})
 	c.ServiceEvent(name, details)
-	if name == "DeleteKey" {
-		return nil
-	}
-	return k.save(c.Tx())
+	return nil
 }
 
 // ListKeyRotations lists the rotations of a key, or all of its material, newest last.

@@ -16,8 +16,9 @@ import (
 // usage remembers the last use of each key until it is written. Uses are many and their last is all that counts, so they are written
 // together every usageInterval: a crash loses that much of GetKeyLastUsage, while the audit trail has every use.
 type usage struct {
-	mu    sync.Mutex // guards fresh
-	fresh map[place]*usageRecord
+	mu      sync.Mutex             // guards the maps; nothing is written under it
+	fresh   map[place]*usageRecord // not written yet
+	writing map[place]*usageRecord // being written; not changed any more
 }
 
 const usageInterval = time.Second
@@ -41,8 +42,10 @@ func (s *Service) used(c *call.Call, k *key, op kms.KeyLastUsageTrackingOperatio
 func (u *usage) last(p place) (usageRecord, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if r := u.fresh[p]; r != nil {
-		return *r, true
+	for _, m := range []map[place]*usageRecord{u.fresh, u.writing} {
+		if r := m[p]; r != nil {
+			return *r, true
+		}
 	}
 	return usageRecord{}, false
 }
@@ -82,8 +85,8 @@ func (s *Service) writeUsage(ctx context.Context) error {
 			}
 			return nil
 		})
+		s.wroteUsage(batch, err)
 		if err != nil {
-			s.returnUsage(batch)
 			return fmt.Errorf("writing the last uses of keys: %w", err)
 		}
 	}
@@ -100,12 +103,18 @@ func (s *Service) takeUsage() map[place]*usageRecord {
 		batch[p] = r
 		delete(s.uses.fresh, p)
 	}
+	s.uses.writing = batch
 	return batch
 }
 
-func (s *Service) returnUsage(batch map[place]*usageRecord) {
+// wroteUsage ends the writing of a batch, which is fresh again if it failed.
+func (s *Service) wroteUsage(batch map[place]*usageRecord, err error) {
 	s.uses.mu.Lock()
 	defer s.uses.mu.Unlock()
+	s.uses.writing = nil
+	if err == nil {
+		return
+	}
 	for p, r := range batch {
 		if s.uses.fresh[p] == nil {
 			s.uses.fresh[p] = r
