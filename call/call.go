@@ -69,6 +69,7 @@ type Call struct {
 	asked     bool // some resource was authorized, or the handler said why none has to be
 	denied    error
 	resources []audit.Resource
+	room      [1]audit.Resource // for resources: most calls touch one
 	details   []byte
 	event     string
 	request   policy.Request
@@ -123,6 +124,9 @@ func (c *Call) ServiceEvent(name string, details []byte) { c.event, c.details = 
 // Touch puts a resource into the audit record that the call does not authorize.
 func (c *Call) Touch(r audit.Resource) {
 	if !slices.Contains(c.resources, r) {
+		if c.resources == nil {
+			c.resources = c.room[:0]
+		}
 		c.resources = append(c.resources, r)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -29,7 +27,7 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 	}
 	inner := &call.Call{
 		Context: c.Context, Op: op, Scope: c.Scope, Caller: c.Caller, Time: c.Time, Source: c.Source,
-		RequestID: c.RequestID, EventID: uuid.NewString(), Rand: c.Rand, Via: c.Via,
+		RequestID: c.RequestID, EventID: newID(), Rand: c.Rand, Via: c.Via,
 	}
 	host := d.rooms[c.Service()].Service.EventSource
 	inner.Source.Service = host

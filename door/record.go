@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
@@ -58,20 +56,20 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		own.ErrorCode, own.ErrorMessage = end.code, end.message
 		own.Source, own.Name, own.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
 		if in != nil {
-			own.RequestParameters = nonEmpty(audit.AppendShape(nil, in))
+			own.RequestParameters = nonEmpty(audit.AppendShape(make([]byte, 0, parametersRoom), in))
 		}
 		if out != nil && !op.ReadOnly {
 			own.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
 		}
-		records = append(records, share(&own)...)
+		records = share(records, &own)
 	}
 	if o.Event != "" && !failed {
 		host := d.rooms[c.Service()].Service.EventSource
 		event := r
 		event.Identity, event.SourceIP, event.UserAgent, event.TLS = identity.Service(host).UserIdentity(), host, host, nil
 		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, o.Event, o.Details
-		event.EventID = uuid.NewString()
-		records = append(records, share(&event)...)
+		event.EventID = newID()
+		records = share(records, &event)
 	}
 	return records
 }
@@ -104,6 +102,9 @@ func userIdentity(c *call.Call) []byte {
 	return fmt.Appendf(nil, `%s,"invokedBy":%q}`, id[:len(id)-1], c.Via[len(c.Via)-1])
 }
 
+// parametersRoom is enough for the parameters of most calls.
+const parametersRoom = 256
+
 // nonEmpty is nil for a JSON object without members, which CloudTrail writes as null.
 func nonEmpty(object []byte) []byte {
 	if string(object) == "{}" {
@@ -112,22 +113,22 @@ func nonEmpty(object []byte) []byte {
 	return object
 }
 
-// share copies a record for the other accounts that it concerns.
-func share(r *audit.Record) []*audit.Record {
-	records := []*audit.Record{r}
-	seen := []string{r.Recipient}
+// share appends a record, and copies of it for the other accounts that it concerns.
+func share(records []*audit.Record, r *audit.Record) []*audit.Record {
+	first := len(records)
+	records = append(records, r)
 	for _, res := range r.Resources {
-		if !slices.Contains(seen, res.Account) && strings.Trim(res.Account, "0123456789") == "" && res.Account != "" {
-			seen = append(seen, res.Account)
-			if r.SharedEventID == "" {
-				r.SharedEventID = uuid.NewString()
-			}
-			copied := *r
-			copied.EventID, copied.Recipient, copied.SharedEventID = uuid.NewString(), res.Account, r.SharedEventID
-			// What another account's caller was answered is not the owner's business.
-			copied.ResponseElements = nil
-			records = append(records, &copied)
+		if !identity.IsAccount(res.Account) || slices.ContainsFunc(records[first:], func(have *audit.Record) bool { return have.Recipient == res.Account }) {
+			continue
 		}
+		if r.SharedEventID == "" {
+			r.SharedEventID = newID()
+		}
+		copied := *r
+		copied.EventID, copied.Recipient = newID(), res.Account
+		// What another account's caller was answered is not the owner's business.
+		copied.ResponseElements = nil
+		records = append(records, &copied)
 	}
 	return records
 }

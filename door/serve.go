@@ -10,8 +10,6 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
@@ -49,7 +47,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := d.scratch.Get().(*exchange)
 	*x = exchange{
 		// Who speaks until the request says what it wants.
-		route: unknownService(wire.RESTJSON), body: x.body, response: wire.Response{Header: w.Header(), Body: x.response.Body}, request: r, id: uuid.NewString(),
+		route: unknownService(wire.RESTJSON), body: x.body, response: wire.Response{Header: w.Header(), Body: x.response.Body}, request: r, id: newID(),
 	}
 	out, err := d.serve(x)
 	if err == nil {
@@ -227,7 +225,7 @@ func (d *Door) authenticate(x *exchange) error {
 	a := x.auth
 	// One process serves all regions of its partition: any of them is right, and says which is called.
 	want := sigv4.Expect{Now: d.cfg.Signatures.Now(), Region: d.cfg.Region, Service: x.service.SigningName}
-	if ValidRegion(d.cfg.Partition, a.Region) {
+	if a.Region != d.cfg.Region && ValidRegion(d.cfg.Partition, a.Region) {
 		want.Region = a.Region
 		x.scope.Region = a.Region
 	}
@@ -294,7 +292,7 @@ func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
 	ctx := x.request.Context()
 	c := &call.Call{
 		Context: ctx, Op: x.endpoint.Op, Scope: x.scope, Caller: x.caller, Time: d.cfg.Clock.Now(), Source: src,
-		RequestID: x.id, EventID: uuid.NewString(), Rand: d.rand,
+		RequestID: x.id, EventID: newID(), Rand: d.rand,
 	}
 	return c.Bind(x.service.Package, func() (store.Tx, error) {
 		tx, err := d.cfg.Store.Begin(ctx)

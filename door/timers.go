@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -52,7 +50,7 @@ func (d *Door) fireOnce(ctx context.Context, room *Room, t *timer.Timer) error {
 	c := &call.Call{
 		Context: ctx, Scope: call.Scope{Partition: d.cfg.Partition, Account: t.Account, Region: t.Region},
 		Caller: identity.Service(host), Time: d.cfg.Clock.Now(), Source: call.Source{Service: host},
-		RequestID: uuid.NewString(), EventID: uuid.NewString(), Rand: d.rand,
+		RequestID: newID(), EventID: newID(), Rand: d.rand,
 	}
 	c.Bind(t.Service, func() (store.Tx, error) { return tx, nil })
 	if err := room.Timers[t.Kind](c, t.Subject, t.Payload); err != nil {
