@@ -1,406 +1,394 @@
 package audit
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/durable"
 )
 
-// The log is a row of segment files. A segment is named after the domain time of its first record and a
-// number that orders segments of the same time:
-//
-//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.log    being written, or not compressed yet
-//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.zst    complete, the same bytes compressed
-//
-// and consists of frames:
-//
-//	length of record, 4 bytes big-endian | CRC-32C of record, 4 bytes big-endian | record, JSON
-//
-// Only the end of the newest .log file can be torn, by a crash in the middle of a write, before its call was
-// answered. Opening cuts such an end off. A frame that is broken anywhere else was altered, and reading
-// reports it.
-const (
-	frameHeader = 8
-	maxRecord   = 1 << 20
-	segmentSize = 64 << 20
-	rawSuffix   = ".log"
-	zstdSuffix  = ".zst"
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// ErrAltered is reported by a reader that meets a frame that was not written so.
-var ErrAltered = errors.New("audit log segment is damaged")
-
-// segmentLog appends frames to the newest segment.
-type segmentLog struct {
-	dir  string
-	sync time.Duration // 0: every append waits for its fsync
-
-	mu      sync.Mutex // guards the fields below; held while writing, never while syncing
-	file    *os.File
-	size    int64
-	number  int
-	written uint64 // appends so far
-	err     error  // of the last write or fsync; cleared by the next that succeeds
-	scratch []byte
-
-	// Syncing: waiters sleep on synced until durable has reached their append.
-	durable uint64
-	synced  *sync.Cond
-	kick    chan struct{}
-
-	stop context.CancelFunc
-	done sync.WaitGroup
+// segmentFile is what the log needs of the file that it writes: an *os.File opened for appending.
+type segmentFile interface {
+	Name() string
+	Write([]byte) (int, error)
+	Truncate(int64) error
+	Sync() error
+	Close() error
 }
 
-func openLog(dir string, interval time.Duration) (*segmentLog, error) {
-	if err := durable.MkdirAll(dir); err != nil {
+func createSegment(path string) (segmentFile, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+}
+
+// segmentLog appends frames to the newest segment. See segment.go for what lies in the files.
+type segmentLog struct {
+	dir      string
+	interval time.Duration // that an append may wait for its fsync; 0: it is waited for
+	report   func(error)   // is told when records that were answered for may not have reached the disk
+	create   func(path string) (segmentFile, error)
+
+	mu      sync.Mutex // guards the fields below; held while writing, never while syncing
+	file    segmentFile
+	size    int64 // of the whole frames in file
+	torn    bool  // there may be a part of a frame behind them
+	number  int
+	latest  time.Time     // of all records
+	ended   []segmentFile // full, not synced yet
+	batch   *batch        // the appends that the next fsync will cover
+	write   error         // of the last write; cleared by the next that succeeds
+	sync    error         // of the last fsync; cleared by the next that succeeds
+	closed  bool
+	scratch []byte
+
+	kick   chan struct{}
+	stop   context.CancelFunc
+	syncer sync.WaitGroup
+	others sync.WaitGroup // that compress
+}
+
+// batch is a group of appends that one fsync covers. Its error is there when done is closed.
+type batch struct {
+	done chan struct{}
+	err  error
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+func (b *batch) end(err error) {
+	b.err = err
+	close(b.done)
+}
+
+var errLogClosed = errors.New("the audit log is closed")
+
+func openLog(dir string, interval time.Duration, report func(error)) (*segmentLog, error) {
+	l := &segmentLog{dir: dir, interval: interval, report: report, create: createSegment, batch: newBatch(), kick: make(chan struct{}, 1)}
+	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
-	names, err := segments(dir)
-	if err != nil {
-		return nil, fmt.Errorf("opening the audit log: %w", err)
-	}
-	l := &segmentLog{dir: dir, sync: interval, kick: make(chan struct{}, 1)}
-	l.synced = sync.NewCond(&l.mu)
-	for i, name := range names {
-		_, n := parseName(name)
-		l.number = max(l.number, n)
-		if i == len(names)-1 && strings.HasSuffix(name, rawSuffix) {
-			if err := cutTail(filepath.Join(dir, name)); err != nil {
-				return nil, fmt.Errorf("opening the audit log: %w", err)
-			}
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.stop = cancel
-	l.done.Go(func() { l.syncLoop(ctx) })
 	return l, nil
 }
 
-// segments lists the segment files in order; of a segment that is there in both forms, because a crash came between
-// compressing and removing, the raw one.
-func segments(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// recover takes up what an earlier process left, and begins to sync.
+func (l *segmentLog) recover() error {
+	if err := durable.MkdirAll(l.dir); err != nil {
+		return err
 	}
-	var names []string
-	for _, e := range entries {
-		if t, _ := parseName(e.Name()); t != 0 {
-			names = append(names, e.Name())
-		}
-	}
-	slices.Sort(names) // ".log" before ".zst"
-	return slices.CompactFunc(names, func(a, b string) bool { return stem(a) == stem(b) }), nil
-}
-
-func stem(name string) string { return name[:len(name)-len(filepath.Ext(name))] }
-
-func parseName(name string) (unixNano int64, number int) {
-	ext := filepath.Ext(name)
-	if ext != rawSuffix && ext != zstdSuffix {
-		return 0, 0
-	}
-	if n, err := fmt.Sscanf(stem(name), "seg-%020d-%08d", &unixNano, &number); n != 2 || err != nil {
-		return 0, 0
-	}
-	return unixNano, number
-}
-
-// cutTail removes what a crash left behind the last whole frame.
-func cutTail(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	names, err := segments(l.dir)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	var good int64
-	r := bufio.NewReader(f)
-	for {
-		rec, err := readFrame(r, nil)
-		if err != nil {
-			break
+	var raw []string
+	for i, name := range names {
+		at, n, _ := parseName(name)
+		l.number = max(l.number, n)
+		l.latest = later(l.latest, at)
+		if !strings.HasSuffix(name, rawSuffix) {
+			continue
 		}
-		good += frameHeader + int64(len(rec))
+		path := filepath.Join(l.dir, name)
+		if i == len(names)-1 {
+			if err := cutTail(path); err != nil {
+				return err
+			}
+		}
+		raw = append(raw, path)
 	}
-	if err := f.Truncate(good); err != nil {
-		return err
-	}
-	return f.Sync()
+	ctx, cancel := context.WithCancel(context.Background())
+	l.stop = cancel
+	l.syncer.Go(func() { l.syncLoop(ctx) })
+	l.others.Go(func() {
+		for _, path := range raw {
+			if ctx.Err() == nil {
+				_ = compress(path) // it stays readable as it is
+			}
+		}
+	})
+	return nil
 }
 
-func readFrame(r io.Reader, buf []byte) ([]byte, error) {
-	var head [frameHeader]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	n := binary.BigEndian.Uint32(head[:4])
-	if n > maxRecord {
-		return nil, ErrAltered
-	}
-	buf = slices.Grow(buf[:0], int(n))[:n]
-	if _, err := io.ReadFull(r, buf); err != nil {
-		return nil, io.ErrUnexpectedEOF
-	}
-	if crc32.Checksum(buf, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
-		return nil, ErrAltered
-	}
-	return buf, nil
+	return a
 }
 
-// append writes the records as frames with one write, and waits for the fsync if each append has to.
+// append writes the records as frames with one write, and waits for the fsync if it has to.
 func (l *segmentLog) append(at time.Time, records ...[]byte) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.writeLocked(at, records); err != nil {
-		l.err = err
-		return fmt.Errorf("writing the audit log: %w", err)
+	l.write = l.writeLocked(at, records)
+	if l.write != nil {
+		defer l.mu.Unlock()
+		return fmt.Errorf("writing the audit log: %w", l.write)
 	}
-	l.written++
-	mine := l.written
-	if l.sync > 0 {
+	b := l.batch
+	// A disk that failed has to show that it works before a record is taken for safe without its fsync.
+	wait := l.interval == 0 || l.sync != nil
+	l.mu.Unlock()
+	l.wake()
+	if !wait {
 		return nil
 	}
-	select {
-	case l.kick <- struct{}{}:
-	default:
-	}
-	for l.durable < mine && l.err == nil {
-		l.synced.Wait()
-	}
-	if l.durable < mine {
-		return fmt.Errorf("syncing the audit log: %w", l.err)
+	<-b.done
+	if b.err != nil {
+		return fmt.Errorf("syncing the audit log: %w", b.err)
 	}
 	return nil
 }
 
+func (l *segmentLog) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
 func (l *segmentLog) writeLocked(at time.Time, records [][]byte) error {
-	if l.file != nil && l.size >= segmentSize {
-		if err := l.rollLocked(); err != nil {
-			return err
-		}
-	}
-	if l.file == nil {
-		l.number++
-		name := fmt.Sprintf("seg-%020d-%08d%s", at.UnixNano(), l.number, rawSuffix)
-		f, err := os.OpenFile(filepath.Join(l.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		l.file, l.size = f, 0
-		if err := durable.SyncDir(l.dir); err != nil {
-			return err
-		}
-	}
 	b := l.scratch[:0]
 	for _, rec := range records {
+		if len(rec) == 0 || len(rec) > maxRecord {
+			return fmt.Errorf("a record of %d bytes", len(rec))
+		}
 		b = binary.BigEndian.AppendUint32(b, uint32(len(rec)))
 		b = binary.BigEndian.AppendUint32(b, crc32.Checksum(rec, castagnoli))
 		b = append(b, rec...)
 	}
 	l.scratch = b
-	n, err := l.file.Write(b)
-	if err != nil {
-		// A part of a frame in the middle of a segment would read as an alteration: take it back.
-		if terr := l.file.Truncate(l.size); n > 0 && terr != nil {
-			l.file.Close()
-			l.file = nil // its end is cut when it is read as the last of its time; go on in a new one
-		} else if _, serr := l.file.Seek(l.size, io.SeekStart); serr != nil {
-			l.file.Close()
-			l.file = nil
-		}
+	if err := l.readyLocked(at); err != nil {
 		return err
 	}
-	l.size += int64(n)
-	l.err = nil
+	if _, err := l.file.Write(b); err != nil {
+		l.torn = true
+		_ = l.mendLocked() // or before the next write
+		return err
+	}
+	l.size += int64(len(b))
 	return nil
 }
 
-// rollLocked ends the segment at hand and has it compressed.
-func (l *segmentLog) rollLocked() error {
-	f := l.file
-	if err := f.Sync(); err != nil {
+// readyLocked sees to it that there is a file to append whole frames to.
+func (l *segmentLog) readyLocked(at time.Time) error {
+	if l.closed {
+		return errLogClosed
+	}
+	if err := l.mendLocked(); err != nil {
 		return err
 	}
-	l.file = nil
-	l.done.Go(func() {
-		f.Close()
-		// Left as it is on an error: the raw segment stays readable.
-		_ = compress(f.Name())
-	})
+	if l.file != nil && l.size >= segmentSize {
+		l.ended = append(l.ended, l.file)
+		l.file = nil
+	}
+	l.latest = later(l.latest, at)
+	if l.file != nil {
+		return nil
+	}
+	l.number++
+	f, err := l.create(filepath.Join(l.dir, segmentName(l.latest, l.number)))
+	if err != nil {
+		return err
+	}
+	if err := durable.SyncDir(l.dir); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	l.file, l.size = f, 0
 	return nil
 }
 
-// compress replaces a complete raw segment by its compressed form; at any moment at least one of both is whole.
-func compress(path string) error {
-	src, err := os.Open(path)
-	if err != nil {
+// mendLocked removes what a failed write left of a frame: in the middle of a segment it would read as an alteration.
+func (l *segmentLog) mendLocked() error {
+	if !l.torn {
+		return nil
+	}
+	if err := l.file.Truncate(l.size); err != nil {
 		return err
 	}
-	defer src.Close()
-	target := path[:len(path)-len(rawSuffix)] + zstdSuffix
-	tmp, err := os.OpenFile(target+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	defer tmp.Close()
-	z, err := zstd.NewWriter(tmp, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(z, src); err != nil {
-		return err
-	}
-	if err := errors.Join(z.Close(), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), target); err != nil {
-		return err
-	}
-	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	return os.Remove(path)
+	l.torn = false
+	return nil
 }
 
-// syncLoop fsyncs in groups: what was appended while one fsync ran is covered by the next.
+// syncLoop fsyncs in groups: what is appended while one fsync runs is covered by the next.
 func (l *segmentLog) syncLoop(ctx context.Context) {
 	for {
-		if l.sync > 0 {
-			if clock.Pause(ctx, l.sync) != nil {
-				return
-			}
-		} else {
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.kick:
-			}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.kick:
+		}
+		if l.interval > 0 && clock.Pause(ctx, l.interval) != nil {
+			return
 		}
 		l.syncNow()
 	}
 }
 
+// syncNow makes durable what was appended until now. It is called by one goroutine at a time.
 func (l *segmentLog) syncNow() {
 	l.mu.Lock()
-	f, upTo := l.file, l.written
-	if f == nil || l.durable == upTo {
-		l.durable = upTo // a rolled segment was synced when it ended
-		l.synced.Broadcast()
-		l.mu.Unlock()
-		return
+	b := l.batch
+	l.batch = newBatch()
+	ended, current := l.ended, l.file
+	l.ended = nil
+	l.mu.Unlock()
+
+	var errs []error
+	for _, f := range ended {
+		errs = append(errs, f.Sync())
+	}
+	if current != nil {
+		errs = append(errs, current.Sync())
+	}
+	err := errors.Join(errs...)
+
+	l.mu.Lock()
+	batches := []*batch{b}
+	if len(errs) > 0 {
+		l.sync = err
+	}
+	if err != nil && current != nil {
+		// After a failed fsync the kernel may have dropped what it could not write, and will not fail again for it. So what comes next goes into
+		// another file, and whatever was written into this one counts as lost.
+		if l.file == current {
+			_ = l.mendLocked()
+			l.file, l.torn = nil, false
+		} else { // it was full meanwhile
+			l.ended = without(l.ended, current)
+		}
+		current.Close()
+		batches = append(batches, l.batch)
+		l.batch = newBatch()
 	}
 	l.mu.Unlock()
-	err := f.Sync()
-	l.mu.Lock()
-	if errors.Is(err, os.ErrClosed) {
-		err = nil // rolled meanwhile, and synced before that
+	for _, b := range batches {
+		b.end(err)
 	}
 	if err != nil {
-		l.err = err
-	} else {
-		l.durable = max(l.durable, upTo)
+		l.report(fmt.Errorf("syncing the audit log: records of the last moments may be lost if the machine fails: %w", err))
 	}
-	l.synced.Broadcast()
-	l.mu.Unlock()
+	for _, f := range ended {
+		f.Close()
+		l.others.Go(func() { _ = compress(f.Name()) }) // or it stays readable as it is
+	}
 }
 
-// failure is the error that stands since the last write or fsync went wrong, or nil.
+func without(files []segmentFile, f segmentFile) (out []segmentFile) {
+	for _, other := range files {
+		if other != f {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// failure is the error that stands since the last write or fsync went wrong, or nil. It tries whether that is over: nobody may be left to call.
 func (l *segmentLog) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.err
+	if l.write != nil {
+		l.write = l.probeLocked()
+	}
+	if l.sync != nil {
+		if l.write = l.readyLocked(l.latest); l.write == nil {
+			l.wake()
+		}
+	}
+	return errors.Join(l.write, l.sync)
+}
+
+// probeLocked finds out whether there is space for a frame.
+func (l *segmentLog) probeLocked() error {
+	if err := l.readyLocked(l.latest); err != nil {
+		return err
+	}
+	l.torn = true
+	_, err := l.file.Write(make([]byte, 4096))
+	return errors.Join(err, l.mendLocked())
 }
 
 func (l *segmentLog) close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	l.stop()
+	l.syncer.Wait()
 	l.syncNow()
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.others.Wait()
+	if l.file == nil {
+		return l.sync
+	}
 	f := l.file
 	l.file = nil
-	l.mu.Unlock()
-	l.done.Wait()
-	if f == nil {
-		return nil
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(l.sync, f.Close())
 }
 
-// read calls fn with each record of the segments that may hold records from the time given on, in the order they
-// were written. fn must not keep the record.
-func readLog(dir string, from time.Time, fn func(rec []byte) error) error {
-	names, err := segments(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// position is the segment that is being written, and how much of it consists of whole frames.
+func (l *segmentLog) position() (name string, size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return "", 0
 	}
+	return filepath.Base(l.file.Name()), l.size
+}
+
+// read calls fn with each record of the segments that may hold records from the time given on, in the order in which they
+// were written. fn must not keep the record. Damaged segments are passed over from where the damage begins, and reported in the
+// end by an error that wraps ErrAltered.
+func (l *segmentLog) read(from time.Time, fn func(rec []byte) error) error {
+	names, err := segments(l.dir)
 	if err != nil {
 		return err
 	}
+	// Asked for after the list was made: a segment in it that is not this one is complete.
+	current, size := l.position()
+	var damage []error
 	for i, name := range names {
 		if i+1 < len(names) {
-			// The next segment began after everything in this one was written.
-			if next, _ := parseName(names[i+1]); time.Unix(0, next).Before(from) {
+			// A segment is named after a time that no record before it exceeds.
+			if next, _, _ := parseName(names[i+1]); next.Before(from) {
 				continue
 			}
 		}
-		if err := readSegment(dir, name, i == len(names)-1, fn); err != nil {
+		limit := int64(-1)
+		if name == current {
+			limit = size
+		}
+		switch err := readSegment(l.dir, name, limit, fn); {
+		case errors.Is(err, ErrAltered):
+			damage = append(damage, fmt.Errorf("reading %s: %w", name, err))
+		case err != nil:
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
 	}
-	return nil
+	return errors.Join(damage...)
 }
 
-func readSegment(dir, name string, last bool, fn func(rec []byte) error) error {
-	f, err := os.Open(filepath.Join(dir, name))
-	if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, rawSuffix) {
-		name = stem(name) + zstdSuffix // compressed since it was listed
-		f, err = os.Open(filepath.Join(dir, name))
-	}
+// prune removes the segments in which all records are from before the time given.
+func (l *segmentLog) prune(before time.Time) error {
+	names, err := segments(l.dir)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	var r io.Reader = bufio.NewReaderSize(f, 1<<16)
-	if strings.HasSuffix(name, zstdSuffix) {
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
-		if err != nil {
-			return err
+	for i := 0; i+1 < len(names); i++ {
+		if next, _, _ := parseName(names[i+1]); !next.Before(before) {
+			break
 		}
-		defer z.Close()
-		r = z
-	}
-	var buf []byte
-	for {
-		rec, err := readFrame(r, buf)
-		switch {
-		case err == io.EOF:
-			return nil
-		case last && err == io.ErrUnexpectedEOF:
-			return nil // being written at this moment
-		case err != nil:
-			return ErrAltered
-		}
-		buf = rec
-		if err := fn(rec); err != nil {
-			return err
+		for _, suffix := range []string{rawSuffix, zstdSuffix} {
+			if err := os.Remove(filepath.Join(l.dir, stem(names[i])+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
 		}
 	}
+	return nil
 }

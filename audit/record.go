@@ -10,6 +10,7 @@ package audit
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -83,13 +84,13 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	b = append(b, `,"sourceIPAddress":`...)
 	b = appendString(b, r.SourceIP)
 	b = append(b, `,"userAgent":`...)
-	b = appendString(b, r.UserAgent)
+	b = appendString(b, cut(r.UserAgent))
 	if r.ErrorCode != "" {
 		b = append(b, `,"errorCode":`...)
 		b = appendString(b, r.ErrorCode)
 		if r.ErrorMessage != "" {
 			b = append(b, `,"errorMessage":`...)
-			b = appendString(b, r.ErrorMessage)
+			b = appendString(b, cut(r.ErrorMessage))
 		}
 	}
 	b = append(b, `,"requestParameters":`...)
@@ -145,14 +146,27 @@ func (r *Record) AppendJSON(b []byte) []byte {
 		b = append(b, `,"cipherSuite":`...)
 		b = appendString(b, t.Cipher)
 		b = append(b, `,"clientProvidedHostHeader":`...)
-		b = appendString(b, t.Host)
+		b = appendString(b, cut(t.Host))
 		b = append(b, '}')
 	}
 	return append(b, '}')
 }
 
+// Limits of CloudTrail's, so that no caller can make a record that is too large to be kept: texts are cut, and parameters left out.
+const (
+	maxText       = 1 << 10
+	maxParameters = 100 << 10
+)
+
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "")
+}
+
 func appendRaw(b, raw []byte) []byte {
-	if raw == nil {
+	if raw == nil || len(raw) > maxParameters {
 		return append(b, "null"...)
 	}
 	return append(b, raw...)

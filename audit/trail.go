@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -29,7 +27,8 @@ type Config struct {
 	// KeepOn has calls go on when their record cannot be written. Otherwise they are refused.
 	KeepOn bool
 
-	// Failed is told of a record that could not be written while KeepOn is set.
+	// Failed is told of a record that could not be written while KeepOn is set, and of an fsync that failed when the calls
+	// that waited for it within Sync had been answered; nil tells nobody.
 	Failed func(error)
 }
 
@@ -49,11 +48,14 @@ var ErrUnrecorded = errors.New("the call could not be recorded")
 
 // Open opens the trail. The store stays its caller's.
 func Open(cfg Config) (*Trail, error) {
+	if cfg.Failed == nil {
+		cfg.Failed = func(error) {}
+	}
 	t := &Trail{cfg: cfg}
 	if cfg.Dir == "" {
 		return t, nil
 	}
-	log, err := openLog(cfg.Dir, cfg.Sync)
+	log, err := openLog(cfg.Dir, cfg.Sync, cfg.Failed)
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +111,7 @@ func (t *Trail) Append(records ...*Record) error {
 		return nil
 	}
 	if t.cfg.KeepOn {
-		if t.cfg.Failed != nil {
-			t.cfg.Failed(err)
-		}
+		t.cfg.Failed(err)
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrUnrecorded, err)
@@ -137,7 +137,7 @@ func (t *Trail) remember(parts [][]byte) {
 	}
 }
 
-// Failure is why records cannot be written at the moment, or nil.
+// Failure is why records cannot be written at the moment, or nil. It tries whether they can again.
 func (t *Trail) Failure() error {
 	if t.log == nil {
 		return nil
@@ -159,7 +159,7 @@ type event struct {
 	Recipient string    `json:"recipientAccountId"`
 }
 
-// Events returns the records that match, as JSON, oldest first.
+// Events returns the records that match, as JSON, oldest first. With an error that wraps ErrAltered come all records that could be read.
 func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error) {
 	var found []foundEvent
 	add := func(rec []byte) error {
@@ -185,8 +185,9 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 	if err := t.readStore(ctx, f, add); err != nil {
 		return nil, err
 	}
-	if err := t.readLog(f, add); err != nil {
-		return nil, err
+	damage := t.readLog(f, add)
+	if damage != nil && !errors.Is(damage, ErrAltered) {
+		return nil, damage
 	}
 	if f.Limit > 0 {
 		found = newest(found, f.Limit)
@@ -197,7 +198,7 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 	for i := range found {
 		out[i] = found[i].rec
 	}
-	return out, nil
+	return out, damage
 }
 
 type foundEvent struct {
@@ -238,7 +239,7 @@ func (t *Trail) readStore(ctx context.Context, f Filter, add func([]byte) error)
 
 func (t *Trail) readLog(f Filter, add func([]byte) error) error {
 	if t.log != nil {
-		return readLog(t.log.dir, f.From, add)
+		return t.log.read(f.From.Truncate(time.Second), add)
 	}
 	t.mu.Lock()
 	records := slices.Clone(t.memory)
@@ -278,17 +279,8 @@ func (t *Trail) Prune(ctx context.Context, before time.Time) error {
 	if t.log == nil {
 		return nil
 	}
-	names, err := segments(t.log.dir)
-	if err != nil {
+	if err := t.log.prune(before); err != nil {
 		return fmt.Errorf("forgetting old audit records: %w", err)
-	}
-	for i := 0; i+1 < len(names); i++ {
-		if next, _ := parseName(names[i+1]); !time.Unix(0, next).Before(before) {
-			break
-		}
-		if err := os.Remove(filepath.Join(t.log.dir, names[i])); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("forgetting old audit records: %w", err)
-		}
 	}
 	return nil
 }

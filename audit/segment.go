@@ -1,0 +1,243 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/holdfast-cloud/holdfast/durable"
+)
+
+// The log is a row of segment files. A segment is named after a domain time that no record before it exceeds, mostly that of
+// its first record, and a number that orders segments of the same time:
+//
+//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.log    being written, or not compressed yet
+//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.zst    complete, the same bytes compressed
+//
+// and consists of frames:
+//
+//	length of record, 4 bytes big-endian | CRC-32C of record, 4 bytes big-endian | record, JSON
+//
+// Only the end of the newest .log file can be torn, by a crash in the middle of a write, before its call was
+// answered. Opening cuts such an end off, and goes on in a new segment. A frame that is broken anywhere else was altered, and
+// reading reports it.
+const (
+	frameHeader = 8
+	maxRecord   = 1 << 20
+	segmentSize = 64 << 20
+	rawSuffix   = ".log"
+	zstdSuffix  = ".zst"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrAltered is reported by a reader that meets a frame that was not written so.
+var ErrAltered = errors.New("audit log segment is damaged")
+
+func segmentName(at time.Time, number int) string {
+	return fmt.Sprintf("seg-%020d-%08d%s", max(at.UnixNano(), 0), number, rawSuffix)
+}
+
+func parseName(name string) (at time.Time, number int, ok bool) {
+	ext := filepath.Ext(name)
+	if ext != rawSuffix && ext != zstdSuffix {
+		return time.Time{}, 0, false
+	}
+	var nanos int64
+	if n, err := fmt.Sscanf(stem(name), "seg-%020d-%08d", &nanos, &number); n != 2 || err != nil || nanos < 0 {
+		return time.Time{}, 0, false
+	}
+	return time.Unix(0, nanos), number, true
+}
+
+func stem(name string) string { return name[:len(name)-len(filepath.Ext(name))] }
+
+// segments lists the segment files in order; of a segment that is there in both forms, because a crash came between
+// compressing and removing, the raw one.
+func segments(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if _, _, ok := parseName(e.Name()); ok {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names) // ".log" before ".zst"
+	return slices.CompactFunc(names, func(a, b string) bool { return stem(a) == stem(b) }), nil
+}
+
+// cutTail removes what a crash left behind the last whole frame: a part of a frame, or the zeros of blocks that were
+// allocated and never written. Anything else is not what a crash leaves, and stays to be reported.
+func cutTail(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var good int64
+	var buf []byte
+	r := bufio.NewReaderSize(f, 1<<16)
+	for {
+		if buf, err = readFrame(r, buf); err != nil {
+			break
+		}
+		good += frameHeader + int64(len(buf))
+	}
+	if err == io.EOF {
+		return nil
+	}
+	if !errors.Is(err, ErrAltered) {
+		return err
+	}
+	rest, err := io.ReadAll(io.NewSectionReader(f, good, 2*segmentSize))
+	if err != nil {
+		return err
+	}
+	// A record ends with a brace, so zeros at the end are no part of one.
+	rest = bytes.TrimRight(rest, "\x00")
+	if len(rest) >= frameHeader {
+		if n := binary.BigEndian.Uint32(rest); n > maxRecord || int(n) <= len(rest)-frameHeader {
+			return nil
+		}
+	}
+	if err := f.Truncate(good); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// readFrame reads a frame into buf, which it grows as needed. It returns io.EOF at the end, and an error that wraps ErrAltered for what is no whole
+// frame.
+func readFrame(r io.Reader, buf []byte) ([]byte, error) {
+	var head [frameHeader]byte
+	switch _, err := io.ReadFull(r, head[:]); {
+	case err == io.ErrUnexpectedEOF:
+		return nil, fmt.Errorf("%w: it ends in a frame", ErrAltered)
+	case err != nil:
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head[:4])
+	if n == 0 || n > maxRecord {
+		return nil, fmt.Errorf("%w: a frame of %d bytes", ErrAltered, n)
+	}
+	buf = slices.Grow(buf[:0], int(n))[:n]
+	switch _, err := io.ReadFull(r, buf); {
+	case err == io.EOF, err == io.ErrUnexpectedEOF:
+		return nil, fmt.Errorf("%w: it ends in a frame", ErrAltered)
+	case err != nil:
+		return nil, err
+	}
+	if crc32.Checksum(buf, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
+		return nil, fmt.Errorf("%w: a checksum is wrong", ErrAltered)
+	}
+	return buf, nil
+}
+
+// readSegment calls fn with the records of a segment, of the first limit bytes if that is not negative.
+func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error {
+	f, err := os.Open(filepath.Join(dir, name))
+	if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, rawSuffix) {
+		name = stem(name) + zstdSuffix // compressed since it was listed
+		f, err = os.Open(filepath.Join(dir, name))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // pruned since it was listed
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if limit >= 0 {
+		r = io.LimitReader(f, limit)
+	}
+	r = bufio.NewReaderSize(r, 1<<16)
+	if strings.HasSuffix(name, zstdSuffix) {
+		return readCompressed(r, fn)
+	}
+	return readFrames(r, fn)
+}
+
+func readCompressed(r io.Reader, fn func(rec []byte) error) error {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	return readFrames(&decompressed{z}, fn)
+}
+
+// decompressed tells what is wrong with compressed bytes as an alteration.
+type decompressed struct{ z io.Reader }
+
+func (d *decompressed) Read(b []byte) (int, error) {
+	n, err := d.z.Read(b)
+	if _, disk := errors.AsType[*os.PathError](err); err != nil && err != io.EOF && !disk {
+		err = fmt.Errorf("%w: %w", ErrAltered, err)
+	}
+	return n, err
+}
+
+func readFrames(r io.Reader, fn func(rec []byte) error) error {
+	var buf []byte
+	for {
+		rec, err := readFrame(r, buf)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		buf = rec
+		if err := fn(rec); err != nil {
+			return err
+		}
+	}
+}
+
+// compress replaces a complete raw segment by its compressed form; at any moment at least one of both is whole.
+func compress(path string) error {
+	src, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	target := path[:len(path)-len(rawSuffix)] + zstdSuffix
+	tmp, err := os.OpenFile(target+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	z, err := zstd.NewWriter(tmp, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(z, src); err != nil {
+		return errors.Join(err, z.Close())
+	}
+	if err := errors.Join(z.Close(), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), target); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
