@@ -146,14 +146,15 @@ func (r *result) quantile(q float64) time.Duration {
 	return r.latencies[min(len(r.latencies)-1, int(q*float64(len(r.latencies))))]
 }
 
-// closed measures conns connections that each send the next request when the last is answered.
-func (s *server) closed(ctx context.Context, m message, conns int, d time.Duration) (*result, error) {
-	if _, err := s.burst(ctx, m, conns, time.Second); err != nil { // warm
-		return nil, err
-	}
-	return s.burst(ctx, m, conns, d)
+// add adds a later turn.
+func (r *result) add(o *result) {
+	r.requests += o.requests
+	r.elapsed += o.elapsed
+	r.cpu += o.cpu
+	r.latencies = append(r.latencies, o.latencies...)
 }
 
+// burst measures conns connections that each send the next request when the last is answered.
 func (s *server) burst(ctx context.Context, m message, conns int, d time.Duration) (*result, error) {
 	before, err := s.cpu()
 	if err != nil {
