@@ -19,36 +19,59 @@ import (
 // disk stands between pebble and the file system. Pebble ends the process when it cannot write its log or its
 // manifest; a disk makes such an error look to the store like a crash, and to pebble like nothing at all:
 //
-//   - The first write that fails where pebble could not go on freezes the disk: from then on
+//   - The first change that fails where pebble could not go on freezes the disk: from then on
 //     nothing on it is changed, as if the power had gone. The error is kept for the store, which reports every
 //     commit that ends after this moment as unknown, and refuses all others.
-//   - Pebble is told that its log was written, so that a commit under way comes back to us. Its background
-//     work is parked for good at its next write. Memory is freed when the process ends; what is on the disk is a
-//     state that pebble recovers from.
+//   - Pebble is told that its log was written, so that a commit under way comes back to us. All else is
+//     parked for good at its next change. Its memory is freed when the process ends; what is on the disk
+//     is a state that pebble recovers from.
 //   - A table that could not be written for lack of space is a lesser evil: pebble can write it again later. The
 //     writer waits until there is space, and meanwhile the store is full.
 //
-// While a database is being opened, errors pass through: pebble returns them from Open.
+// Pebble may be parked while it is opened or closed, too, so that is done in a goroutine of its own, which
+// run gives up when the disk freezes.
 type disk struct {
 	vfs.FS
 
 	onFail func(error)
 	failed atomic.Pointer[error] // set once, before the failing operation returns
+	frozen chan struct{}         // closed after failed is set
 
-	mu      sync.Mutex    // guards the fields below; nothing is waited for under it
-	serving bool          // from the end of opening to the beginning of closing
-	full    chan struct{} // not nil while table writers wait for space; closed to wake them
-	lock    io.Closer     // the lock on the directory, while it is held
+	mu      sync.Mutex // guards the fields below; nothing is waited for under it
+	patient bool       // whether tables wait for space: while open
+	full    *shortage  // not nil while they do
+	lock    io.Closer  // the lock on the directory, while it is held
 }
 
-func newDisk(inner vfs.FS, onFail func(error)) *disk { return &disk{FS: inner, onFail: onFail} }
+func newDisk(inner vfs.FS, onFail func(error)) *disk {
+	return &disk{FS: inner, onFail: onFail, frozen: make(chan struct{})}
+}
 
-// serve says that errors are to be kept from pebble, or no more.
-func (d *disk) serve(on bool) {
+// run runs what opens or closes pebble. It returns when the disk freezes, and leaves fn behind.
+func (d *disk) run(fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- fmt.Errorf("pebble: %v", r)
+			}
+		}()
+		done <- fn()
+	}()
+	select {
+	case err := <-done:
+		return errors.Join(err, d.err())
+	case <-d.frozen:
+		return d.err()
+	}
+}
+
+// setPatient says whether tables may wait for space.
+func (d *disk) setPatient(on bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.serving = on
-	d.wakeLocked()
+	d.patient = on
+	d.wakeLocked(false)
 }
 
 // isFull reports whether a table waits for space.
@@ -62,12 +85,19 @@ func (d *disk) isFull() bool {
 func (d *disk) retry() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.wakeLocked()
+	d.wakeLocked(true)
 }
 
-func (d *disk) wakeLocked() {
+// shortage is what tables wait for the end of.
+type shortage struct {
+	over  chan struct{} // closed at the end
+	retry bool          // set before that
+}
+
+func (d *disk) wakeLocked(retry bool) {
 	if d.full != nil {
-		close(d.full)
+		d.full.retry = retry
+		close(d.full.over)
 		d.full = nil
 	}
 }
@@ -83,7 +113,8 @@ func (d *disk) err() error {
 // fail freezes the disk.
 func (d *disk) fail(err error) {
 	if d.failed.CompareAndSwap(nil, &err) {
-		d.retry()
+		close(d.frozen)
+		d.setPatient(false)
 		if d.onFail != nil {
 			d.onFail(err)
 		}
@@ -152,25 +183,27 @@ func (d *disk) do(k kind, change func() error) error {
 	if err == nil {
 		return nil
 	}
-	d.mu.Lock()
-	serving := d.serving
-	var space chan struct{}
-	if serving && k == table && vfs.IsNoSpaceError(err) {
-		if d.full == nil {
-			d.full = make(chan struct{})
-		}
-		space = d.full
-	}
-	d.mu.Unlock()
-	switch {
-	case !serving:
-		return err
-	case space != nil:
-		<-space
-		return err
+	if k == table && vfs.IsNoSpaceError(err) && d.waitForSpace() {
+		return err // pebble tries again
 	}
 	d.fail(err)
 	return d.do(k, nil)
+}
+
+// waitForSpace reports whether it is worth another try.
+func (d *disk) waitForSpace() bool {
+	d.mu.Lock()
+	if !d.patient {
+		d.mu.Unlock()
+		return false
+	}
+	if d.full == nil {
+		d.full = &shortage{over: make(chan struct{})}
+	}
+	full := d.full
+	d.mu.Unlock()
+	<-full.over
+	return full.retry
 }
 
 // file opens a file for writing; when the disk is frozen, into the void.

@@ -149,15 +149,20 @@ func (e *engine) event() {
 
 // Close implements occ.Engine.
 func (e *engine) Close() error {
-	e.disk.serve(false)
-	if err := e.disk.err(); err != nil {
-		// Pebble's background is parked on the frozen disk, so it cannot be closed.
-		return errors.Join(fmt.Errorf("%w: %w", store.ErrFailed, err), e.disk.unlock())
+	e.disk.setPatient(false)
+	err := e.disk.err()
+	if err == nil {
+		err = e.disk.run(func() error {
+			if e.anchor != nil {
+				_ = e.anchor.Close()
+			}
+			return e.db.Close()
+		})
 	}
-	if e.anchor != nil {
-		_ = e.anchor.Close()
+	if err != nil {
+		err = fmt.Errorf("%w: %w", store.ErrFailed, err)
 	}
-	return errors.Join(e.db.Close(), e.disk.unlock())
+	return errors.Join(err, e.disk.unlock())
 }
 
 // Metrics implements occ.Engine.
@@ -221,7 +226,11 @@ func (s snapshot) Get(key []byte) ([]byte, error) {
 }
 
 func (s snapshot) Cursor(from, to []byte, reverse bool) (occ.Cursor, error) {
-	it, err := s.s.NewIter(&pebble.IterOptions{LowerBound: bytes.Clone(from), UpperBound: bytes.Clone(to)})
+	o := &pebble.IterOptions{UpperBound: bytes.Clone(to)}
+	if len(from) > 0 { // pebble knows no empty bound
+		o.LowerBound = bytes.Clone(from)
+	}
+	it, err := s.s.NewIter(o)
 	if err != nil {
 		return nil, err
 	}

@@ -102,23 +102,16 @@ func Open(o Options) (store.Store, error) {
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		po.Levels[i].IndexBlockSize = 256 << 10 // one level of index a table, which saves a search
 	}
-	var err error
-	e.db, err = openPebble(o.Dir, po)
+	err := e.disk.run(func() error {
+		db, err := pebble.Open(o.Dir, po)
+		e.db = db
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", o.Dir, err), e.disk.unlock())
 	}
-	e.disk.serve(true)
+	e.disk.setPatient(true)
 	return occ.New(e), nil
-}
-
-// openPebble makes errors of the panics that some failures of the disk cause.
-func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("pebble: %v", r)
-		}
-	}()
-	return pebble.Open(dir, o)
 }
 
 // makeDir creates dir for its owner only. An existing one keeps its mode: its owner chose it.
@@ -146,12 +139,6 @@ func (l logger) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(for
 // Fatalf must not return. It is called when an invariant of pebble is broken, but not for failed
 // writes, which the disk keeps from it. The disk is frozen in the state it has, and this goroutine ends.
 func (l logger) Fatalf(format string, args ...any) {
-	l.disk.mu.Lock()
-	serving := l.disk.serving
-	l.disk.mu.Unlock()
-	if !serving {
-		return // Open returns the error that was behind this
-	}
 	l.disk.fail(fmt.Errorf(format, args...))
 	runtime.Goexit()
 }

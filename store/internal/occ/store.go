@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -353,14 +354,23 @@ func (s *Store) settle(t *tx) error {
 	if t.snap == nil || !t.track || s.durable.Load() >= t.version {
 		return nil
 	}
+	c := s.lastSeen(t)
+	if c == nil {
+		return nil
+	}
+	<-c.done
+	return c.err
+}
+
+// lastSeen returns the newest of the commits not known to be durable that t has seen the effects of, or nil. That
+// one is durable after all before it.
+func (s *Store) lastSeen(t *tx) *commit {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	commits, _ := s.sinceLocked(s.durable.Load())
-	s.mu.Unlock()
-	// The newest is enough: it is durable after all before it.
-	for i := len(commits) - 1; i >= 0; i-- {
-		if c := commits[i]; c.version <= t.version && (c.inPoints(t.points) || c.inRanges(t.ranges)) {
-			<-c.done
-			return c.err
+	for _, c := range slices.Backward(commits) {
+		if c.version <= t.version && (c.inPoints(t.points) || c.inRanges(t.ranges)) {
+			return c
 		}
 	}
 	return nil
