@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -210,3 +211,5 @@ func id(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // china puts a cloud into the partition aws-cn.
 func china(cfg *cloud.Config) { cfg.Region = "cn-north-1" }
+
+const day = 24 * time.Hour
