@@ -29,7 +29,9 @@ func jsonContentType(svc *Service) []string {
 func (awsJSON) ID() ProtocolID { return AWSJSON }
 
 func (awsJSON) DecodeRequest(op *Operation, req *Request) (Shape, error) {
-	if ct := mediaType(req.Header); ct != "application/x-amz-json-1.1" && ct != "application/x-amz-json-1.0" {
+	switch mediaType(req.Header) {
+	case "application/x-amz-json-1.1", "application/x-amz-json-1.0": // either will do for any service
+	default:
 		return nil, &Error{Code: "UnknownOperationException", Status: 404}
 	}
 	in := op.NewInput()
@@ -47,8 +49,11 @@ func mediaType(h http.Header) string {
 	if len(v) == 0 {
 		return ""
 	}
-	t, _, _ := strings.Cut(v[0], ";")
-	return strings.ToLower(strings.TrimSpace(t))
+	t := v[0]
+	if i := strings.IndexByte(t, ';'); i >= 0 {
+		t = t[:i]
+	}
+	return strings.ToLower(strings.TrimSpace(t)) // neither copies what is spelt as usual
 }
 
 func (awsJSON) EncodeResponse(op *Operation, out Shape, requestID string, resp *Response) {

@@ -59,3 +59,32 @@ func TestHeaderInjection(t *testing.T) {
 		t.Errorf("headers %q and %q", a, b)
 	}
 }
+
+// The response of s3:GetBucketLocation is the element of its member alone.
+func TestUnwrapped(t *testing.T) {
+	out := structure("GetBucketLocationOutput", Member{Name: "LocationConstraint", Target: scalar(String)})
+	op := testOperation(out, out)
+	op.Name, op.Service = "GetBucketLocation", &Service{ID: "S3", XMLNamespace: "http://s3.amazonaws.com/doc/2006-03-01/"}
+	for value, want := range map[string]string{
+		"eu-west-1": `<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">eu-west-1</LocationConstraint>`,
+		"":          `<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></LocationConstraint>`,
+	} {
+		in := &dyn{out, map[string]any{}}
+		if value != "" {
+			in.v["LocationConstraint"] = value
+		}
+		var resp Response
+		p := For(RESTXML)
+		p.EncodeResponse(op, in, "id", &resp)
+		if string(resp.Body) != xmlDeclaration+want {
+			t.Errorf("EncodeResponse(%q): %s, want %s", value, resp.Body, want)
+		}
+		got, err := p.DecodeResponse(op, httpResponse(&resp))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]any{"LocationConstraint": value}, got.(*dyn).v); diff != "" {
+			t.Errorf("DecodeResponse: (-want +got)\n%s", diff)
+		}
+	}
+}

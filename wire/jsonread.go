@@ -323,28 +323,38 @@ func (r *jsonReader) String(m *Member) string {
 	return string(b)
 }
 
+// plainByte says of each byte whether it stands for itself in a string: all of ASCII but quotes, backslashes and controls.
+var plainByte = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // bytes reads a string, which begins at pos. The result is a part of the text or of buf.
 func (r *jsonReader) bytes() []byte {
 	start := r.pos + 1
 	ascii := true
-	for i := start; i < len(r.b); i++ {
-		switch c := r.b[i]; {
+	for i, c := range r.b[start:] {
+		if plainByte[c] {
+			continue
+		}
+		switch {
 		case c == '"':
-			r.pos = i + 1
-			s := r.b[start:i]
+			r.pos = start + i + 1
+			s := r.b[start : start+i]
 			if !ascii && !utf8.Valid(s) {
 				r.malformed()
 				return nil
 			}
 			return s
 		case c == '\\':
-			return r.escaped(start, i)
+			return r.escaped(start, start+i)
 		case c < ' ':
 			r.malformed()
 			return nil
-		case c >= utf8.RuneSelf:
-			ascii = false
 		}
+		ascii = false
 	}
 	r.malformed()
 	return nil

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,6 +31,10 @@ func (p rest) ID() ProtocolID {
 
 // isS3 reports whether the service answers as Amazon S3 does, whose errors have no element around them.
 func isS3(svc *Service) bool { return svc.ID == "S3" }
+
+// isUnwrapped reports whether the body of the response is the element of its only member, without one around
+// it. The models have no word for it, and there is but this one.
+func isUnwrapped(op *Operation) bool { return op.Name == "GetBucketLocation" && isS3(op.Service) }
 
 // malformed is the error for a body that can not be read.
 func (p rest) malformed(svc *Service) error {
@@ -229,7 +234,18 @@ func (p rest) EncodeResponse(op *Operation, out Shape, requestID string, resp *R
 	if p.xml && (schema.Payload == nil && hasBody(schema) || schema.Payload != nil && nests(schema.Payload.Target)) {
 		start = append(start, xmlDeclaration...)
 	}
-	body := p.write(out, w, start, rootName(schema), rootNamespace(op, schema))
+	var body []byte
+	if isUnwrapped(op) {
+		xw := &xmlWriter{b: start, root: rootNamespace(op, schema)}
+		out.WriteMembers(xw)
+		if len(xw.b) == len(start) { // us-east-1, which has no name here
+			xw.start(schema.Members[0].WireName(), "", xw.root)
+			xw.close(schema.Members[0].WireName())
+		}
+		body = xw.b
+	} else {
+		body = p.write(out, w, start, rootName(schema), rootNamespace(op, schema))
+	}
 	if w.hasRaw {
 		body = append(body[:0], w.raw...)
 	}
@@ -381,11 +397,23 @@ func (p rest) DecodeResponse(op *Operation, resp *http.Response) (Shape, error) 
 		}
 		r.raw = body
 	}
+	if isUnwrapped(op) {
+		r.raw = append(append([]byte("<Body>"), withoutDeclaration(r.raw)...), "</Body>"...)
+	}
 	if err := p.read(out, r, badResponse); err != nil {
 		resp.Body.Close()
 		return nil, fmt.Errorf("reading the response of %s: %w", op.Name, err)
 	}
 	return out, nil
+}
+
+// withoutDeclaration is an XML text without what may only stand at its start.
+func withoutDeclaration(b []byte) []byte {
+	b = bytes.TrimSpace(b)
+	if bytes.HasPrefix(b, []byte("<?xml")) {
+		_, b, _ = bytes.Cut(b, []byte("?>"))
+	}
+	return b
 }
 
 func (p rest) decodeError(op *Operation, resp *http.Response, body []byte) error {
