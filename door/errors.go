@@ -15,6 +15,7 @@ const (
 	accessDenied kind = iota
 	unknownOperation
 	tooLarge
+	invalid
 	internal
 	kinds
 )
@@ -39,6 +40,10 @@ var codes = [kinds][sigv4.S3 + 1]code{
 	tooLarge: {
 		sigv4.JSON: {"RequestEntityTooLargeException", 413}, sigv4.RESTJSON: {"RequestEntityTooLargeException", 413}, sigv4.Query: {"RequestEntityTooLarge", 413},
 		sigv4.EC2: {"RequestEntityTooLarge", 413}, sigv4.S3: {"MaxMessageLengthExceeded", 400},
+	},
+	invalid: {
+		sigv4.JSON: {"ValidationException", 400}, sigv4.RESTJSON: {"ValidationException", 400}, sigv4.Query: {"ValidationError", 400},
+		sigv4.EC2: {"InvalidParameterValue", 400}, sigv4.S3: {"InvalidArgument", 400},
 	},
 	internal: {
 		sigv4.JSON: {"InternalFailure", 500}, sigv4.RESTJSON: {"InternalFailure", 500}, sigv4.Query: {"InternalFailure", 500},

@@ -40,7 +40,7 @@ type router struct {
 	byTarget  map[string]*serviceRoutes   // awsJson: the part of X-Amz-Target before the dot; rpcv2Cbor: the same in the path
 	bySigning map[string][]*serviceRoutes // the service in the credential scope
 	byService map[string]*serviceRoutes   // the package of the service
-	s3        *serviceRoutes
+	unsigned  []*serviceRoutes            // whose paths are tried where no scope says who is called: the REST rooms, and S3 last, which takes any path
 }
 
 func (r *router) build(rooms map[string]*Room, catalog []*wire.Service, m *metrics) {
@@ -55,6 +55,9 @@ func (r *router) build(rooms map[string]*Room, catalog []*wire.Service, m *metri
 		if rooms[svc.Package] == nil {
 			r.add(svc, nil, m)
 		}
+	}
+	if s3 := r.byService["s3"]; s3 != nil {
+		r.unsigned = append(r.unsigned, s3)
 	}
 }
 
@@ -80,8 +83,8 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 	}
 	r.byService[svc.Package] = s
 	r.bySigning[svc.SigningName] = append(r.bySigning[svc.SigningName], s)
-	if svc.Package == "s3" {
-		r.s3 = s
+	if isREST(svc) && room != nil && svc.Package != "s3" {
+		r.unsigned = append(r.unsigned, s)
 	}
 }
 
@@ -137,12 +140,13 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 		}
 	}
 	if len(candidates) > 0 {
-		s := candidates[0]
-		return s.route("", s.service.Protocols[0])
+		return candidates[0].nowhere()
 	}
-	if scope == "" && r.s3 != nil { // the one service that is called without a signature, a target or an action
-		if rt, err, ok := r.s3.match(h); ok {
-			return rt, err
+	if scope == "" {
+		for _, s := range r.unsigned {
+			if rt, err, ok := s.match(h); ok {
+				return rt, err
+			}
 		}
 	}
 	rt := unknownService(wire.RESTJSON)
@@ -185,11 +189,13 @@ func (s *serviceRoutes) route(name string, p wire.ProtocolID) (route, error) {
 	found := s.byName[name]
 	if found == nil {
 		rt := route{service: s.service, room: s.room, name: name, protocol: protocol, style: st}
-		message := ""
-		if st == sigv4.Query || st == sigv4.EC2 {
-			message = fmt.Sprintf("Could not find operation %s for version %s", name, s.service.APIVersion)
+		switch isQuery := st == sigv4.Query || st == sigv4.EC2; {
+		case isQuery && name == "":
+			return rt, &wire.Error{Code: "MissingAction", Status: 400, Message: "The request is missing an action or a required parameter."}
+		case isQuery:
+			return rt, generic(unknownOperation, st, fmt.Sprintf("Could not find operation %s for version %s", name, s.service.APIVersion))
 		}
-		return rt, generic(unknownOperation, st, message)
+		return rt, generic(unknownOperation, st, "")
 	}
 	rt := *found
 	rt.protocol, rt.style = protocol, st
@@ -197,6 +203,15 @@ func (s *serviceRoutes) route(name string, p wire.ProtocolID) (route, error) {
 		return rt, wire.NotImplemented(s.service.ActionPrefix, name)
 	}
 	return rt, nil
+}
+
+// nowhere is the route to a service by a request that names none of its operations.
+func (s *serviceRoutes) nowhere() (route, error) {
+	rt, err := s.route("", s.service.Protocols[0])
+	if rt.style == sigv4.Query && isREST(s.service) {
+		err = generic(unknownOperation, sigv4.RESTJSON, "") // there are no actions where there are paths
+	}
+	return rt, err
 }
 
 // nobody stands for a service that no model is known of.

@@ -125,6 +125,9 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 		return nil, d.refuse(x, err)
 	}
 	if err := wire.Validate(x.in); err != nil {
+		if e, ok := errors.AsType[*wire.Error](err); ok {
+			err = generic(invalid, x.style, e.Message)
+		}
 		return nil, d.refuse(x, err)
 	}
 	return d.handle(x)
