@@ -3,8 +3,6 @@
 package cloudwatch
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -466,7 +464,8 @@ func (s *Entity) ReadMembers(r wire.Reader) {
 
 func writeEntityAttributesMap(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaEntityAttributesMap.Elem, v[k])
 	}
@@ -487,7 +486,8 @@ func readEntityAttributesMap(r wire.Reader, m *wire.Member) map[string]string {
 
 func writeEntityKeyAttributesMap(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaEntityKeyAttributesMap.Elem, v[k])
 	}

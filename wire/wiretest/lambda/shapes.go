@@ -3,9 +3,6 @@
 package lambda
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -914,7 +911,7 @@ func (s *EnvironmentError) ReadMembers(r wire.Reader) {
 
 type EnvironmentResponse struct {
 	Variables map[string]string
-	Error_    *EnvironmentError
+	Error     *EnvironmentError
 }
 
 func (s *EnvironmentResponse) Schema() *wire.Schema { return &schemaEnvironmentResponse }
@@ -924,9 +921,9 @@ func (s *EnvironmentResponse) WriteMembers(w wire.Writer) {
 	if s.Variables != nil {
 		writeEnvironmentVariables(w, &m[0], s.Variables)
 	}
-	if s.Error_ != nil {
+	if s.Error != nil {
 		w.BeginStruct(&m[1])
-		s.Error_.WriteMembers(w)
+		s.Error.WriteMembers(w)
 		w.EndStruct()
 	}
 }
@@ -937,16 +934,17 @@ func (s *EnvironmentResponse) ReadMembers(r wire.Reader) {
 		case 0:
 			s.Variables = readEnvironmentVariables(r, m)
 		case 1:
-			s.Error_ = new(EnvironmentError)
+			s.Error = new(EnvironmentError)
 			r.BeginStruct(m)
-			s.Error_.ReadMembers(r)
+			s.Error.ReadMembers(r)
 		}
 	}
 }
 
 func writeEnvironmentVariables(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaEnvironmentVariables.Elem, v[k])
 	}
@@ -1519,7 +1517,7 @@ func (s *ImageConfigError) ReadMembers(r wire.Reader) {
 
 type ImageConfigResponse struct {
 	ImageConfig *ImageConfig
-	Error_      *ImageConfigError
+	Error       *ImageConfigError
 }
 
 func (s *ImageConfigResponse) Schema() *wire.Schema { return &schemaImageConfigResponse }
@@ -1531,9 +1529,9 @@ func (s *ImageConfigResponse) WriteMembers(w wire.Writer) {
 		s.ImageConfig.WriteMembers(w)
 		w.EndStruct()
 	}
-	if s.Error_ != nil {
+	if s.Error != nil {
 		w.BeginStruct(&m[1])
-		s.Error_.WriteMembers(w)
+		s.Error.WriteMembers(w)
 		w.EndStruct()
 	}
 }
@@ -1546,9 +1544,9 @@ func (s *ImageConfigResponse) ReadMembers(r wire.Reader) {
 			r.BeginStruct(m)
 			s.ImageConfig.ReadMembers(r)
 		case 1:
-			s.Error_ = new(ImageConfigError)
+			s.Error = new(ImageConfigError)
 			r.BeginStruct(m)
-			s.Error_.ReadMembers(r)
+			s.Error.ReadMembers(r)
 		}
 	}
 }
@@ -2458,7 +2456,7 @@ func (s *ResourceNotReadyException) ReadMembers(r wire.Reader) {
 
 type RuntimeVersionConfig struct {
 	RuntimeVersionArn *string
-	Error_            *RuntimeVersionError
+	Error             *RuntimeVersionError
 }
 
 func (s *RuntimeVersionConfig) Schema() *wire.Schema { return &schemaRuntimeVersionConfig }
@@ -2468,9 +2466,9 @@ func (s *RuntimeVersionConfig) WriteMembers(w wire.Writer) {
 	if s.RuntimeVersionArn != nil {
 		w.String(&m[0], *s.RuntimeVersionArn)
 	}
-	if s.Error_ != nil {
+	if s.Error != nil {
 		w.BeginStruct(&m[1])
-		s.Error_.WriteMembers(w)
+		s.Error.WriteMembers(w)
 		w.EndStruct()
 	}
 }
@@ -2481,9 +2479,9 @@ func (s *RuntimeVersionConfig) ReadMembers(r wire.Reader) {
 		case 0:
 			s.RuntimeVersionArn = new(r.String(m))
 		case 1:
-			s.Error_ = new(RuntimeVersionError)
+			s.Error = new(RuntimeVersionError)
 			r.BeginStruct(m)
-			s.Error_.ReadMembers(r)
+			s.Error.ReadMembers(r)
 		}
 	}
 }
@@ -2987,7 +2985,8 @@ func (s *TagResourceResponse) ReadMembers(r wire.Reader) {
 
 func writeTags(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaTags.Elem, v[k])
 	}

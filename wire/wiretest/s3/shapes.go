@@ -4,8 +4,6 @@ package s3
 
 import (
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -2431,7 +2429,8 @@ func (s *LocationInfo) ReadMembers(r wire.Reader) {
 
 func writeMetadata(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaMetadata.Elem, v[k])
 	}

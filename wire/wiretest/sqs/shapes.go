@@ -3,9 +3,6 @@
 package sqs
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -542,7 +539,8 @@ func (s *MessageAttributeValue) ReadMembers(r wire.Reader) {
 
 func writeMessageBodyAttributeMap(w wire.Writer, m *wire.Member, v map[string]MessageAttributeValue) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		e := v[k]
 		w.BeginStruct(schemaMessageBodyAttributeMap.Elem)
@@ -569,7 +567,8 @@ func readMessageBodyAttributeMap(r wire.Reader, m *wire.Member) map[string]Messa
 
 func writeMessageBodySystemAttributeMap(w wire.Writer, m *wire.Member, v map[MessageSystemAttributeNameForSends]MessageSystemAttributeValue) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]MessageSystemAttributeNameForSends
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(string(k))
 		e := v[k]
 		w.BeginStruct(schemaMessageBodySystemAttributeMap.Elem)
@@ -639,7 +638,8 @@ func readMessageSystemAttributeList(r wire.Reader, m *wire.Member) []MessageSyst
 
 func writeMessageSystemAttributeMap(w wire.Writer, m *wire.Member, v map[MessageSystemAttributeName]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]MessageSystemAttributeName
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(string(k))
 		w.String(schemaMessageSystemAttributeMap.Elem, v[k])
 	}
@@ -730,7 +730,8 @@ func (s *OverLimit) ReadMembers(r wire.Reader) {
 
 func writeQueueAttributeMap(w wire.Writer, m *wire.Member, v map[QueueAttributeName]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]QueueAttributeName
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(string(k))
 		w.String(schemaQueueAttributeMap.Elem, v[k])
 	}
@@ -1048,7 +1049,8 @@ func readStringList(r wire.Reader, m *wire.Member) []string {
 
 func writeTagMap(w wire.Writer, m *wire.Member, v map[string]string) {
 	w.BeginMap(m, len(v))
-	for _, k := range slices.Sorted(maps.Keys(v)) {
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
 		w.MapKey(k)
 		w.String(schemaTagMap.Elem, v[k])
 	}
