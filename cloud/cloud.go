@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/durable"
@@ -144,6 +146,10 @@ func (c *Cloud) Rewrap(ctx context.Context, p seal.Provider) error {
 func (c *Cloud) RotateSeal(ctx context.Context) (version uint32, err error) {
 	return c.core.keyring.Rotate(ctx)
 }
+
+// Endpoints are the operations of all services that have a room, those included that answer that they are not implemented. They are for looking at:
+// calls go through the door.
+func (c *Cloud) Endpoints() []call.Endpoint { return slices.Clone(c.core.endpoints) }
 
 // Now is the time by the cloud's clock.
 func (c *Cloud) Now() time.Time { return c.core.clock.Now() }

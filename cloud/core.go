@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
@@ -46,6 +47,7 @@ type core struct {
 	scheduler *timer.Scheduler
 	registry  *prometheus.Registry
 	services  []string // that have a room
+	endpoints []call.Endpoint
 
 	jobs []func(context.Context)
 	stop context.CancelFunc
@@ -100,6 +102,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 	}
 	for _, r := range rooms {
 		c.services = append(c.services, r.Service.Package)
+		c.endpoints = append(c.endpoints, r.Endpoints...)
 	}
 	c.door, err = door.New(door.Config{
 		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Directory: c.directory, Log: cfg.Log,
