@@ -17,7 +17,8 @@ type Protocol interface {
 	DecodeRequest(op *Operation, req *Request) (Shape, error)
 
 	// EncodeResponse fills resp with out. It appends to resp.Body[:0] and sets headers in resp.Header,
-	// making it when it is nil, so that a caller may use a Response again.
+	// making it when it is nil, so that a caller may use a Response again. Values in the header are shared
+	// between responses: replace them, but do not write into them.
 	EncodeResponse(op *Operation, out Shape, requestID string, resp *Response)
 
 	// EncodeError fills resp with err, a ModeledError or an *Error; anything else is told as an internal

@@ -153,7 +153,17 @@ func (c *Constraint) holds(v float64) bool {
 
 // allows reports whether a string satisfies the whole constraint.
 func (c *Constraint) allows(v string) bool {
-	return (!c.HasMin && !c.HasMax || c.holds(float64(utf16Length(v)))) && c.inEnum(v) && c.matches(v)
+	return c.holdsLength(v) && c.inEnum(v) && c.matches(v)
+}
+
+// holdsLength reports whether a string is as long as it may be. One to three bytes make one of Java's
+// characters, so most strings need not be counted.
+func (c *Constraint) holdsLength(v string) bool {
+	n := len(v)
+	if (!c.HasMax || float64(n) <= c.Max) && (!c.HasMin || float64((n+2)/3) >= c.Min) {
+		return true
+	}
+	return c.holds(float64(utf16Length(v)))
 }
 
 func (c *Constraint) inEnum(v string) bool {
