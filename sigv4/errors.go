@@ -50,8 +50,6 @@ const (
 	BadTrailer
 	// BadChecksum: a checksum in the trailer is not that of the body.
 	BadChecksum
-
-	kinds // one past the last
 )
 
 // Style is how a service spells its errors.

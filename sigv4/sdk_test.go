@@ -143,10 +143,10 @@ func TestSDKSigner(t *testing.T) {
 					t.Errorf("Presign unsigned: %s", got)
 				}
 			})
+			if c.name == "Slashes" && service != "s3" || c.name == "UnusualPath" && service == "s3" || c.name == "Query" {
+				continue // the SDK signs paths as they are, and sends a query that it has rewritten
+			}
 			t.Run(service+"/SameAsSDK/"+c.name, func(t *testing.T) {
-				if c.name == "Slashes" && service != "s3" || c.name == "UnusualPath" && service == "s3" || c.name == "Query" {
-					t.Skip("the SDK signs paths as they are, and sends a query that it has rewritten")
-				}
 				theirs, ours := build(), build()
 				theirs.Header.Set("X-Amz-Content-Sha256", hash)
 				ours.Header.Set("X-Amz-Content-Sha256", hash)
