@@ -53,6 +53,9 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 	}
 	c.Record(d.records(inner, rt.endpoint, in, out, endedWith(err, &rt))...)
 	if err != nil {
+		if _, ok := errors.AsType[*call.Denied](err); ok {
+			return nil, err // the outer call's protocol has its own words for it
+		}
 		visible, hide := answerable(err, &rt)
 		if hide {
 			return nil, fmt.Errorf("calling %s: %w", op.Action, err)
