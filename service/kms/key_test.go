@@ -58,7 +58,7 @@ func TestCreateKey(t *testing.T) {
 		"ReservedTags":    {kms.CreateKeyInput{Tags: tags(1, "AwS:x")}, "TagException", "Tags beginning with aws: are reserved"},
 		"TooManyTags":     {kms.CreateKeyInput{Tags: tags(51, "a")}, "TagException", "Too many tags"},
 		"MalformedJSON":   {kms.CreateKeyInput{Policy: aws.String("{")}, "MalformedPolicyDocumentException", "-"},
-		"Lockout":         {kms.CreateKeyInput{Policy: aws.String(`{"Version":"2012-10-17","Statement":[]}`)}, "MalformedPolicyDocumentException", "-"},
+		"Lockout":         {kms.CreateKeyInput{Policy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:Encrypt","Resource":"*"}]}`)}, "MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future."},
 		"PolicyTooLong":   {kms.CreateKeyInput{Policy: &big}, "LimitExceededException", "-"},
 		"Import":          {kms.CreateKeyInput{Origin: types.OriginTypeExternal}, "NotImplemented", "-"},
 		"MultiRegion":     {kms.CreateKeyInput{MultiRegion: aws.Bool(true)}, "NotImplemented", "-"},
