@@ -50,6 +50,9 @@ type Config struct {
 	// Clock replaces the machine's, for tests. With Dev set and no Clock, the cloud's clock can be moved.
 	Clock clock.Clock
 
+	// Idle keeps timers from firing and records from being forgotten: for tools that look into a cloud or mend it while it does not run.
+	Idle bool
+
 	// Attestation decides which enclaves KMS believes; its zero value trusts AWS's Nitro root.
 	Attestation attest.Verifier
 
@@ -67,9 +70,18 @@ const (
 type Cloud struct {
 	cfg Config
 
-	// mu guards core, which Reset replaces. Requests hold it for reading; only a dev cloud takes it at all.
+	// mu guards core, which Reset replaces; who uses core holds it for reading, see hold. Nothing under it may ask for it again: that would wait for a Reset which waits
+	// for it. Calls to a strict cloud do without it.
 	mu   sync.RWMutex
 	core *core
+
+	moving sync.Mutex // held while the clock is moved
+}
+
+// hold returns the core, which is not replaced before release is called.
+func (c *Cloud) hold() (_ *core, release func()) {
+	c.mu.RLock()
+	return c.core, c.mu.RUnlock
 }
 
 // Open opens the cloud that lies in cfg.Dir, or founds one, and starts its background work. The caller closes it.
@@ -109,27 +121,35 @@ func (c *Cloud) Close() error {
 // RootKey makes an access key for the root user of the default account if that has none, which is so at the first start. The secret
 // is told this once.
 func (c *Cloud) RootKey(ctx context.Context) (accessKeyID, secret string, made bool, err error) {
-	has, err := c.core.directory.HasRootKey(ctx, c.cfg.Account)
+	core, release := c.hold()
+	defer release()
+	has, err := core.directory.HasRootKey(ctx, c.cfg.Account)
 	if err != nil || has {
 		return "", "", false, err
 	}
-	accessKeyID, secret, err = c.core.directory.CreateKey(ctx, c.cfg.Account, "", c.core.clock.Now())
+	accessKeyID, secret, err = core.directory.CreateKey(ctx, c.cfg.Account, "", core.clock.Now())
 	return accessKeyID, secret, err == nil, err
 }
 
 // CreateKey makes an access key for a user of an account, or for its root user if user is empty.
 func (c *Cloud) CreateKey(ctx context.Context, account, user string) (accessKeyID, secret string, err error) {
-	return c.core.directory.CreateKey(ctx, account, user, c.core.clock.Now())
+	core, release := c.hold()
+	defer release()
+	return core.directory.CreateKey(ctx, account, user, core.clock.Now())
 }
 
 // PutUser creates a user or replaces its tags and policies.
 func (c *Cloud) PutUser(ctx context.Context, u identity.User) error {
-	return c.core.directory.PutUser(ctx, u, c.core.clock.Now())
+	core, release := c.hold()
+	defer release()
+	return core.directory.PutUser(ctx, u, core.clock.Now())
 }
 
-// Events returns audit records, oldest first.
+// Events returns audit records, oldest first. With an error that wraps audit.ErrAltered come all that could be read.
 func (c *Cloud) Events(ctx context.Context, f audit.Filter) ([][]byte, error) {
-	found, err := c.core.trail.Events(ctx, f)
+	core, release := c.hold()
+	defer release()
+	found, err := core.trail.Events(ctx, f)
 	out := make([][]byte, len(found))
 	for i := range found {
 		out[i] = found[i]
@@ -139,38 +159,77 @@ func (c *Cloud) Events(ctx context.Context, f audit.Filter) ([][]byte, error) {
 
 // Rewrap puts the keyring under another root key while everything runs. From then on the cloud starts with that one.
 func (c *Cloud) Rewrap(ctx context.Context, p seal.Provider) error {
-	return c.core.keyring.Rewrap(ctx, p)
+	core, release := c.hold()
+	defer release()
+	return core.keyring.Rewrap(ctx, p)
 }
 
 // RotateSeal makes a new key-encryption key, under which everything is wrapped from now on.
 func (c *Cloud) RotateSeal(ctx context.Context) (version uint32, err error) {
-	return c.core.keyring.Rotate(ctx)
+	core, release := c.hold()
+	defer release()
+	return core.keyring.Rotate(ctx)
 }
 
 // Endpoints are the operations of all services that have a room, those included that answer that they are not implemented. They are for looking at:
 // calls go through the door.
-func (c *Cloud) Endpoints() []call.Endpoint { return slices.Clone(c.core.endpoints) }
+func (c *Cloud) Endpoints() []call.Endpoint {
+	core, release := c.hold()
+	defer release()
+	return slices.Clone(core.endpoints)
+}
 
 // Now is the time by the cloud's clock.
-func (c *Cloud) Now() time.Time { return c.core.clock.Now() }
+func (c *Cloud) Now() time.Time {
+	core, release := c.hold()
+	defer release()
+	return core.clock.Now()
+}
 
 // ErrNotDev is answered where only a dev cloud obeys.
 var ErrNotDev = errors.New("only a cloud in dev mode does this")
 
+// ErrClock is answered to a move of the clock that cannot be made.
+var ErrClock = errors.New("the clock cannot be moved there")
+
+// lastMoment is how far a clock can be moved: times must fit into the nanoseconds of 64 bits wherever they are kept.
+var lastMoment = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // MoveClock moves the clock forward to the time given. It returns when every timer due by then has fired.
 func (c *Cloud) MoveClock(ctx context.Context, to time.Time) error {
-	m, ok := c.core.clock.(*clock.Movable)
+	return c.moveClock(ctx, func(time.Time) time.Time { return to })
+}
+
+// AdvanceClock moves the clock on by d, as MoveClock does. Moves at the same time add up.
+func (c *Cloud) AdvanceClock(ctx context.Context, d time.Duration) error {
+	return c.moveClock(ctx, func(now time.Time) time.Time { return now.Add(d) })
+}
+
+func (c *Cloud) moveClock(ctx context.Context, target func(now time.Time) time.Time) error {
+	core, release := c.hold()
+	defer release()
+	m, ok := core.clock.(*clock.Movable)
 	if !ok {
 		return ErrNotDev
 	}
-	if to.Before(m.Now()) {
-		return errors.New("the clock cannot be moved back")
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	now := m.Now()
+	to := target(now)
+	switch {
+	case to.Before(now):
+		return fmt.Errorf("%w: it does not go back", ErrClock)
+	case to.After(lastMoment):
+		return fmt.Errorf("%w: it ends with %s", ErrClock, lastMoment.Format(time.DateOnly))
 	}
 	// Saved first: after a crash on the way, time must not be earlier than what has happened already.
-	if err := c.core.saveOffset(ctx, m.Offset()+to.Sub(m.Now())); err != nil {
+	if err := core.saveOffset(ctx, m.Offset()+to.Sub(now)); err != nil {
 		return err
 	}
-	return c.core.scheduler.MoveTo(ctx, m, to)
+	if err := core.scheduler.MoveTo(ctx, m, to); err != nil {
+		return errors.Join(err, core.saveOffset(context.WithoutCancel(ctx), m.Offset()))
+	}
+	return nil
 }
 
 // Reset forgets all state, in dev mode.
@@ -206,22 +265,26 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.page(w, r) {
 		return
 	}
-	if c.cfg.Dev {
-		c.mu.RLock()
-		defer c.mu.RUnlock()
+	if !c.cfg.Dev {
+		c.core.door.ServeHTTP(w, r) // nobody replaces it
+		return
 	}
-	c.core.door.ServeHTTP(w, r)
+	core, release := c.hold()
+	defer release()
+	core.door.ServeHTTP(w, r)
 }
 
 // EnsureUser makes a user of an account if there is none of the name, and gives it the policy document, if that is not empty, as its only one.
 func (c *Cloud) EnsureUser(ctx context.Context, account, name, document string) error {
+	core, release := c.hold()
+	defer release()
 	u := identity.User{Account: account, Name: name}
 	if document != "" {
 		u.Policies = map[string]string{"default": document}
-	} else if there, err := c.core.directory.User(ctx, account, name); err == nil {
+	} else if there, err := core.directory.User(ctx, account, name); err == nil {
 		u = *there
 	} else if !errors.Is(err, identity.ErrNoUser) {
 		return err
 	}
-	return c.PutUser(ctx, u)
+	return core.directory.PutUser(ctx, u, core.clock.Now())
 }

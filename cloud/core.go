@@ -89,7 +89,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 	}
 	c.trail, err = audit.Open(audit.Config{
 		Store: c.store, Dir: trailDir, Sync: cfg.AuditSync, KeepOn: cfg.AuditKeepOn,
-		Failed: func(err error) { cfg.Log.Error("call not recorded", "cause", err.Error()) },
+		Failed: func(err error) { cfg.Log.Error("audit trail", "cause", err.Error()) },
 	})
 	if err != nil {
 		return nil, err
@@ -150,6 +150,9 @@ func (c *core) start(cfg Config) {
 	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
+	if cfg.Idle {
+		return
+	}
 	for _, job := range c.jobs {
 		c.work.Go(func() { job(ctx) })
 	}
@@ -168,6 +171,21 @@ func (c *core) close() error {
 		errs = append(errs, c.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// failure is why calls cannot be carried out at the moment, or "". What is wrong with which file is for the log.
+func (c *core) failure(ctx context.Context, keepOn bool) string {
+	err := c.store.View(ctx, func(r store.Reader) error {
+		_, err := r.Get(keyringKey)
+		return err
+	})
+	switch {
+	case err != nil:
+		return "the store cannot be read"
+	case !keepOn && c.trail.Failure() != nil:
+		return "audit records cannot be written"
+	}
+	return ""
 }
 
 // measure registers the metrics.

@@ -17,16 +17,21 @@ const pagePrefix = "/_holdfast/"
 func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case r.URL.Path == "/metrics" && r.Method == http.MethodGet && r.Header.Get("Authorization") == "":
-		c.lockedFor(func() {
-			promhttp.HandlerFor(c.core.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
-		})
+		core, release := c.hold()
+		defer release()
+		promhttp.HandlerFor(core.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 		return true
 	case !strings.HasPrefix(r.URL.Path, pagePrefix):
 		return false
 	}
+	// A web page that a developer looks at must not reset their cloud.
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		reply(w, http.StatusForbidden, problem{err.Error()})
+		return true
+	}
 	switch path := r.URL.Path[len(pagePrefix):]; {
 	case path == "health" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		c.lockedFor(func() { c.health(w) })
+		c.health(w, r)
 	case path == "reset" && r.Method == http.MethodPost:
 		if err := c.Reset(r.Context()); err != nil {
 			fail(w, err)
@@ -34,20 +39,13 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	case path == "clock" && r.Method == http.MethodGet:
-		c.lockedFor(func() { reply(w, http.StatusOK, map[string]time.Time{"now": c.Now()}) })
+		reply(w, http.StatusOK, map[string]time.Time{"now": c.Now()})
 	case path == "clock" && r.Method == http.MethodPost:
-		c.lockedFor(func() { c.postClock(w, r) })
+		c.postClock(w, r)
 	default:
 		reply(w, http.StatusNotFound, problem{"there is no such page"})
 	}
 	return true
-}
-
-// lockedFor runs fn while no reset happens.
-func (c *Cloud) lockedFor(fn func()) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	fn()
 }
 
 type problem struct {
@@ -60,6 +58,8 @@ func fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ErrNotDev):
 		status = http.StatusForbidden
+	case errors.Is(err, ErrClock):
+		status = http.StatusBadRequest
 	}
 	reply(w, status, problem{err.Error()})
 }
@@ -84,15 +84,16 @@ type health struct {
 	Services []string `json:"services"`
 }
 
-func (c *Cloud) health(w http.ResponseWriter) {
-	h := health{Status: "ok", Version: Version, Mode: "strict", Services: c.core.services}
+func (c *Cloud) health(w http.ResponseWriter, r *http.Request) {
+	core, release := c.hold()
+	defer release()
+	h := health{Status: "ok", Version: Version, Mode: "strict", Services: core.services}
 	if c.cfg.Dev {
 		h.Mode = "dev"
 	}
 	status := http.StatusOK
-	if err := c.core.trail.Failure(); err != nil && !c.cfg.AuditKeepOn {
-		// What is wrong with which file is for the log; calls are refused meanwhile.
-		h.Status, h.Reason, status = "failing", "audit records cannot be written", http.StatusServiceUnavailable
+	if h.Reason = core.failure(r.Context(), c.cfg.AuditKeepOn); h.Reason != "" {
+		h.Status, status = "failing", http.StatusServiceUnavailable
 	}
 	reply(w, status, h)
 }
@@ -115,20 +116,16 @@ func (c *Cloud) postClock(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, problem{`want {"advance":"2160h"} or {"set":"2027-01-01T00:00:00Z"}`})
 		return
 	}
-	to := m.Set
+	move := func() error { return c.MoveClock(r.Context(), m.Set) }
 	if m.Advance != "" {
 		d, err := time.ParseDuration(m.Advance)
 		if err != nil || d < 0 {
 			reply(w, http.StatusBadRequest, problem{"advance wants a duration that is not negative, e.g. 2160h"})
 			return
 		}
-		to = c.Now().Add(d)
+		move = func() error { return c.AdvanceClock(r.Context(), d) }
 	}
-	if to.Before(c.Now()) {
-		reply(w, http.StatusBadRequest, problem{"the clock cannot be moved back"})
-		return
-	}
-	if err := c.MoveClock(r.Context(), to); err != nil {
+	if err := move(); err != nil {
 		fail(w, err)
 		return
 	}
