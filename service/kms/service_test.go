@@ -213,3 +213,12 @@ func id(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 func china(cfg *cloud.Config) { cfg.Region = "cn-north-1" }
 
 const day = 24 * time.Hour
+
+func containsAll(s string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(s, p) {
+			return false
+		}
+	}
+	return true
+}
