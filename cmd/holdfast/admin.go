@@ -31,8 +31,10 @@ import (
 // A running server holds its data directory alone, so the commands around it ask it for what they need. Who may read the data directory may do so: the server leaves
 // there, readable by its owner only, where it listens and a token that is new at each start.
 const (
-	adminFile   = "admin.json"
-	adminPrefix = "/_holdfast/admin/"
+	adminFile    = "admin.json"
+	adminPrefix  = "/_holdfast/admin/"
+	adminHeader  = "Holdfast-Admin" // in the answers to who has the token
+	errorTrailer = "Holdfast-Error"
 )
 
 // contact is the content of adminFile.
@@ -80,6 +82,7 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not authorized", http.StatusForbidden)
 		return
 	}
+	w.Header().Set(adminHeader, "1")
 	task := tasks[name]
 	if task == nil || r.Method != http.MethodPost {
 		http.NotFound(w, r)
@@ -90,12 +93,11 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	var out bytes.Buffer
-	if err := task(r.Context(), a.cloud, body, &out); err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
+	// What went wrong comes after what was found until then.
+	w.Header().Set("Trailer", errorTrailer)
+	if err := task(r.Context(), a.cloud, body, w); err != nil {
+		w.Header().Set(errorTrailer, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	_, _ = w.Write(out.Bytes())
 }
 
 // task does something with a cloud: in the server that has it, or in the command itself when no server runs. Parameters come as JSON.
@@ -124,7 +126,7 @@ func perform(ctx context.Context, dir, sealSpec, name string, params any, out io
 	if _, err := os.Stat(filepath.Join(dir, "store")); err != nil {
 		return fmt.Errorf("%s holds no cloud; start one with holdfast serve --data %s", dir, dir)
 	}
-	cfg := cloud.Config{Dir: dir}
+	cfg := cloud.Config{Dir: dir, Idle: true}
 	if sealSpec != "" {
 		if cfg.Seal, err = seal.Parse(sealSpec); err != nil {
 			return err
@@ -156,17 +158,29 @@ func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) erro
 	}
 	req.Header.Set("Authorization", "Bearer "+k.Token)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(k.Certificate)}}
+	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return errNoServer // it was killed, and left the file behind
 	}
 	defer resp.Body.Close()
+	if resp.Header.Get(adminHeader) == "" {
+		return errNoServer // so it was, and somebody else listens there now
+	}
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		return errors.New(strings.TrimSpace(string(text)))
 	}
-	_, err = io.Copy(out, resp.Body)
-	return err
+	if _, err := io.Copy(out, resp.Body); err != nil {
+		return err
+	}
+	if text := resp.Trailer.Get(errorTrailer); text != "" {
+		return errors.New(text)
+	}
+	return nil
 }
 
 // pinned trusts exactly the certificate that the server said is its own: it is issued for callers' names, not for the address that it listens on.
@@ -226,16 +240,13 @@ func listEvents(ctx context.Context, c *cloud.Cloud, params []byte, out io.Write
 	if err := json.Unmarshal(params, &p); err != nil {
 		return err
 	}
-	found, err := c.Events(ctx, audit.Filter{From: p.From, To: p.To, Account: p.Account, Limit: p.Limit})
-	if err != nil {
-		return err
-	}
+	found, damage := c.Events(ctx, audit.Filter{From: p.From, To: p.To, Account: p.Account, Limit: p.Limit})
 	for _, record := range found {
 		if _, err := out.Write(append(record, '\n')); err != nil {
 			return err
 		}
 	}
-	return nil
+	return damage
 }
 
 type credentialsParams struct{ Account, User, Policy string }
@@ -290,6 +301,9 @@ func sealCommand(ctx context.Context, e *env, args []string) error {
 		return fmt.Errorf("%w: want rewrap or rotate", errUsage)
 	}
 	switch args[0] {
+	case "-h", "--help", "help":
+		_, err := fmt.Fprintln(e.out, "Usage: holdfast seal rewrap|rotate [flags]\n\nholdfast seal rewrap -h and holdfast seal rotate -h tell the flags.")
+		return err
 	case "rewrap":
 		f, data, sealSpec := commandFlags(e, "seal rewrap", "--to WHERE [flags]")
 		var p rewrapParams

@@ -82,8 +82,8 @@ func usage(w io.Writer) {
 }
 
 func version(_ context.Context, e *env, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%w: version takes no arguments", errUsage)
+	if err := newFlags(e, "version", "").parse(args); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintf(e.out, "holdfast %s (%s, %s/%s)\n", cloud.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
