@@ -66,8 +66,8 @@ type TLS struct {
 	Host    string // the name the client asked for
 }
 
-// timeFormat is CloudTrail's: UTC, in seconds.
-const timeFormat = "2006-01-02T15:04:05Z"
+// timeFormat is CloudTrail's: UTC, in seconds. Package time writes it without looking at the layout.
+const timeFormat = time.RFC3339
 
 // AppendJSON appends the record as one line of JSON without a line break.
 func (r *Record) AppendJSON(b []byte) []byte {

@@ -64,7 +64,14 @@ func wellFormed(id string) bool {
 	return true
 }
 
-func hexadecimal(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
+func hexadecimal(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
 
 // forUse finds a key, by ID, ARN or alias, for a cryptographic operation. It comes out of the cache: no transaction is begun. alias is the
 // alias that the caller used, or "".
