@@ -102,6 +102,9 @@ func calls(ctx context.Context, o options) error {
 		all = append(all, &contender{name: "floor `" + kind + "`", at: f, m: m})
 	}
 	for _, row := range rows {
+		if !strings.HasPrefix(row.name, o.rows) {
+			continue
+		}
 		m, err := s.sign(row.operation, row.body)
 		if err != nil {
 			return err

@@ -40,6 +40,7 @@ type options struct {
 	binary  string
 	seconds time.Duration
 	conns   int
+	rows    string
 }
 
 func main() {
@@ -52,6 +53,7 @@ func main() {
 	flag.StringVar(&o.binary, "binary", "bin/holdfast", "the server to measure")
 	flag.DurationVar(&o.seconds, "time", 5*time.Second, "how long each row is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections that send one request after the other")
+	flag.StringVar(&o.rows, "rows", "", "of the table calls, the rows whose name begins so; all if empty")
 	flag.StringVar(&only, "only", "", "tables to print, separated by commas; all if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
