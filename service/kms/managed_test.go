@@ -254,7 +254,7 @@ func TestManagedKey(t *testing.T) {
 			_, err := s.kms.Decrypt(c, &api.DecryptRequest{CiphertextBlob: blob})
 			return err
 		})
-		denied(t)(nil, err)
+		refused(t, "AccessDenied", "-")(nil, err)
 	})
 	t.Run("NotAnotherServices", func(t *testing.T) {
 		_, err := s.through(ann, func(c *call.Call) error {
@@ -333,7 +333,7 @@ func TestViaService(t *testing.T) {
 	ok(t)(s.through(ann, use(key)))
 	denied(t)(sdk.NewFromConfig(ann).GenerateDataKey(ctx, &sdk.GenerateDataKeyInput{KeyId: &key, KeySpec: types.DataKeySpecAes128}))
 	_, err := s.through(ann, use(annMay(`"StringEquals":{"kms:ViaService":"s3.us-east-1.amazonaws.com"}`)))
-	denied(t)(nil, err)
+	refused(t, "AccessDenied", "-")(nil, err)
 	for _, condition := range []string{`"Bool":{"aws:ViaAWSService":"true"}`, `"ForAnyValue:StringEquals":{"aws:CalledVia":"sts.amazonaws.com"}`, `"Null":{"aws:SourceIp":"true"}`} {
 		ok(t)(s.through(ann, use(annMay(condition))))
 	}
@@ -385,7 +385,7 @@ func TestOwnedKey(t *testing.T) {
 			_, err := s.kms.Decrypt(c, &api.DecryptRequest{CiphertextBlob: blob})
 			return err
 		})
-		denied(t)(nil, err)
+		refused(t, "AccessDenied", "-")(nil, err)
 		list, err := root.ListKeys(ctx, &sdk.ListKeysInput{})
 		ok(t)(list, err)
 		if len(list.Keys) != 0 {
@@ -413,7 +413,7 @@ func TestOwnedKey(t *testing.T) {
 			return err
 		}
 		_, err = s.through(ann, encrypt)
-		denied(t)(nil, err)
+		refused(t, "AccessDenied", "-")(nil, err)
 		g, err := root.CreateGrant(ctx, &sdk.CreateGrantInput{KeyId: &arn, GranteeServicePrincipal: aws.String(host), Operations: []types.GrantOperation{opEncrypt}})
 		ok(t)(g, err)
 		ok(t)(s.through(ann, encrypt))
