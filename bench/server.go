@@ -61,12 +61,17 @@ func startHoldfast(ctx context.Context, binary, dir string, extra ...string) (*s
 	}
 	args := append([]string{"serve", "--listen", address, "--data", dir, "--log-level", "error"}, extra...)
 	cmd := exec.CommandContext(ctx, binary, args...)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	banner := make(chan string, 1)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = os.Stderr
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s (make build makes it): %w", binary, err)
 	}
+	go func() { banner <- readBanner(out) }()
 	s := &server{cmd: cmd, url: "http://" + address, dir: dir}
 	for {
 		resp, err := http.Get(s.url + "/_holdfast/health")
@@ -81,13 +86,25 @@ func startHoldfast(ctx context.Context, binary, dir string, extra ...string) (*s
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	// The banner is complete before the port answers.
+	told := <-banner
 	for name, p := range map[string]*string{"AWS_ACCESS_KEY_ID": &s.key, "AWS_SECRET_ACCESS_KEY": &s.secret} {
-		if m := regexp.MustCompile(name + `=(\S+)`).FindStringSubmatch(out.String()); m != nil {
+		if m := regexp.MustCompile(name + `=(\S+)`).FindStringSubmatch(told); m != nil {
 			*p = m[1]
 		}
 	}
 	return s, nil
+}
+
+// readBanner reads what the server tells at its start, to the command that it ends with.
+func readBanner(r io.Reader) string {
+	var b strings.Builder
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		b.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "get-caller-identity") {
+			break
+		}
+	}
+	return b.String()
 }
 
 func freeAddress() (string, error) {
