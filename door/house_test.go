@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
@@ -107,6 +109,16 @@ func (shore) PutManifest(c *call.Call, in *ferry.PutManifestRequest) (*ferry.Put
 	c.Open("a test")
 	_, err := io.Copy(io.Discard, in.Manifest)
 	return &ferry.PutManifestResponse{}, err
+}
+
+// GetManifest streams, and breaks off where that is asked for.
+func (shore) GetManifest(c *call.Call, in *ferry.GetManifestRequest) (*ferry.GetManifestResponse, error) {
+	c.Open("a test")
+	var r io.Reader = strings.NewReader("freight")
+	if in.MaxResults != nil && *in.MaxResults == 13 {
+		r = io.MultiReader(r, iotest.ErrReader(errors.New("the disk failed")))
+	}
+	return &ferry.GetManifestResponse{Manifest: io.NopCloser(r)}, nil
 }
 
 type option func(*door.Config)

@@ -396,7 +396,11 @@ func (d *Door) log(x *exchange, visible, cause error, hide bool) {
 	if x.auth != nil {
 		args = append(args, "accessKey", x.auth.AccessKeyID)
 	}
-	if hide {
+	switch {
+	case hide && x.request.Context().Err() != nil:
+		d.cfg.Log.Info("caller went away", append(args, "cause", cause.Error())...)
+		return
+	case hide:
 		d.cfg.Log.Error("call failed", append(args, "cause", cause.Error())...)
 		return
 	}

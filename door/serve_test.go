@@ -396,3 +396,63 @@ func TestUnbuiltOperationsAreAnsweredByName(t *testing.T) {
 		}
 	}
 }
+
+// A stream that breaks off in the middle must not look whole to the caller.
+func TestStreamThatBreaksOff(t *testing.T) {
+	h := newHouse(t)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	get := func(results string) (string, error) {
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/2021-03-04/manifest?maxResults="+results, nil)
+		sigv4.Sign(r, sigv4.Credentials{AccessKeyID: h.key, Secret: h.secret}, region, "ferry", h.clock.Now(), sigv4.EmptyPayload)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		return string(b), err
+	}
+	if body, err := get("1"); err != nil || body != "freight" {
+		t.Errorf("a whole stream: %q, %v", body, err)
+	}
+	if body, err := get("13"); err == nil {
+		t.Errorf("a stream that broke off came as %q", body)
+	}
+}
+
+// FuzzServe sends all sorts of requests, signed and not: none may panic, and none that is not signed may come to a handler.
+func FuzzServe(f *testing.F) {
+	f.Add("POST", "/", "X-Amz-Target", "Orchard_20200102.DescribeTree", `{"TreeId":"oak"}`, "application/x-amz-json-1.0")
+	f.Add("POST", "/", "Authorization", "AWS4-HMAC-SHA256 Credential=x/20261126/us-east-1/orchard/aws4_request, SignedHeaders=host, Signature=x", "Action=GetDay&Version=2010-07-08", formType)
+	f.Add("POST", "/service/Beacon_20231112/operation/PutSignal", "Smithy-Protocol", "rpc-v2-cbor", "\xa0", "application/cbor")
+	f.Add("PUT", "/2021-03-04/lines/a/berths/b/c?book&deck=1", "X-Ferry-Weight", "1.5", "{}", "application/json")
+	f.Add("GET", "/?Action=GetDay&Version=2010-07-08", "X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "", "")
+	h := newHouse(f, func(c *door.Config) { c.Dev = true })
+	asked := false
+	h.orchard.describe = func(c *call.Call, in *orchard.DescribeTreeRequest) (*orchard.Tree, error) {
+		asked = true
+		return &orchard.Tree{TreeId: in.TreeId}, c.Authorize(anything)
+	}
+	f.Fuzz(func(t *testing.T, method, target, key, value, body, contentType string) {
+		r, err := http.NewRequest(method, "http://127.0.0.1"+target, strings.NewReader(body))
+		if err != nil {
+			t.Skip()
+		}
+		r.Header[http.CanonicalHeaderKey(key)] = []string{value}
+		r.Header.Set("Content-Type", contentType)
+		asked = false
+		if resp := h.send(r); resp.StatusCode < 400 && asked && r.Header.Get("Authorization") == "" && !strings.Contains(target, "X-Amz") {
+			t.Errorf("an unsigned request was answered %d", resp.StatusCode)
+		}
+		r.Header.Del("Authorization")
+		r.Body = io.NopCloser(strings.NewReader(body))
+		sigv4.Sign(r, sigv4.Credentials{AccessKeyID: h.key, Secret: h.secret}, region, "orchard", h.clock.Now(), sigv4.PayloadHash([]byte(body)))
+		h.send(r)
+		for _, line := range h.log.errors() {
+			if strings.Contains(fmt.Sprint(line["cause"]), "panic") {
+				t.Fatalf("%v", line)
+			}
+		}
+	})
+}
