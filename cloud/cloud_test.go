@@ -57,8 +57,12 @@ func client(t testing.TB, c *cloud.Cloud, id, secret string) *kms.Client {
 	t.Helper()
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
+	return clientAt(server.URL, id, secret)
+}
+
+func clientAt(url, id, secret string) *kms.Client {
 	return kms.NewFromConfig(aws.Config{
-		Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
+		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
 		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
 	})
 }

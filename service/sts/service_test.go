@@ -1,0 +1,65 @@
+package sts_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
+)
+
+func TestGetCallerIdentity(t *testing.T) {
+	c := cloudtest.Start(t)
+	deny := `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}`
+	for _, tt := range []struct {
+		name   string
+		config aws.Config
+		want   string
+	}{
+		{"Root", c.Config(), "arn:aws:iam::" + c.Account + ":root"},
+		{"RootOfAnotherAccount", c.Root("999988887777"), "arn:aws:iam::999988887777:root"},
+		// Nobody can be kept from asking who they are.
+		{"UserWithoutRights", c.User(c.Account, "ann", deny), "arn:aws:iam::" + c.Account + ":user/ann"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := sts.NewFromConfig(tt.config).GetCallerIdentity(t.Context(), nil)
+			if err != nil || *out.Arn != tt.want || *out.UserId == "" || len(*out.Account) != 12 {
+				t.Errorf("GetCallerIdentity() = %+v, %v, want %s", out, err, tt.want)
+			}
+		})
+	}
+	var got []string
+	for _, e := range c.Trail(c.Account) {
+		got = append(got, e.EventName+" "+e.EventSource+" "+e.UserIdentity.ARN)
+	}
+	want := []string{
+		"GetCallerIdentity sts.amazonaws.com arn:aws:iam::" + c.Account + ":root",
+		"GetCallerIdentity sts.amazonaws.com arn:aws:iam::" + c.Account + ":user/ann",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+}
+
+// What needs no signature and is not built says so to strangers, too.
+func TestUnsignedOperations(t *testing.T) {
+	c := cloudtest.Start(t)
+	cfg := c.Config()
+	cfg.Credentials = aws.AnonymousCredentials{}
+	_, err := sts.NewFromConfig(cfg).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: aws.String("arn:aws:iam::111122223333:role/r"), RoleSessionName: aws.String("session"), WebIdentityToken: aws.String("a token"),
+	})
+	var e smithy.APIError
+	if !errors.As(err, &e) || e.ErrorCode() != "NotImplemented" {
+		t.Errorf("AssumeRoleWithWebIdentity() = %v", err)
+	}
+	for _, e := range c.Trail(c.Account) {
+		if e.EventName != "AssumeRoleWithWebIdentity" || e.ErrorCode != "NotImplemented" {
+			t.Errorf("recorded %s", e.Raw)
+		}
+	}
+}
