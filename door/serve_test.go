@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -186,6 +187,35 @@ func TestConflictRunsTheHandlerAgain(t *testing.T) {
 		return plants(c, in)
 	}
 	wantStatus(t, h.plantTree(), 200)
+}
+
+// Calls that change the same thing at the same time happen one after the other.
+func TestConcurrentChanges(t *testing.T) {
+	h := newHouse(t)
+	h.orchard.plant = func(c *call.Call, _ *orchard.PlantTreeRequest) (*orchard.PlantTreeResponse, error) {
+		c.Open("a test")
+		n := 0
+		v, err := c.Tx().Get([]byte("test/trees"))
+		if err == nil {
+			n, err = strconv.Atoi(string(v))
+		} else if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		put(c.Tx(), "trees", strconv.Itoa(n+1))
+		return &orchard.PlantTreeResponse{}, err
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 10 {
+				wantStatus(t, h.plantTree(), 200)
+			}
+		})
+	}
+	wg.Wait()
+	if h.get("trees") != "80" || len(h.events()) != 80 {
+		t.Errorf("%s trees and %d records, want 80", h.get("trees"), len(h.events()))
+	}
 }
 
 // The reply of a commit was lost: the caller hears of a failure, and the trail tells of both.

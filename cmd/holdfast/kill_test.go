@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,8 +75,10 @@ func TestKill(t *testing.T) {
 		if round == rounds-1 {
 			s.transport.CloseIdleConnections()
 			checkTrail(t, dir, ack)
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("a server that was told to end: %v\n%s", err, s.log)
+			}
 			break
 		}
 		var wg sync.WaitGroup

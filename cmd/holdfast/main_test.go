@@ -309,7 +309,7 @@ func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key, pool := certificate(t, t.TempDir())
 	s := start(t, dir, "--tls-cert", cert, "--tls-key", key, "--listen", "0.0.0.0:0")
-	if !strings.HasPrefix(s.endpoint, "https://") {
+	if !strings.HasPrefix(s.endpoint, "https://127.0.0.1:") {
 		t.Fatalf("the endpoint is %s", s.endpoint)
 	}
 	s.transport.ForceAttemptHTTP2 = true
@@ -446,9 +446,13 @@ func TestDrain(t *testing.T) {
 	s := start(t, t.TempDir(), "--dev")
 	body, write := io.Pipe()
 	r, _ := http.NewRequest("POST", s.endpoint+"/_holdfast/clock", body)
+	// The body is sent when the handler asks for it.
+	r.Header.Set("Expect", "100-continue")
+	transport := &http.Transport{ExpectContinueTimeout: time.Minute}
+	defer transport.CloseIdleConnections()
 	answered := make(chan int, 1)
 	go func() {
-		resp, err := http.DefaultClient.Do(r)
+		resp, err := transport.RoundTrip(r)
 		if err != nil {
 			answered <- 0
 			return

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,9 +74,9 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer c.Close()
-	endpoint := "http://" + listener.Addr().String()
+	endpoint := "http://" + reachable(listener.Addr())
 	if tlsConfig != nil {
-		endpoint = "https://" + listener.Addr().String()
+		endpoint = "https://" + reachable(listener.Addr())
 		listener = tls.NewListener(listener, tlsConfig)
 	}
 	admin, err := newAdmin(c, s.data, endpoint, tlsConfig)
@@ -88,6 +89,14 @@ func serve(ctx context.Context, e *env, args []string) error {
 	}
 	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", time.Since(watch).Round(time.Millisecond).String())
 	return s.run(ctx, listener, admin, log)
+}
+
+// reachable is the address at which a caller on this machine finds a listener that may listen on all of them.
+func reachable(a net.Addr) string {
+	if t, ok := a.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
+	}
+	return a.String()
 }
 
 // drain is how long calls that are under way may take to finish.
