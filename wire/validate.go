@@ -30,8 +30,8 @@ func Validate(in Shape) error {
 	in.WriteMembers(&rec)
 	var f findings
 	f.structure(root, "", false)
-	if len(f) == 0 {
-		return nil
+	if len(f) == 0 { // it lies where a list or map is too long to be told
+		f = findings{"Members of lists and maps must satisfy their constraints"}
 	}
 	return &Error{Code: "ValidationException", Message: f.message(), Status: 400}
 }
@@ -192,6 +192,15 @@ func utf16Length(s string) int {
 	return n
 }
 
+// What a caller is told is bounded, since two bytes of a request can make a hundred of an answer: so many violations at the most, each with so much
+// of the value, and from so many items of a list or map. A value that is too long by far is not matched against patterns as well.
+const (
+	maxFindings = 100
+	maxShown    = 32 << 10 // bytes
+	maxItems    = 10_000
+	maxMatched  = 64 << 10 // UTF-16 units
+)
+
 // value is a part of a shape whose violations are to be told.
 type value struct {
 	member *Member // nil at the top
@@ -208,18 +217,41 @@ type value struct {
 type recorder struct {
 	stack []*value
 	key   string
+	skip  int // containers open in an item that is not kept
 }
 
-func (r *recorder) add(m *Member, v *value) *value {
-	v.member, v.schema, v.key = m, m.Target, r.key
+// keeps reports whether a value in the container at hand is kept.
+func (r *recorder) keeps() bool {
+	return r.skip == 0 && len(r.stack[len(r.stack)-1].parts) < maxItems
+}
+
+func (r *recorder) add(m *Member, v value) *value {
+	key := r.key
 	r.key = ""
+	if !r.keeps() {
+		return nil
+	}
+	v.member, v.schema, v.key = m, m.Target, key
 	top := r.stack[len(r.stack)-1]
-	top.parts = append(top.parts, v)
-	return v
+	top.parts = append(top.parts, &v)
+	return &v
 }
 
-func (r *recorder) push(m *Member, n int) { r.stack = append(r.stack, r.add(m, &value{length: n})) }
-func (r *recorder) pop()                  { r.stack = r.stack[:len(r.stack)-1] }
+func (r *recorder) push(m *Member, n int) {
+	if v := r.add(m, value{length: n}); v != nil {
+		r.stack = append(r.stack, v)
+		return
+	}
+	r.skip++
+}
+
+func (r *recorder) pop() {
+	if r.skip > 0 {
+		r.skip--
+		return
+	}
+	r.stack = r.stack[:len(r.stack)-1]
+}
 
 func (r *recorder) BeginStruct(m *Member)      { r.push(m, 0) }
 func (r *recorder) EndStruct()                 { r.pop() }
@@ -230,18 +262,18 @@ func (r *recorder) MapKey(k string)            { r.key = k }
 func (r *recorder) EndMap()                    { r.pop() }
 
 func (r *recorder) String(m *Member, v string) {
-	r.add(m, &value{text: v, length: utf16Length(v)})
+	r.add(m, value{text: v, length: utf16Length(v)})
 }
 
 func (r *recorder) Blob(m *Member, v []byte) {
 	n := strconv.Itoa(len(v))
-	r.add(m, &value{text: "java.nio.HeapByteBuffer[pos=0 lim=" + n + " cap=" + n + "]", length: len(v)})
+	r.add(m, value{text: "java.nio.HeapByteBuffer[pos=0 lim=" + n + " cap=" + n + "]", length: len(v)})
 }
 
-func (r *recorder) Bool(m *Member, v bool) { r.add(m, &value{text: strconv.FormatBool(v)}) }
+func (r *recorder) Bool(m *Member, v bool) { r.add(m, value{text: strconv.FormatBool(v)}) }
 
 func (r *recorder) Int(m *Member, v int64) {
-	r.add(m, &value{text: strconv.FormatInt(v, 10), number: float64(v)})
+	r.add(m, value{text: strconv.FormatInt(v, 10), number: float64(v)})
 }
 
 func (r *recorder) Float(m *Member, v float64) {
@@ -249,18 +281,18 @@ func (r *recorder) Float(m *Member, v float64) {
 	if !strings.ContainsAny(text, ".eNI") {
 		text += ".0"
 	}
-	r.add(m, &value{text: text, number: v})
+	r.add(m, value{text: text, number: v})
 }
 
 func (r *recorder) Time(m *Member, v time.Time) {
-	r.add(m, &value{text: v.UTC().Format("Mon Jan 02 15:04:05 UTC 2006")})
+	r.add(m, value{text: v.UTC().Format("Mon Jan 02 15:04:05 UTC 2006")})
 }
 
 func (r *recorder) Document(m *Member, v any) {
-	r.add(m, &value{text: string(appendJSONAny(nil, v))})
+	r.add(m, value{text: string(appendJSONAny(nil, v))})
 }
 
-func (r *recorder) Null(m *Member) { r.add(m, &value{text: "null", isNull: true}) }
+func (r *recorder) Null(m *Member) { r.add(m, value{text: "null", isNull: true}) }
 
 // findings are the violations so far, in the order of the model.
 type findings []string
@@ -275,7 +307,11 @@ func (f findings) message() string {
 
 // add notes that what is found at path breaks a rule.
 func (f *findings) add(v *value, path string, sensitive bool, rule string) {
-	shown := " '" + v.print() + "'"
+	shown := v.print()
+	if len(shown) > maxShown {
+		shown = strings.ToValidUTF8(shown[:maxShown], "") + "..."
+	}
+	shown = " '" + shown + "'"
 	if sensitive {
 		shown = ""
 	}
@@ -286,6 +322,9 @@ func (f *findings) add(v *value, path string, sensitive bool, rule string) {
 func (f *findings) structure(v *value, path string, sensitive bool) {
 	next := 0
 	for i := range v.schema.Members {
+		if len(*f) >= maxFindings {
+			return
+		}
 		m := &v.schema.Members[i]
 		at := join(path, lowerFirst(m.Name))
 		var part *value
@@ -311,7 +350,7 @@ func join(path, name string) string {
 
 // value checks v itself and what is in it.
 func (f *findings) value(v *value, path string, sensitive bool) {
-	if v.isNull {
+	if v.isNull || len(*f) >= maxFindings {
 		return
 	}
 	sensitive = sensitive || v.member.Sensitive || v.schema.Sensitive
@@ -401,7 +440,7 @@ func (v *value) broken() []string {
 		}
 	}
 	if v.schema.Kind == String || v.schema.Kind == Enum {
-		if !c.matches(v.text) {
+		if (!c.HasMax || v.length <= maxMatched) && !c.matches(v.text) {
 			b = append(b, "Member must satisfy regular expression pattern: "+c.Pattern)
 		}
 		if !c.inEnum(v.text) {

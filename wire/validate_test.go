@@ -66,3 +66,30 @@ func TestValidateWithoutMemory(t *testing.T) {
 		t.Errorf("Validate allocates %v times for a valid request, want 0", n)
 	}
 }
+
+// However much is wrong with a request, the answer is not much larger.
+func TestValidateTellsNoEnd(t *testing.T) {
+	tags := make([]kms.Tag, 100_000)
+	late := make([]kms.Tag, 20_000)
+	for i := range late {
+		late[i] = kms.Tag{TagKey: new("a"), TagValue: new("b")}
+	}
+	late[len(late)-1].TagKey = nil
+	huge := strings.Repeat("a", 2<<20)
+	tests := map[string]struct {
+		in   wire.Shape
+		want string
+	}{
+		"ManyItems": {&kms.CreateKeyRequest{Tags: tags}, "100 validation errors detected: Value null at 'tags.1.member.tagKey' failed"},
+		"LateItem":  {&kms.CreateKeyRequest{Tags: late}, "1 validation error detected: Members of lists and maps must satisfy their constraints"},
+		"LongValue": {&kms.CreateAliasRequest{AliasName: &huge, TargetKeyId: new("a")}, "1 validation error detected: Value 'aaaa"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			e, ok := errors.AsType[*wire.Error](wire.Validate(test.in))
+			if !ok || !strings.HasPrefix(e.Message, test.want) || len(e.Message) > 40<<10 {
+				t.Errorf("Validate: %d bytes %.200q, want at most 40 KiB that begin %q", len(e.Message), e.Message, test.want)
+			}
+		})
+	}
+}
