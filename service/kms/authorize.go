@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,7 @@ type use struct {
 	key     *key
 	alias   string             // by which the caller named the key, or ""
 	action  string             // the operation's own if empty
+	on      string             // how a refusal calls another account's key; onThis if empty
 	grantOp kms.GrantOperation // the grant operation that covers the use; empty for what grants do not give
 
 	context map[string]string // the encryption context
@@ -41,29 +43,29 @@ type condition struct{ key, value string }
 
 // authorize asks whether the caller may use the key so. All policies of KMS's own are decided here and nowhere else.
 func (s *Service) authorize(u *use) error {
-	r, err := s.resourceOf(u)
-	if err != nil {
-		return err
-	}
 	action := u.action
 	if action == "" {
 		action = u.c.Op.Action
 	}
-	err = u.c.AuthorizeAction(action, r)
+	err := u.c.AuthorizeAction(action, s.resourceOf(u))
 	if err != nil && u.key.account != u.c.Scope.Account {
 		// Which policy of another account says no is as little the caller's business as whether the key is there.
-		return refuse(u.c, action)
+		return refuse(u.c, action, cmp.Or(u.on, onThis))
 	}
-	return err
-}
-
-func (s *Service) resourceOf(u *use) (*call.Resource, error) {
+	if err != nil {
+		return err
+	}
 	for _, token := range u.tokens {
-		// A grant is in force at once, so a token adds nothing; one that is not ours is refused all the same.
+		// A grant is in force at once, so a token adds nothing; one that is not ours is refused all the same. Not before the caller was let
+		// in: nobody asks about tokens of a key that is not there.
 		if _, err := s.readToken(token); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	return nil
+}
+
+func (s *Service) resourceOf(u *use) *call.Resource {
 	u.resource = call.Resource{
 		ARN: u.key.arn, Account: u.key.account, Type: keyType,
 		Policy: u.key.policy, PolicyRequired: true,
@@ -71,7 +73,7 @@ func (s *Service) resourceOf(u *use) (*call.Resource, error) {
 		Tags:  u.key.Tags, RequestTags: u.tags, RequestTagKeys: u.tagKeys,
 		Conditions: u,
 	}
-	return &u.resource, nil
+	return &u.resource
 }
 
 // maxResourceAliases is how many aliases a key may have for kms:ResourceAliases to work:

@@ -3,6 +3,7 @@ package kms
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
@@ -119,7 +120,8 @@ type decryption struct {
 	dry       *bool
 	modifiers []kms.DryRunModifierType
 	recipient *recipient
-	extra     func(u *use) // adds condition keys
+	extra     func(u *use)          // adds condition keys
+	also      func(from *key) error // asks what else has to be asked
 }
 
 // incorrectKey is what a key other than the ciphertext's is answered with.
@@ -127,8 +129,9 @@ func incorrectKey() error {
 	return &kms.IncorrectKeyException{Message: "The key ID in the request does not identify a CMK that can perform this operation."}
 }
 
-// decrypt finds the key of a ciphertext, asks whether the caller may decrypt with it, and does. The key found in a symmetric ciphertext is the one that is asked
-// about; a key that the caller names only has to be the same. materialID is empty for asymmetric keys.
+// decrypt finds the key of a ciphertext, asks whether the caller may decrypt with it, and does. A key that the caller names is the one that is asked about, and must
+// be that of a symmetric ciphertext. What is wrong with the ciphertext is told to those alone who may use the key: others would learn that it is there. materialID is
+// empty for asymmetric keys.
 func (s *Service) decrypt(d *decryption) (k *key, materialID string, plaintext []byte, err error) {
 	c := d.c
 	symmetric := d.alg == kms.EncryptionAlgorithmSpecSymmetricDefault
@@ -136,31 +139,25 @@ func (s *Service) decrypt(d *decryption) (k *key, materialID string, plaintext [
 	if d.keyID == nil && (!symmetric || blind) {
 		return nil, "", nil, invalid("KeyId must be provided for this operation.")
 	}
-	var named *key
-	alias := ""
-	if d.keyID != nil {
-		if named, alias, err = s.forUse(c, d.keyID); err != nil {
-			return nil, "", nil, err
-		}
-	}
 	var header keys.Header
+	var malformed error
 	if symmetric && !blind {
-		if header, err = keys.ParseBlob(d.blob); err != nil {
-			if named != nil && named.Spec != kms.KeySpecSymmetricDefault {
-				return nil, "", nil, incorrectKey()
-			}
-			return nil, "", nil, &kms.InvalidCiphertextException{}
-		}
-		if k, err = s.keyOf(c, header); err != nil {
-			return nil, "", nil, err
-		}
-		if named != nil && named.place != k.place {
-			return nil, "", nil, incorrectKey()
-		}
-	} else {
-		k = named
+		header, malformed = keys.ParseBlob(d.blob)
 	}
-	u := &use{c: c, key: k, alias: alias, action: d.action, grantOp: d.grantOp, context: d.context, hasEC: true, tokens: d.tokens}
+	alias, on := "", onThis
+	switch {
+	case d.keyID != nil:
+		k, alias, err = s.forUse(c, d.keyID)
+	case malformed != nil:
+		err = &kms.InvalidCiphertextException{}
+	default:
+		on = inCiphertext
+		k, err = s.keyOf(c, header)
+	}
+	if err != nil {
+		return nil, "", nil, err
+	}
+	u := &use{c: c, key: k, alias: alias, action: d.action, on: on, grantOp: d.grantOp, context: d.context, hasEC: true, tokens: d.tokens}
 	u.with("kms:encryptionalgorithm", string(d.alg))
 	d.recipient.conditions(u)
 	if d.extra != nil {
@@ -168,6 +165,19 @@ func (s *Service) decrypt(d *decryption) (k *key, materialID string, plaintext [
 	}
 	if err := s.authorize(u); err != nil {
 		return nil, "", nil, err
+	}
+	if d.also != nil {
+		if err := d.also(k); err != nil {
+			return nil, "", nil, err
+		}
+	}
+	if symmetric && !blind {
+		switch {
+		case malformed != nil && k.Spec == kms.KeySpecSymmetricDefault:
+			return nil, "", nil, &kms.InvalidCiphertextException{}
+		case malformed != nil, header.Key != k.name:
+			return nil, "", nil, incorrectKey()
+		}
 	}
 	if err := k.ready(); err != nil {
 		return nil, "", nil, err
@@ -215,39 +225,44 @@ func (s *Service) keyOf(c *call.Call, h keys.Header) (*key, error) {
 	account, id, _ := strings.Cut(h.Key, "/")
 	k, err := s.find(c, place{account, c.Scope.Region, id})
 	if missing(err) {
-		return nil, c.Refuse(c.Op.Action, "on the resource associated with this ciphertext because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
+		return nil, refuse(c, c.Op.Action, inCiphertext)
 	}
 	return k, err
 }
 
 // ReEncrypt decrypts under one key and encrypts under another, without the plaintext leaving.
 func (s *Service) ReEncrypt(c *call.Call, in *kms.ReEncryptRequest) (*kms.ReEncryptResponse, error) {
-	to, alias, err := s.forUse(c, in.DestinationKeyId)
-	if err != nil {
-		return nil, err
+	const toAction = "kms:ReEncryptTo"
+	// That there is no such destination is told after the source was asked about, and before anything else: as a destination is refused that is there.
+	to, alias, absent := s.forUse(c, in.DestinationKeyId)
+	if _, hidden := errors.AsType[*call.Denied](absent); hidden {
+		absent = refuse(c, toAction, onThis)
 	}
+	onSameKey := func(from *key) string { return strconv.FormatBool(to != nil && from.place == to.place) }
+	alg := algorithm(in.DestinationEncryptionAlgorithm)
 	d := decryption{
 		c: c, keyID: in.SourceKeyId, alg: algorithm(in.SourceEncryptionAlgorithm), context: in.SourceEncryptionContext, blob: in.CiphertextBlob,
 		tokens: in.GrantTokens, action: "kms:ReEncryptFrom", grantOp: kms.GrantOperationReEncryptFrom, modifiers: in.DryRunModifiers,
-		extra: func(u *use) { u.with("kms:reencryptonsamekey", fmt.Sprint(u.key.place == to.place)) },
+		extra: func(u *use) { u.with("kms:reencryptonsamekey", onSameKey(u.key)) },
+		also: func(from *key) error {
+			if absent != nil {
+				return absent
+			}
+			u := &use{c: c, key: to, alias: alias, action: toAction, grantOp: kms.GrantOperationReEncryptTo,
+				context: in.DestinationEncryptionContext, hasEC: true, tokens: in.GrantTokens}
+			u.with("kms:encryptionalgorithm", string(alg)).with("kms:reencryptonsamekey", onSameKey(from))
+			return s.authorize(u)
+		},
 	}
 	if len(in.DryRunModifiers) > 0 {
 		d.dry = in.DryRun
 	}
-	alg := algorithm(in.DestinationEncryptionAlgorithm)
 	from, sourceMaterial, plaintext, err := s.decrypt(&d)
 	blind := isDryRun(err) && ignoresCiphertext(&d)
 	if err != nil && !blind {
 		return nil, err
 	}
 	defer clear(plaintext)
-	u := &use{c: c, key: to, alias: alias, action: "kms:ReEncryptTo", grantOp: kms.GrantOperationReEncryptTo,
-		context: in.DestinationEncryptionContext, hasEC: true, tokens: in.GrantTokens}
-	u.with("kms:encryptionalgorithm", string(alg))
-	u.with("kms:reencryptonsamekey", fmt.Sprint(from.place == to.place))
-	if err := s.authorize(u); err != nil {
-		return nil, err
-	}
 	blob, err := s.encrypt(c, to, alg, in.DestinationEncryptionContext, plaintext, in.DryRun)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -50,6 +51,9 @@ func (k *key) grantable(op kms.GrantOperation) bool {
 
 // CreateGrant lets a principal use a key without a change of its policy.
 func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.CreateGrantResponse, error) {
+	if err := sensible(in); err != nil {
+		return nil, err
+	}
 	k, err := s.forChange(c, in.KeyId, true)
 	if err != nil {
 		return nil, err
@@ -59,6 +63,9 @@ func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.Cr
 		return nil, err
 	}
 	if err := s.authorizeGrant(c, k, g, in.GrantTokens); err != nil {
+		return nil, err
+	}
+	if err := s.known(c, g.Grantee, g.Retiring); err != nil {
 		return nil, err
 	}
 	if err := g.fits(k); err != nil {
@@ -87,29 +94,47 @@ func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.Cr
 	return &kms.CreateGrantResponse{GrantId: &g.ID, GrantToken: &token}, nil
 }
 
-// planGrant makes the grant that was asked for, if it makes sense.
-func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*grantRecord, error) {
-	if (in.GranteePrincipal == nil) == (in.GranteeServicePrincipal == nil) {
-		return nil, invalid("You must specify either GranteePrincipal or GranteeServicePrincipal, and not both.")
+// sensible refuses a request that makes no sense for any key.
+func sensible(in *kms.CreateGrantRequest) error {
+	switch {
+	case (in.GranteePrincipal == nil) == (in.GranteeServicePrincipal == nil):
+		return invalid("You must specify either GranteePrincipal or GranteeServicePrincipal, and not both.")
+	case in.RetiringPrincipal != nil && in.RetiringServicePrincipal != nil:
+		return invalid("You cannot specify RetiringPrincipal and RetiringServicePrincipal in the same request.")
+	case len(in.Operations) == 0:
+		return invalid("You must specify at least one operation.")
 	}
-	if in.RetiringPrincipal != nil && in.RetiringServicePrincipal != nil {
-		return nil, invalid("You cannot specify RetiringPrincipal and RetiringServicePrincipal in the same request.")
-	}
-	for _, name := range []*string{in.GranteePrincipal, in.RetiringPrincipal} {
-		if name == nil {
+	return nil
+}
+
+// known refuses names of principals that do not exist. Who may not make the grant learns nothing of this.
+func (s *Service) known(c *call.Call, names ...string) error {
+	for _, name := range names {
+		if name == "" {
 			continue
 		}
-		there, err := s.cfg.Principals.Exists(c.Context, *name)
+		there, err := s.cfg.Principals.Exists(c.Context, name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !there {
-			return nil, &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + *name}
+			return &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + name}
 		}
 	}
-	if len(in.Operations) == 0 {
-		return nil, invalid("You must specify at least one operation.")
+	return nil
+}
+
+// principalName is a principal as grants name it. An account goes by its ARN, also where its digits were given, so that conditions on
+// kms:GranteePrincipal see one name.
+func (s *Service) principalName(given *string) string {
+	if name := deref(given); !identity.IsAccount(name) {
+		return name
 	}
+	return rootARN(s.cfg.Partition, *given)
+}
+
+// planGrant makes the grant that was asked for.
+func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*grantRecord, error) {
 	var id [32]byte
 	if _, err := io.ReadFull(c.Rand, id[:]); err != nil {
 		return nil, fmt.Errorf("drawing a grant ID: %w", err)
@@ -118,8 +143,8 @@ func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*
 	slices.Sort(ops)
 	g := &grantRecord{
 		ID: hex.EncodeToString(id[:]), KeyID: k.ID, Account: k.account, Region: k.region, Name: deref(in.Name),
-		Grantee: deref(in.GranteePrincipal), GranteeService: deref(in.GranteeServicePrincipal),
-		Retiring: deref(in.RetiringPrincipal), RetiringService: deref(in.RetiringServicePrincipal),
+		Grantee: s.principalName(in.GranteePrincipal), GranteeService: deref(in.GranteeServicePrincipal),
+		Retiring: s.principalName(in.RetiringPrincipal), RetiringService: deref(in.RetiringServicePrincipal),
 		Operations: slices.Compact(ops), Issuer: c.Scope.Account, Created: c.Time,
 	}
 	if t := in.Constraints; t != nil {
@@ -283,7 +308,7 @@ func (s *Service) ListGrants(c *call.Call, in *kms.ListGrantsRequest) (*kms.List
 	}
 	keep := func(g *grantRecord) bool {
 		return (in.GrantId == nil || g.ID == *in.GrantId) &&
-			(in.GranteePrincipal == nil || g.Grantee == *in.GranteePrincipal) &&
+			(in.GranteePrincipal == nil || g.Grantee == s.principalName(in.GranteePrincipal)) &&
 			(in.GranteeServicePrincipal == nil || g.GranteeService == *in.GranteeServicePrincipal)
 	}
 	filters := fmt.Sprintf("%q %q %q", deref(in.GrantId), deref(in.GranteePrincipal), deref(in.GranteeServicePrincipal))

@@ -157,10 +157,16 @@ func (s *Service) absent(c *call.Call, t target) error {
 }
 
 // foreign refuses the use of something in another account without telling whether it is there.
-func foreign(c *call.Call) error { return refuse(c, c.Op.Action) }
+func foreign(c *call.Call) error { return refuse(c, c.Op.Action, onThis) }
 
-func refuse(c *call.Call, action string) error {
-	return c.Refuse(action, "on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
+// How a refusal that tells nothing calls the key: one that the caller named, and one that stood in a ciphertext.
+const (
+	onThis       = "on this resource"
+	inCiphertext = "on the resource associated with this ciphertext"
+)
+
+func refuse(c *call.Call, action, on string) error {
+	return c.Refuse(action, on+" because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
 }
 
 func deref[T any](p *T) (v T) {

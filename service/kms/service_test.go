@@ -1,9 +1,12 @@
 package kms_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
 )
@@ -195,16 +199,25 @@ func code(err error) string {
 }
 
 // recorded returns the last audit record of an operation in an account that ended with the error code, or with success if that is "".
-func (w *world) recorded(t *testing.T, account, operation, code string) cloudtest.Event {
+func (w *world) recorded(t *testing.T, account, operation, code string) (e cloudtest.Event) {
 	t.Helper()
-	events := w.Trail(account)
-	for i := len(events) - 1; i >= 0; i-- {
-		if events[i].EventName == operation && events[i].ErrorCode == code {
-			return events[i]
+	name := fmt.Appendf(nil, `"eventName":%q`, operation)
+	for _, limit := range []int{100, 0} { // all are many
+		raw, err := w.Events(ctx, audit.Filter{Account: account, Limit: limit})
+		ok(t)(raw, err)
+		for _, r := range slices.Backward(raw) {
+			if !bytes.Contains(r, name) {
+				continue
+			}
+			e = cloudtest.Event{Raw: r}
+			ok(t)(nil, json.Unmarshal(r, &e))
+			if e.EventName == operation && e.ErrorCode == code {
+				return e
+			}
 		}
 	}
 	t.Fatalf("account %s has no record of %s ending with %q", account, operation, code)
-	return cloudtest.Event{}
+	return e
 }
 
 func id(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
