@@ -2,6 +2,9 @@ package sts_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -60,6 +63,39 @@ func TestUnsignedOperations(t *testing.T) {
 	for _, e := range c.Trail(c.Account) {
 		if e.EventName != "AssumeRoleWithWebIdentity" || e.ErrorCode != "NotImplemented" {
 			t.Errorf("recorded %s", e.Raw)
+		}
+	}
+}
+
+// A presigned URL proves to a third party who somebody is; EKS and Vault work so.
+func TestPresignedGetCallerIdentity(t *testing.T) {
+	c := cloudtest.Start(t)
+	url, err := sts.NewPresignClient(sts.NewFromConfig(c.User(c.Account, "ann"))).PresignGetCallerIdentity(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		url, want string
+		status    int
+	}{
+		{url.URL, "<Arn>arn:aws:iam::" + c.Account + ":user/ann</Arn>", 200},
+		{strings.Replace(url.URL, "X-Amz-Signature=", "X-Amz-Signature=0", 1), "SignatureDoesNotMatch", 403},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), url.Method, tt.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range url.SignedHeader {
+			r.Header[k] = v
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != tt.status || !strings.Contains(string(b), tt.want) {
+			t.Errorf("%s %s answered %d %s, %v, want %d %s", r.Method, tt.url, resp.StatusCode, b, err, tt.status, tt.want)
 		}
 	}
 }
