@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -43,9 +44,16 @@ func (s *settings) register(f *flags) {
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
 }
 
+// gcPercent lets the heap grow to four times what is live before it is collected. What is live is a few megabytes, so at Go's own 100 a loaded
+// server collects dozens of times a second, which takes a tenth of its processor time; GOGC in the environment wins.
+const gcPercent = 300
+
 // serve runs the cloud until ctx ends, and then lets the calls that are under way finish.
 func serve(ctx context.Context, e *env, args []string) error {
 	watch := time.Now() // monotonic measuring of the start, nothing else
+	if e.getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	var s settings
 	f := newFlags(e, "serve", "[flags]")
 	s.register(f)
