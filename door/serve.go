@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -393,8 +394,12 @@ func (d *Door) run(c *call.Call, e *call.Endpoint, in wire.Shape) (out wire.Shap
 func (d *Door) log(x *exchange, visible, cause error, hide bool) {
 	code, message := told(visible)
 	args := []any{"request", x.id, "service", x.service.Package, "operation", x.name, "code", code}
-	if x.auth != nil {
+	// What is no key of ours and does not look like one may be a secret that was sent in its place.
+	if x.auth != nil && (x.caller != nil || strings.Trim(x.auth.AccessKeyID, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "") {
 		args = append(args, "accessKey", x.auth.AccessKeyID)
+	}
+	if e, ok := errors.AsType[*sigv4.Error](cause); ok {
+		message = e.Error() // without what the caller sent
 	}
 	switch {
 	case hide && x.request.Context().Err() != nil:

@@ -92,8 +92,9 @@ func Refuse(k Kind) error { return &Error{Kind: k} }
 // Error is for logs. Answer is for callers: it may repeat what they sent, and a caller who mixed up the two
 // halves of a key sent a secret.
 func (e *Error) Error() string {
-	if e.Kind == Incomplete {
-		e = &Error{Kind: Incomplete}
+	switch e.Kind {
+	case Incomplete, BadDate, BadScope:
+		e = &Error{Kind: e.Kind}
 	}
 	_, code, message := e.Answer(Query)
 	return code + ": " + message
