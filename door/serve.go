@@ -95,7 +95,10 @@ func (x *exchange) send(w http.ResponseWriter) error {
 		_, err := io.Copy(w, s)
 		return err
 	default:
-		_, _ = w.Write(x.response.Body) // who has gone away needs no answer
+		if _, err := w.Write(x.response.Body); err != nil { // who has gone away needs no answer
+			// HTTP/2 may be about to copy the bytes of a stream that was reset: nobody else's answer may come in their place.
+			x.response.Body = nil
+		}
 	}
 	return nil
 }
