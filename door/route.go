@@ -112,7 +112,7 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 	if target := h.Header.Get("X-Amz-Target"); target != "" {
 		prefix, name := cutLast(target, '.')
 		s := r.byTarget[prefix]
-		if s == nil {
+		if s == nil || h.Method != http.MethodPost {
 			return unknownService(wire.AWSJSON), generic(unknownOperation, sigv4.JSON, "")
 		}
 		return s.route(name, wire.AWSJSON)
@@ -120,7 +120,7 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 	if strings.EqualFold(h.Header.Get("Smithy-Protocol"), "rpc-v2-cbor") {
 		service, name, ok := cborPath(h.URL.Path)
 		s := r.byTarget[service]
-		if !ok || s == nil {
+		if !ok || s == nil || h.Method != http.MethodPost {
 			return unknownService(wire.RPCv2CBOR), generic(unknownOperation, sigv4.JSON, "")
 		}
 		return s.route(name, wire.RPCv2CBOR)
@@ -178,6 +178,9 @@ func (r *router) queryServices(version string) (found []*serviceRoutes) {
 
 // match finds the operation that method, path, query and headers name. It reports false if there is none.
 func (s *serviceRoutes) match(h *http.Request) (rt route, err error, ok bool) {
+	if s.service.SigningName != "s3" && hasDots(h.URL.EscapedPath()) {
+		return route{}, nil, false
+	}
 	op, labels := s.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery, h.Header)
 	if op == nil {
 		return route{}, nil, false
@@ -189,6 +192,17 @@ func (s *serviceRoutes) match(h *http.Request) (rt route, err error, ok bool) {
 	rt, err = s.route(name, s.service.Protocols[0])
 	rt.labels = labels
 	return rt, err, true
+}
+
+// hasDots reports whether a path has a segment "." or "..". Signatures of services other than S3 cover the path without them, so with them it would
+// name something that nobody signed.
+func hasDots(path string) bool {
+	for s := range strings.SplitSeq(path, "/") {
+		if s == "." || s == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // route completes a route to an operation by its name.

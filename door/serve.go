@@ -239,6 +239,12 @@ func (d *Door) authenticate(x *exchange) error {
 	if err := a.Check(want); err != nil {
 		return err
 	}
+	if a.Payload == sigv4.PayloadUnsigned || a.Payload == sigv4.PayloadUnsignedTrailer {
+		// Services whose protocols are not REST hash what they get.
+		if op := operation(x); !isREST(x.service) && (op == nil || !op.UnsignedPayload) {
+			return sigv4.Refuse(sigv4.BadPayloadHash)
+		}
+	}
 	cred, err := d.cfg.Directory.Lookup(x.request.Context(), a.AccessKeyID)
 	switch {
 	case errors.Is(err, identity.ErrUnknownKey):
