@@ -324,8 +324,12 @@ func TestReset(t *testing.T) {
 	t.Run("NotFromAWebPage", func(t *testing.T) {
 		c := open(t, cloud.Config{Dev: true})
 		defer closeCloud(t, c)
-		if status, _ := page(c, "POST", "/_holdfast/reset", "", "Sec-Fetch-Site", "cross-site"); status != 403 {
-			t.Errorf("answered %d", status)
+		for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "null"}, {"Origin", "http://example.com"}} { // the last is the name asked for, but a public one
+			for _, path := range []string{"reset", "clock"} {
+				if status, _ := page(c, "POST", "/_holdfast/"+path, `{"advance":"1h"}`, header...); status != 403 {
+					t.Errorf("%s of %v answered %d", path, header, status)
+				}
+			}
 		}
 	})
 }

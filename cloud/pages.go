@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/holdfast-cloud/holdfast/door"
 )
 
 // pagePrefix is where everything lives that is not AWS's: no service has such a path.
@@ -25,8 +27,8 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	// A web page that a developer looks at must not reset their cloud.
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		reply(w, http.StatusForbidden, problem{err.Error()})
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && door.FromWebPage(r) {
+		reply(w, http.StatusForbidden, problem{"a web page of another origin, or of a public name, cannot do this"})
 		return true
 	}
 	switch path := r.URL.Path[len(pagePrefix):]; {
