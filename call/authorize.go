@@ -55,6 +55,9 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 		return nil
 	}
 	denied := &Denied{Action: action, Message: d.Message()}
+	if c.context.ambiguous {
+		denied.Message += ": there are tags whose keys differ in case alone, and whose values differ"
+	}
 	c.denied = denied
 	return denied
 }
@@ -117,7 +120,12 @@ func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.
 		ResourcePolicyRequired: r.PolicyRequired,
 		Grant:                  r.Grant,
 	}
-	return policy.Decide(&c.request)
+	d := policy.Decide(&c.request)
+	if d.Allowed && c.context.ambiguous {
+		// What the policies say depends on which of the tags is meant. Whoever sends such a request must not have the choice.
+		d.Allowed, d.Outcome, d.Policy, d.Grant = false, policy.ImplicitDeny, nil, nil
+	}
+	return d
 }
 
 // callContext gives the global condition keys that follow from the call, and the service's own:
@@ -125,6 +133,9 @@ func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.
 type callContext struct {
 	c *Call
 	r *Resource
+
+	// ambiguous is set when a policy asks for a tag of which there are several that differ in case, with different values.
+	ambiguous bool
 }
 
 // Lookup implements policy.Context.
@@ -178,27 +189,31 @@ func (x *callContext) Lookup(key string) ([]string, bool) {
 		return keys, len(keys) > 0
 	}
 	if tag, ok := strings.CutPrefix(key, "aws:principaltag/"); ok {
-		return tagValue(c.Caller.Tags, tag)
+		return x.tag(c.Caller.Tags, tag)
 	}
 	if tag, ok := strings.CutPrefix(key, "aws:resourcetag/"); ok {
-		return tagValue(r.Tags, tag)
+		return x.tag(r.Tags, tag)
 	}
 	if tag, ok := strings.CutPrefix(key, "aws:requesttag/"); ok {
-		return tagValue(r.RequestTags, tag)
+		return x.tag(r.RequestTags, tag)
 	}
 	return nil, false
 }
 
 func one(v string) ([]string, bool) { return []string{v}, true }
 
-// tagValue finds a tag whose key, in lower case, is given: condition keys do not distinguish case.
-func tagValue(tags map[string]string, lower string) ([]string, bool) {
+// tag finds a tag whose key, in lower case, is given: condition keys do not distinguish case, while the tags of most services do.
+func (x *callContext) tag(tags map[string]string, lower string) (value []string, ok bool) {
 	for k, v := range tags {
-		if strings.EqualFold(k, lower) {
-			return one(v)
+		if !strings.EqualFold(k, lower) {
+			continue
 		}
+		if ok && value[0] != v {
+			x.ambiguous = true
+		}
+		value, ok = []string{v}, true
 	}
-	return nil, false
+	return value, ok
 }
 
 // ViaService is the value of kms:ViaService and its like: the last service that passed the call on, with the region
