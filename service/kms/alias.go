@@ -31,7 +31,7 @@ func aliasName(name string) error {
 
 // authorizeAlias asks about the alias itself, which has no policy of its own: IAM policies decide.
 func (s *Service) authorizeAlias(c *call.Call, name string) error {
-	return c.Authorize(&call.Resource{ARN: c.ARN(name), Type: aliasType, Conditions: &use{c: c, alias: name}})
+	return c.Authorize(&call.Resource{ARN: c.ARN(name), Type: aliasType, Conditions: &use{c: c}})
 }
 
 // aliasKey finds the key that an alias is to name.
@@ -103,7 +103,7 @@ func (s *Service) UpdateAlias(c *call.Call, in *kms.UpdateAliasRequest) (*kms.Up
 	if err != nil {
 		return nil, err
 	}
-	if err := s.authorize(&use{c: c, key: from, alias: a.Name}); err != nil {
+	if err := s.authorize(&use{c: c, key: from}); err != nil {
 		return nil, err
 	}
 	if from.spec().Asymmetric() != to.spec().Asymmetric() || from.Usage != to.Usage {
@@ -127,7 +127,7 @@ func (s *Service) DeleteAlias(c *call.Call, in *kms.DeleteAliasRequest) (*kms.De
 	if err != nil {
 		return nil, err
 	}
-	if err := s.authorize(&use{c: c, key: k, alias: a.Name}); err != nil {
+	if err := s.authorize(&use{c: c, key: k}); err != nil {
 		return nil, err
 	}
 	return &kms.DeleteAliasResponse{}, aliasTable.In(k.account, k.region).Delete(c.Tx(), a.Name)

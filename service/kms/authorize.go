@@ -21,7 +21,7 @@ const keyType = "AWS::KMS::Key"
 type use struct {
 	c       *call.Call
 	key     *key
-	alias   string             // by which the caller named the key, or ""
+	alias   string             // by which the caller named the key to use it, or ""
 	action  string             // the operation's own if empty
 	on      string             // how a refusal calls another account's key; onThis if empty
 	grantOp kms.GrantOperation // the grant operation that covers the use; empty for what grants do not give

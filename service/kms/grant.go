@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
@@ -172,7 +173,7 @@ func (s *Service) authorizeGrant(c *call.Call, k *key, g *grantRecord, tokens []
 	for _, op := range g.Operations {
 		u.with("kms:grantoperations", string(op))
 	}
-	u.with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	u.with("kms:grantisforawsresource", forAWS(c))
 	switch {
 	case g.Equals != nil:
 		u.with("kms:grantconstrainttype", "EncryptionContextEquals")
@@ -302,7 +303,7 @@ func (s *Service) ListGrants(c *call.Call, in *kms.ListGrantsRequest) (*kms.List
 		return nil, err
 	}
 	u := &use{c: c, key: k}
-	u.with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	u.with("kms:grantisforawsresource", forAWS(c))
 	if err := s.authorize(u); err != nil {
 		return nil, err
 	}
@@ -330,14 +331,9 @@ func (s *Service) ListRetirableGrants(c *call.Call, in *kms.ListRetirableGrantsR
 	if (in.RetiringPrincipal == nil) == (in.RetiringServicePrincipal == nil) {
 		return nil, invalid("You must specify either RetiringPrincipal or RetiringServicePrincipal, and not both.")
 	}
-	if err := c.Authorize(&call.Resource{ARN: "*", Conditions: &use{c: c}}); err != nil {
+	name, err := retirerAsked(c, in)
+	if err != nil {
 		return nil, err
-	}
-	name := deref(in.RetiringPrincipal)
-	if in.RetiringServicePrincipal != nil {
-		name = *in.RetiringServicePrincipal
-	} else if a, err := arn.Parse(name); err != nil || a.Account != c.Scope.Account {
-		return nil, &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + name}
 	}
 	q := store.Query{Index: "retiring", Prefix: store.Key{name}, Limit: limit(in.Limit, 50)}
 	found, next, err := grantTable.In("", "").Page(c.Tx(), q, deref(in.Marker), c.Scope.Region, func(g *grantRecord) bool {
@@ -352,6 +348,33 @@ func (s *Service) ListRetirableGrants(c *call.Call, in *kms.ListRetirableGrantsR
 	}
 	out.NextMarker, out.Truncated = truncated(next)
 	return out, nil
+}
+
+// retirerAsked is who a list of retirable grants is asked about, if the caller may have it. It is not taken from the keys' accounts, so who asks must be of the retirer's:
+// the same account, or the service itself. The retirer is the resource that IAM policies name:
+// https://docs.aws.amazon.com/kms/latest/APIReference/API_ListRetirableGrants.html
+func retirerAsked(c *call.Call, in *kms.ListRetirableGrantsRequest) (string, error) {
+	if in.RetiringServicePrincipal != nil {
+		name := *in.RetiringServicePrincipal
+		if p := &c.Caller.Principal; p.Kind != policy.Service || p.ServiceName != name {
+			return "", c.Refuse(c.Op.Action, "because RetiringServicePrincipal is for the service that it names")
+		}
+		c.Open("a service may know what it can retire")
+		return name, nil
+	}
+	name := *in.RetiringPrincipal
+	if err := c.Authorize(&call.Resource{ARN: name, Conditions: &use{c: c}}); err != nil {
+		return "", err
+	}
+	if a, err := arn.Parse(name); err != nil || a.Account != c.Scope.Account {
+		return "", &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + name}
+	}
+	return name, nil
+}
+
+// forAWS is the value of kms:GrantIsForAWSResource: a service makes the call, for itself or for its caller.
+func forAWS(c *call.Call) string {
+	return strconv.FormatBool(len(c.Via) > 0 || c.Caller.Kind == policy.Service)
 }
 
 // RetireGrant ends a grant for those who were given the right to with it: the retiring principal, the grantee if the grant permits RetireGrant, and the account that
@@ -421,7 +444,7 @@ func (s *Service) RevokeGrant(c *call.Call, in *kms.RevokeGrantRequest) (*kms.Re
 		return nil, err
 	}
 	u := &use{c: c, key: k}
-	u.with("kms:grantisforawsresource", fmt.Sprint(len(c.Via) > 0))
+	u.with("kms:grantisforawsresource", forAWS(c))
 	if err := s.authorize(u); err != nil {
 		return nil, err
 	}

@@ -80,8 +80,8 @@ func TestProbing(t *testing.T) {
 			for what, keys := range targets {
 				_, a := probe(keys[0])
 				_, b := probe(keys[1])
-				if stripID(a) != stripID(b) || a == nil {
-					t.Errorf("%s, there:\n%s\nnot there:\n%s", what, stripID(a), stripID(b))
+				if code(a) != code(b) || stripID(a) != stripID(b) || a == nil {
+					t.Errorf("%s, there:\n%v\nnot there:\n%v", what, a, b)
 				}
 			}
 		})
@@ -96,12 +96,11 @@ func TestGrantPrivacy(t *testing.T) {
 	key := w.key(t)
 	grant(t, w.Client, key, annARN, func(in *kms.CreateGrantInput) { in.RetiringPrincipal = &annARN }, opEncrypt)
 	grant(t, w.Client, key, annARN, func(in *kms.CreateGrantInput) { in.RetiringServicePrincipal = aws.String("s3.amazonaws.com") }, opEncrypt)
-	for _, name := range []string{annARN, "s3.amazonaws.com"} {
-		for who, c := range map[string]*kms.Client{"eve": w.user(other, "eve", anything), "root": w.Client} {
-			out, err := c.ListRetirableGrants(ctx, &kms.ListRetirableGrantsInput{RetiringServicePrincipal: &name})
-			if code(err) != "AccessDeniedException" {
-				t.Errorf("%s was told what %s can retire: %+v, %v", who, name, out, err)
-			}
+	name := "s3.amazonaws.com"
+	for who, c := range map[string]*kms.Client{"eve": w.user(other, "eve", anything), "root": w.Client} {
+		out, err := c.ListRetirableGrants(ctx, &kms.ListRetirableGrantsInput{RetiringServicePrincipal: &name})
+		if code(err) != "AccessDeniedException" {
+			t.Errorf("%s was told what %s can retire: %+v, %v", who, name, out, err)
 		}
 	}
 	t.Run("PolicyNamesTheRetirer", func(t *testing.T) {
