@@ -95,7 +95,11 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		return nil, err
 	}
 	partition := door.PartitionOf(cfg.Region)
-	c.directory = identity.New(c.store, c.keyring, partition)
+	var guests []string
+	if cfg.Dev {
+		guests = append(guests, identity.DeveloperARN(partition, cfg.Account))
+	}
+	c.directory = identity.New(c.store, c.keyring, partition, guests...)
 	rooms, err := c.rooms(cfg, partition)
 	if err != nil {
 		return nil, err

@@ -67,6 +67,7 @@ type Directory struct {
 	store     store.Store
 	keys      *seal.Keyring
 	partition string
+	guests    []string
 	cache     *cache.Cache[string, *Credential]
 }
 
@@ -79,9 +80,9 @@ type Credential struct {
 // cacheLimit is how many credentials are kept ready.
 const cacheLimit = 10_000
 
-// New returns the directory that lies in s.
-func New(s store.Store, keys *seal.Keyring, partition string) *Directory {
-	d := &Directory{store: s, keys: keys, partition: partition}
+// New returns the directory that lies in s. Guests are the ARNs of principals that are there without a record, such as the user of dev mode.
+func New(s store.Store, keys *seal.Keyring, partition string, guests ...string) *Directory {
+	d := &Directory{store: s, keys: keys, partition: partition, guests: guests}
 	d.cache = cache.New(cacheLimit, d.load)
 	accessKeys.Watch(s, func(_, _ string, key []string) { d.cache.Forget(key[0]) })
 	// A user may have several keys, and users change rarely.
@@ -207,7 +208,7 @@ func (d *Directory) HasRootKey(ctx context.Context, account string) (has bool, e
 // Exists reports whether name, which is the ARN of an IAM or STS principal, or an account's twelve digits, is somebody. Every account
 // exists: it is there as soon as it is spoken of.
 func (d *Directory) Exists(ctx context.Context, name string) (bool, error) {
-	if IsAccount(name) {
+	if IsAccount(name) || slices.Contains(d.guests, name) {
 		return true, nil
 	}
 	a, err := arn.Parse(name)

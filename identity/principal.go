@@ -109,8 +109,15 @@ func Developer(partition, account, accessKeyID string) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newUser(partition, &User{Account: account, Name: "dev", ID: "AIDADEVDEVDEVDEVDEVDE"}, accessKeyID, []*policy.Policy{admin}), nil
+	return newUser(partition, developer(account), accessKeyID, []*policy.Policy{admin}), nil
 }
+
+func developer(account string) *User {
+	return &User{Account: account, Name: "dev", ID: "AIDADEVDEVDEVDEVDEVDE"}
+}
+
+// DeveloperARN names the user that Developer returns.
+func DeveloperARN(partition, account string) string { return developer(account).ARN(partition) }
 
 func newUser(partition string, u *User, accessKeyID string, policies []*policy.Policy) *Principal {
 	return (&Principal{
