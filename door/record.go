@@ -62,6 +62,12 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 			own.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
 		}
 		records = share(records, &own)
+		if o.Denied != nil {
+			// Another account's resource is in its owner's record alone: whom it is kept from must not read in their own trail that it is there, or
+			// which key an alias names.
+			own.SharedEventID = ""
+			own.Resources = slices.DeleteFunc(slices.Clone(own.Resources), func(r audit.Resource) bool { return r.Account != own.Recipient })
+		}
 	}
 	if o.Event != "" && !failed {
 		host := d.rooms[c.Service()].Service.EventSource

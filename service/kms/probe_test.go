@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -85,6 +86,22 @@ func TestProbing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRefusalsInTheTrail holds that a refusal is on record with the key for its owner, and without it for the stranger: not even which key an alias names.
+func TestRefusalsInTheTrail(t *testing.T) {
+	w := start(t)
+	key := w.key(t)
+	w.alias(t, "alias/there", key)
+	eve := w.user(other, "eve", anything)
+	denied(t)(eve.Encrypt(ctx, &kms.EncryptInput{KeyId: aws.String("arn:aws:kms:us-east-1:" + account + ":alias/there"), Plaintext: message}))
+	theirs, mine := w.recorded(t, other, "Encrypt", "AccessDenied"), w.recorded(t, account, "Encrypt", "AccessDenied")
+	if len(theirs.Resources) != 0 || theirs.SharedEventID != "" || strings.Contains(string(theirs.Raw), id(key)) {
+		t.Errorf("eve's record tells %s", theirs.Raw)
+	}
+	if len(mine.Resources) != 1 || mine.Resources[0].ARN != key || mine.UserIdentity.ARN != userARN(other, "eve") {
+		t.Errorf("the owner's record is %s", mine.Raw)
 	}
 }
 
