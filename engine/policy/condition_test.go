@@ -72,6 +72,8 @@ BinaryEquals | QmluYXJ4 | "QmluYXJ5" | false
 IpAddress | 10.1.2.3 | "10.0.0.0/8" | true
 IpAddress | 10.1.2.3 | "10.1.2.3" | true
 IpAddress | ::ffff:10.1.2.3 | "10.0.0.0/8" | true
+IpAddress | 10.1.2.3 | "::ffff:10.0.0.0/104" | true
+IpAddress | 11.1.2.3 | "::ffff:10.0.0.0/104" | false
 IpAddress | 2001:db8::1 | "2001:db8::/32" | true
 IpAddress | 2001:db9::1 | ["2001:db8::/32","10.0.0.0/8"] | false
 IpAddress | - | "0.0.0.0/0" | false
