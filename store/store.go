@@ -72,8 +72,8 @@ type Store interface {
 	Begin(ctx context.Context) (Tx, error)
 
 	// OnCommit has fn called with the keys under prefix that a commit wrote or deleted, in order. It is called
-	// after the commit is durable and before the committer's Commit returns (so after Commit no cache serves
-	// what was there before), concurrently for concurrent commits, and also when the outcome is unknown. Commits of
+	// before any reader can see the commit (so nobody who has seen it is served by a cache what was there before) and
+	// before it is durable: the commit may still fail, with an unknown outcome. Calls come one at a time. Commits of
 	// other processes, with engines that have them, are told of within a second. fn must be quick, must not keep the slice,
 	// and must not use the store.
 	//

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -197,6 +198,37 @@ func TestPipeline(t *testing.T) {
 		e.finish(nil)
 		if err := <-b; err != nil {
 			t.Errorf("b: %v", err)
+		}
+	})
+}
+
+// TestToldBeforeSeen shows that no reader sees a commit that the watchers were not told of, whichever commit's sync comes back first.
+func TestToldBeforeSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &slowEngine{}
+		s := New(e)
+		var told []string
+		s.OnCommit(nil, func(keys [][]byte) { told = append(told, string(keys[0])) })
+		a := setter(s, "a")
+		synctest.Wait()
+		b := setter(s, "b")
+		synctest.Wait()
+		view := viewer(s, func(r store.Reader) { _, _ = r.Get([]byte("a")) })
+		synctest.Wait()
+		e.syncs[1] <- nil // b is on the disk, and so is a, whose goroutine does not know it yet
+		if err := <-b; err != nil {
+			t.Errorf("b: %v", err)
+		}
+		late := viewer(s, func(r store.Reader) { _, _ = r.Get([]byte("a")) })
+		if err := <-late; err != nil {
+			t.Errorf("View() = %v", err)
+		}
+		if !slices.Equal(told, []string{"a", "b"}) {
+			t.Errorf("the watchers were told of %q when a and b had been seen", told)
+		}
+		e.syncs[0] <- nil
+		if err := errors.Join(<-a, <-view); err != nil {
+			t.Errorf("a: %v", err)
 		}
 	})
 }

@@ -289,9 +289,6 @@ func (s *Store) commit(t *tx) error {
 	}
 	defer batch.Close()
 	if err := s.apply(t, c, batch); err != nil {
-		if errors.Is(err, store.ErrCommitUnknown) {
-			s.notify(c.keys)
-		}
 		return err
 	}
 	start := time.Now() // measures only: see Metrics.SyncNanos
@@ -304,7 +301,6 @@ func (s *Store) commit(t *tx) error {
 		s.advance(c.version)
 	}
 	close(c.done)
-	s.notify(c.keys)
 	if c.err != nil {
 		return fmt.Errorf("%w: %w", store.ErrCommitUnknown, c.err)
 	}
@@ -323,7 +319,11 @@ func (s *Store) apply(t *tx, c *commit, batch Batch) error {
 		s.conflicts.Add(1)
 		return store.ErrConflict
 	}
-	if err := batch.Apply(); err != nil {
+	err := batch.Apply()
+	// Here, under the lock, nobody has read what the commit wrote. Later, a reader that was quicker than this goroutine (another commit's sync may
+	// have covered this one) could answer from the new state while a cache still serves the old.
+	s.notify(c.keys)
+	if err != nil {
 		return fmt.Errorf("%w: %w", store.ErrCommitUnknown, s.fail(err))
 	}
 	s.version++
