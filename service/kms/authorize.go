@@ -35,6 +35,10 @@ type use struct {
 	tokens  []string          // grant tokens
 	passing *grantRecord      // the grant that CreateGrant is to make
 
+	// ambiguous is set when a policy asks for a pair of the encryption context of which there are several that differ in case, with
+	// different values.
+	ambiguous bool
+
 	resource call.Resource // what authorize asks for, kept here so that it costs no allocation of its own
 }
 
@@ -54,6 +58,10 @@ func (s *Service) authorize(u *use) error {
 	}
 	if err != nil {
 		return err
+	}
+	if u.ambiguous {
+		// One of the values satisfied the policies, and the caller must not choose which one they see.
+		return u.c.Refuse(action, "on resource: "+u.key.arn+" with an encryption context whose keys differ in case alone")
 	}
 	for _, token := range u.tokens {
 		// A grant is in force at once, so a token adds nothing; one that is not ours is refused all the same. Not before the caller was let
@@ -130,10 +138,11 @@ func (u *use) Lookup(name string) ([]string, bool) {
 		// Condition keys have no case, while the keys of an encryption context do: several may fit.
 		var values []string
 		for ck, v := range u.context {
-			if strings.EqualFold(ck, pair) {
+			if strings.EqualFold(ck, pair) && !slices.Contains(values, v) {
 				values = append(values, v)
 			}
 		}
+		u.ambiguous = u.ambiguous || len(values) > 1
 		return values, len(values) > 0
 	}
 	return nil, false

@@ -183,3 +183,23 @@ func TestTagsThatDifferInCase(t *testing.T) {
 		}
 	}
 }
+
+// The same for the encryption context: a pair that satisfies a policy must not hide one that does not.
+func TestContextsThatDifferInCase(t *testing.T) {
+	w := start(t)
+	key := w.key(t)
+	for _, statements := range [][]string{
+		{`"Action":"kms:Encrypt","Resource":"*","Condition":{"StringEquals":{"kms:EncryptionContext:dept":"it"}}`},
+		{anything, `"Effect":"Deny","Action":"kms:Encrypt","Resource":"*","Condition":{"StringNotEquals":{"kms:EncryptionContext:Dept":"it"}}`},
+	} {
+		c := w.user(account, "ann", statements...)
+		encrypt := func(kv ...string) (any, error) {
+			return c.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message, EncryptionContext: pairs(kv)})
+		}
+		ok(t)(encrypt("dept", "it", "site", "x"))
+		ok(t)(encrypt("dept", "it", "Dept", "it"))
+		denied(t)(encrypt("dept", "it", "Dept", "hr"))
+		denied(t)(encrypt("dept", "hr"))
+	}
+	ok(t)(w.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message, EncryptionContext: pairs([]string{"a", "b", "A", "c"})})) // nobody asks
+}
