@@ -258,3 +258,30 @@ func TestAsService(t *testing.T) {
 		t.Errorf("records (-want +got):\n%s", d)
 	}
 }
+
+// Which of two tags that differ in case a policy sees must not be up to the order of a map, nor to the caller.
+func TestTagsThatDifferInCase(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		tags map[string]string
+		want bool
+	}{
+		{"OneTag", map[string]string{"kind": "oak"}, true},
+		{"SameValue", map[string]string{"kind": "oak", "Kind": "oak"}, true},
+		{"OtherValue", map[string]string{"kind": "oak", "Kind": "elm"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCall(user(t, allowIf("StringEquals", "aws:ResourceTag/kind", "oak")))
+			for range 20 {
+				if err := c.Authorize(&call.Resource{ARN: "*", Tags: tt.tags}); (err == nil) != tt.want {
+					t.Fatalf("Authorize() = %v", err)
+				}
+			}
+			// Who is not asked about the tag is not refused for it.
+			c = newCall(user(t, allowIf("StringEquals", "aws:UserAgent", "agent")))
+			if err := c.Authorize(&call.Resource{ARN: "*", Tags: tt.tags}); err != nil {
+				t.Errorf("without the condition: %v", err)
+			}
+		})
+	}
+}
