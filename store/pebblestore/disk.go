@@ -34,6 +34,7 @@ type disk struct {
 	vfs.FS
 
 	onFail func(error)
+	onFull func() // is told when tables begin to wait for space
 	failed atomic.Pointer[error] // set once, before the failing operation returns
 	frozen chan struct{}         // closed after failed is set
 
@@ -43,8 +44,8 @@ type disk struct {
 	lock    io.Closer  // the lock on the directory, while it is held
 }
 
-func newDisk(inner vfs.FS, onFail func(error)) *disk {
-	return &disk{FS: inner, onFail: onFail, frozen: make(chan struct{})}
+func newDisk(inner vfs.FS, onFail func(error), onFull func()) *disk {
+	return &disk{FS: inner, onFail: onFail, onFull: onFull, frozen: make(chan struct{})}
 }
 
 // run runs what opens or closes pebble. It returns when the disk freezes, and leaves fn behind.
@@ -197,11 +198,15 @@ func (d *disk) waitForSpace() bool {
 		d.mu.Unlock()
 		return false
 	}
-	if d.full == nil {
+	begins := d.full == nil
+	if begins {
 		d.full = &shortage{over: make(chan struct{})}
 	}
 	full := d.full
 	d.mu.Unlock()
+	if begins {
+		d.onFull()
+	}
 	<-full.over
 	return full.retry
 }

@@ -7,11 +7,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -219,6 +221,30 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+// TestPowerLossAfterOpen looks for what the very first commits leave: the directory's own name must be on the disk, too.
+func TestPowerLossAfterOpen(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	open := func(fs vfs.FS) store.Store {
+		s, err := Open(Options{Dir: fs.PathJoin("new", "data"), fs: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open(fs)
+	var l ledger
+	if err := l.commit(s); err != nil {
+		t.Fatal(err)
+	}
+	c := open(fs.CrashClone(vfs.CrashCloneCfg{}))
+	l.check(t, c)
+	for _, s := range []store.Store{s, c} {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+	}
+}
+
 func count(s store.Store) (n int, err error) {
 	err = s.View(context.Background(), func(r store.Reader) error {
 		v, err := r.Get([]byte("count"))
@@ -282,6 +308,53 @@ func TestFull(t *testing.T) {
 		full.Store(false)
 		for err = store.ErrFull; errors.Is(err, store.ErrFull); err = l.commit(s) {
 			// Each attempt lets the tables try again.
+		}
+		if err != nil {
+			t.Errorf("Update() = %v when there is space again", err)
+		}
+		l.check(t, s)
+		if err := s.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+	})
+	t.Run("NoSpaceWhileCommitsWait", func(t *testing.T) {
+		found := make(chan struct{}) // out that there is no space
+		var full atomic.Bool
+		full.Store(true)
+		s, err := openOn(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if !full.Load() || !isChange(op) || !strings.HasSuffix(op.Path, ".sst") {
+				return nil
+			}
+			<-found
+			return syscall.ENOSPC
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var l ledger
+		ended := make(chan error, 1)
+		go func() {
+			var err error
+			for err == nil {
+				err = l.commit(s)
+			}
+			ended <- err
+		}()
+		stacks := make([]byte, 1<<20)
+		for !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*engine).backpressure") {
+			runtime.Gosched()
+		}
+		close(found)
+		select {
+		case err = <-ended:
+			if !errors.Is(err, store.ErrFull) {
+				t.Errorf("Update() = %v, want %v", err, store.ErrFull)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a commit that waits for the background is not told that the disk is full")
+		}
+		full.Store(false)
+		for err = store.ErrFull; errors.Is(err, store.ErrFull); err = l.commit(s) {
 		}
 		if err != nil {
 			t.Errorf("Update() = %v when there is space again", err)

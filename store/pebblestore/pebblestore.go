@@ -74,7 +74,7 @@ func Open(o Options) (store.Store, error) {
 	e.disk = newDisk(o.fs, func(err error) {
 		o.Log.Error("the store's disk failed; nothing more is read or written until it is opened again", "error", err)
 		e.event()
-	})
+	}, e.event)
 	cache := pebble.NewCache(o.CacheSize)
 	defer cache.Unref() // pebble holds its own reference
 	log := logger{o.Log, e.disk}
@@ -114,12 +114,29 @@ func Open(o Options) (store.Store, error) {
 	return occ.New(e), nil
 }
 
-// makeDir creates dir for its owner only. An existing one keeps its mode: its owner chose it.
+// makeDir creates dir and its parents for their owner only, and makes their names durable: pebble syncs what is in dir, not dir's own name. An existing
+// one keeps its mode: its owner chose it.
 func makeDir(fsys vfs.FS, dir string) error {
 	if _, err := fsys.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return fsys.MkdirAll(dir, os.FileMode(0o700))
+	parent := fsys.PathDir(dir)
+	if parent != dir {
+		if err := makeDir(fsys, parent); err != nil {
+			return err
+		}
+	}
+	if err := fsys.MkdirAll(dir, os.FileMode(0o700)); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there
+	}
+	d, err := fsys.OpenDir(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // logger is pebble's way to us.
