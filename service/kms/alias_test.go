@@ -17,6 +17,7 @@ func (w *world) alias(t *testing.T, name, key string) {
 }
 
 func TestCreateAlias(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	create := func(name, key string) (any, error) {
@@ -55,6 +56,7 @@ func TestCreateAlias(t *testing.T) {
 }
 
 func TestUpdateAlias(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	a, b := w.key(t), w.key(t)
 	w.alias(t, "alias/name", a)

@@ -67,6 +67,7 @@ func TestGenerateDataKey(t *testing.T) {
 }
 
 func TestGenerateDataKeyPair(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	hmac := w.key(t, of(types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac))

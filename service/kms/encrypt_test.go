@@ -77,6 +77,7 @@ func TestKeyID(t *testing.T) {
 }
 
 func TestEncrypt(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key, hmac := w.key(t), w.key(t, of(types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac))
 	signer := w.key(t, of(types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify))
@@ -151,6 +152,7 @@ func TestEncrypt(t *testing.T) {
 }
 
 func TestDecrypt(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key, second := w.key(t), w.key(t)
 	hmac := w.key(t, of(types.KeySpecHmac256, types.KeyUsageTypeGenerateVerifyMac))
@@ -257,6 +259,7 @@ func turned(blob []byte, i int) []byte {
 }
 
 func TestReEncrypt(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	from, to := w.key(t), w.key(t)
 	rsaKey := w.key(t, of(types.KeySpecRsa2048, types.KeyUsageTypeEncryptDecrypt))

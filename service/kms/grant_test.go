@@ -30,6 +30,7 @@ const (
 )
 
 func TestCreateGrant(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	ann := w.user(account, "ann")
 	annARN := userARN(account, "ann")
@@ -230,6 +231,7 @@ func TestGrantPassing(t *testing.T) {
 }
 
 func TestRetireGrant(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	ann, ben, eve := w.user(account, "ann"), w.user(account, "ben"), w.user(other, "eve", anything)
@@ -318,6 +320,7 @@ func TestRetireGrant(t *testing.T) {
 }
 
 func TestListGrants(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	w.user(account, "ann")

@@ -112,6 +112,7 @@ func (b *bench) dump() []byte {
 
 // TestMaterialIsWrapped looks for the material of keys of every spec, and for parts of it, in the store.
 func TestMaterialIsWrapped(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for _, spec := range keys.Specs() {
 		if spec.SlowToGenerate() && spec != keys.RSA2048 || spec == keys.SM2 {
@@ -248,6 +249,7 @@ func TestCachedKeysAreNotChanged(t *testing.T) {
 
 // TestConcurrentUse uses a key while it is rotated, tagged and renamed; the race detector looks on, and everything encrypted meanwhile decrypts.
 func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	arn := b.key(keys.SymmetricDefault)
 	var users sync.WaitGroup

@@ -95,6 +95,7 @@ func TestCreateKey(t *testing.T) {
 }
 
 func TestListKeys(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	made := make(map[string]bool)
 	for range 105 {
@@ -193,6 +194,7 @@ func TestDescribeKey(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	set := func(kv ...string) (any, error) {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestKeyPolicy(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	w.user(account, "ann")
@@ -115,6 +116,7 @@ func TestKeyPolicy(t *testing.T) {
 }
 
 func TestAuthorization(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	ann, ben := w.user(account, "ann"), w.user(account, "ben", anything)
 	encrypt := func(c *kms.Client, key string, context ...string) (any, error) {
@@ -230,6 +232,7 @@ func TestAuthorization(t *testing.T) {
 }
 
 func TestCrossAccount(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	w.user(other, "eve")
 	eveARN := userARN(other, "eve")

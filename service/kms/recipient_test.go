@@ -18,6 +18,7 @@ import (
 )
 
 func TestRecipient(t *testing.T) {
+	t.Parallel()
 	authority, err := attesttest.NewAuthority(time.Now())
 	ok(t)(authority, err)
 	enclave, private, err := attesttest.NewEnclave()

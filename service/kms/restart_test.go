@@ -13,6 +13,7 @@ import (
 
 // TestRestart closes a cloud on disk and opens it again: keys, names, grants, schedules, rotated material and last uses are as they were.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	onDisk := func(cfg *cloud.Config) { cfg.Dir = dir }
 	var key, doomed, policy string

@@ -34,6 +34,7 @@ func (w *world) status(t *testing.T, key string) *kms.GetKeyRotationStatusOutput
 }
 
 func TestAutomaticRotation(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	for _, days := range []int32{90, 365, 2560} {
 		t.Run(fmt.Sprint(days), func(t *testing.T) {
@@ -223,6 +224,7 @@ var rotationOperations = map[string]func(c *kms.Client, key string) (any, error)
 }
 
 func TestRotateKeyOnDemand(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	key := w.key(t)
 	w.rotate(t, key, 90)

@@ -34,6 +34,7 @@ func (l *lines) Write(b []byte) (int, error) {
 // TestNothingInTheClear runs a cloud on disk, with secrets of all sorts passing through, and looks for them in everything that it left behind: files,
 // records of the store, audit records, log lines, errors.
 func TestNothingInTheClear(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var log lines
 	secrets := make(map[string][]byte)

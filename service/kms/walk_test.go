@@ -252,6 +252,7 @@ func (o *walked) permission(s *subject) []string {
 // TestWalk proves for every operation that a principal without permission is denied, that the same principal with just that action on just
 // that resource is not, and that both are on record.
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	for _, o := range walk {
 		t.Run(o.name, func(t *testing.T) {
@@ -296,6 +297,7 @@ func TestWalk(t *testing.T) {
 
 // TestState walks the key state table.
 func TestState(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	answer := map[string]string{"": "", "D": "DisabledException", "S": "KMSInvalidStateException"}
 	for _, o := range walk {
@@ -393,6 +395,7 @@ func TestMissing(t *testing.T) {
 
 // TestSpecs makes a key of every spec and usage that the model has, and uses it with every algorithm it offers.
 func TestSpecs(t *testing.T) {
+	t.Parallel()
 	w := start(t)
 	for _, spec := range keys.Specs() {
 		for _, usage := range spec.Usages() {
@@ -413,6 +416,7 @@ func TestSpecs(t *testing.T) {
 
 // TestSM2 makes keys that only the partition aws-cn has.
 func TestSM2(t *testing.T) {
+	t.Parallel()
 	refusedHere := start(t)
 	refused(t, "UnsupportedOperationException", "-")(refusedHere.CreateKey(ctx, &kms.CreateKeyInput{KeySpec: types.KeySpecSm2, KeyUsage: types.KeyUsageTypeSignVerify}))
 	key := refusedHere.key(t)
