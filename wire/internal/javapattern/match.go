@@ -2,8 +2,11 @@ package javapattern
 
 import "unicode"
 
-// maxSteps bounds the work of one match.
-const maxSteps = 200_000
+// maxSteps bounds the work of one match. Characters that are looked at in a row count as one step for so many.
+const (
+	maxSteps    = 200_000
+	charsInStep = 32
+)
 
 // Pattern is a compiled pattern. It may be used concurrently.
 type Pattern struct {
@@ -88,6 +91,9 @@ func (m *matcher) match(n node, i int, then func(int) bool) bool {
 				return false
 			}
 			i++
+			if k%charsInStep == 0 {
+				m.steps++
+			}
 		}
 		return then(i)
 	case look:
@@ -159,6 +165,7 @@ func (m *matcher) repeatSet(s set, r repeat, i int, then func(int) bool) bool {
 	for n < limit && s.has(m.in[i+n]) {
 		n++
 	}
+	m.steps += n / charsInStep
 	for ; n >= r.min; n-- {
 		if then(i + n) {
 			return true

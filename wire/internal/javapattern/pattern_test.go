@@ -91,3 +91,21 @@ func TestAgreesWithGo(t *testing.T) {
 		}
 	}
 }
+
+// What a pattern does with a row of characters is bounded too, not only how often it tries.
+func TestLongRows(t *testing.T) {
+	row := strings.Repeat("a", 1<<20)
+	for _, pattern := range []string{`(a*)\1b`, `(?:[a-z]{2000,}(?!x))+b`, `(?:a(?=[a-z]*+b)|a)*c`} {
+		p, err := Compile(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := matcher{in: []rune(row), groups: make([]span, p.groups+1)}
+		if m.match(p.root, 0, func(i int) bool { return i == len(m.in) }) {
+			t.Errorf("%s matches", pattern)
+		}
+		if m.steps > 2*maxSteps+len(row)/charsInStep {
+			t.Errorf("%s took %d steps", pattern, m.steps)
+		}
+	}
+}
