@@ -33,7 +33,7 @@ import (
 const (
 	adminFile    = "admin.json"
 	adminPrefix  = "/_holdfast/admin/"
-	adminHeader  = "Holdfast-Admin" // in the answers to who has the token
+	adminHeader  = "Holdfast-Admin" // in the answers to who has the token: the server's proof
 	errorTrailer = "Holdfast-Error"
 )
 
@@ -41,6 +41,7 @@ const (
 type contact struct {
 	Endpoint    string `json:"endpoint"`
 	Token       string `json:"token"`
+	Proof       string `json:"proof"`                 // what the server answers with, and nobody else: what commands print is evaluated by shells
 	Certificate string `json:"certificate,omitempty"` // SHA-256 of the server's certificate, which need not name the address
 }
 
@@ -48,11 +49,12 @@ type contact struct {
 type admin struct {
 	cloud *cloud.Cloud
 	token [sha256.Size]byte // its hash: comparing hashes takes the same time wherever they differ
+	proof string
 	path  string
 }
 
 func newAdmin(c *cloud.Cloud, dir, endpoint string, t *tls.Config) (*admin, error) {
-	k := contact{Endpoint: endpoint, Token: rand.Text()}
+	k := contact{Endpoint: endpoint, Token: rand.Text(), Proof: rand.Text()}
 	if t != nil {
 		sum := sha256.Sum256(t.Certificates[0].Certificate[0])
 		k.Certificate = hex.EncodeToString(sum[:])
@@ -61,7 +63,7 @@ func newAdmin(c *cloud.Cloud, dir, endpoint string, t *tls.Config) (*admin, erro
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{cloud: c, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
+	a := &admin{cloud: c, token: sha256.Sum256([]byte(k.Token)), proof: k.Proof, path: filepath.Join(dir, adminFile)}
 	if err := durable.WriteFile(a.path, b); err != nil {
 		return nil, fmt.Errorf("leaving the way to the server: %w", err)
 	}
@@ -82,7 +84,7 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not authorized", http.StatusForbidden)
 		return
 	}
-	w.Header().Set(adminHeader, "1")
+	w.Header().Set(adminHeader, a.proof)
 	task := tasks[name]
 	if task == nil || r.Method != http.MethodPost {
 		http.NotFound(w, r)
@@ -157,7 +159,10 @@ func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) erro
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+k.Token)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(k.Certificate)}}
+	client := &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: pinned(k.Certificate)},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the server sends nobody elsewhere
+	}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
@@ -167,7 +172,7 @@ func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) erro
 		return errNoServer // it was killed, and left the file behind
 	}
 	defer resp.Body.Close()
-	if resp.Header.Get(adminHeader) == "" {
+	if k.Proof == "" || resp.Header.Get(adminHeader) != k.Proof {
 		return errNoServer // so it was, and somebody else listens there now
 	}
 	if resp.StatusCode != http.StatusOK {

@@ -424,11 +424,14 @@ func TestLeftContact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(adminHeader, "1")
+		io.WriteString(w, "hello")
+	})}
 	go web.Serve(stranger)
 	defer web.Close()
 	for _, endpoint := range []string{"http://127.0.0.1:1", other.endpoint, "http://" + stranger.Addr().String()} {
-		b, _ := json.Marshal(contact{Endpoint: endpoint, Token: "old"})
+		b, _ := json.Marshal(contact{Endpoint: endpoint, Token: "old", Proof: "old"})
 		if err := os.WriteFile(filepath.Join(dir, adminFile), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
