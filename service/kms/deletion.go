@@ -28,8 +28,9 @@ func (s *Service) ScheduleKeyDeletion(c *call.Call, in *kms.ScheduleKeyDeletionR
 	case window > maxWindow:
 		return nil, invalid("1 validation error detected: Value '%d' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value less than or equal to %d", window, maxWindow)
 	}
-	k, err := s.change(c, in.KeyId, func(u *use) {
+	k, err := s.change(c, in.KeyId, func(u *use) error {
 		u.with("kms:schedulekeydeletionpendingwindowindays", strconv.Itoa(int(window)))
+		return s.withIdleDays(u)
 	}, kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStatePendingImport, kms.KeyStateUnavailable)
 	if err != nil {
 		return nil, err
@@ -75,6 +76,13 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 	if k.State != kms.KeyStatePendingDeletion {
 		return nil
 	}
+	if len(k.grants) > eraseBatch {
+		// More than fit into one transaction: these go first, and the timer comes again at once for the rest. Nobody can use the key meanwhile.
+		if err := eraseGrants(c.Tx(), k, k.grants[:eraseBatch]); err != nil {
+			return err
+		}
+		return c.At(c.Time, s.scope(k.account, k.region), deletionTimer, k.ID, nil)
+	}
 	if err := s.erase(c.Tx(), k); err != nil {
 		return err
 	}
@@ -87,16 +95,26 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 	return serviceEvent(c, k, "DeleteKey")
 }
 
+// eraseBatch is how many grants one transaction deletes. With its index entry a grant's keys take up to a kilobyte of store.MaxTxSize.
+const eraseBatch = 5000
+
+func eraseGrants(tx store.Tx, k *key, grants []*grantRecord) error {
+	for _, g := range grants {
+		if err := grantTable.In(k.account, k.region).Delete(tx, g.KeyID, g.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Service) erase(tx store.Tx, k *key) error {
 	for _, name := range k.aliases {
 		if err := aliasTable.In(k.account, k.region).Delete(tx, name); err != nil {
 			return err
 		}
 	}
-	for _, g := range k.grants {
-		if err := grantTable.In(k.account, k.region).Delete(tx, g.KeyID, g.ID); err != nil {
-			return err
-		}
+	if err := eraseGrants(tx, k, k.grants); err != nil {
+		return err
 	}
 	if err := usageTable.In(k.account, k.region).Delete(tx, k.ID); err != nil && !missing(err) {
 		return err

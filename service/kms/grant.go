@@ -174,12 +174,7 @@ func (s *Service) authorizeGrant(c *call.Call, k *key, g *grantRecord, tokens []
 		u.with("kms:grantoperations", string(op))
 	}
 	u.with("kms:grantisforawsresource", forAWS(c))
-	switch {
-	case g.Equals != nil:
-		u.with("kms:grantconstrainttype", "EncryptionContextEquals")
-	case g.Subset != nil:
-		u.with("kms:grantconstrainttype", "EncryptionContextSubset")
-	}
+	u.constrained(g)
 	for name, v := range map[string]string{
 		"kms:granteeprincipal": g.Grantee, "kms:granteeserviceprincipal": g.GranteeService, "kms:retiringprincipal": g.Retiring,
 		"kms:retiringserviceprincipal": g.RetiringService, "kms:grantconstraintsourcearn": g.SourceARN,
@@ -188,12 +183,19 @@ func (s *Service) authorizeGrant(c *call.Call, k *key, g *grantRecord, tokens []
 			u.with(name, v)
 		}
 	}
-	// What the constraints say is what may be used later: kms:EncryptionContext looks at it.
-	u.context = g.Equals
-	if u.context == nil {
+	return s.authorize(u)
+}
+
+// constrained adds what the constraints of a grant say: kms:GrantConstraintType, and the encryption context that may be used by it.
+func (u *use) constrained(g *grantRecord) {
+	switch {
+	case g.Equals != nil:
+		u.with("kms:grantconstrainttype", "EncryptionContextEquals")
+		u.context = g.Equals
+	case g.Subset != nil:
+		u.with("kms:grantconstrainttype", "EncryptionContextSubset")
 		u.context = g.Subset
 	}
-	return s.authorize(u)
 }
 
 // passes reports whether a holder of grant g may pass on what is asked for: https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
@@ -417,7 +419,9 @@ func (s *Service) RetireGrant(c *call.Call, in *kms.RetireGrantRequest) (*kms.Re
 
 func (s *Service) authorizeRetire(c *call.Call, k *key, g *grantRecord) error {
 	c.Touch(audit.Resource{Account: k.account, Type: keyType, ARN: k.arn})
-	r := &call.Resource{ARN: k.arn, Account: k.account, PolicyRequired: true, Tags: k.Tags, Conditions: &use{c: c, key: k}}
+	u := &use{c: c, key: k}
+	u.constrained(g)
+	r := &call.Resource{ARN: k.arn, Account: k.account, PolicyRequired: true, Tags: k.Tags, Conditions: u}
 	byRetirer := grantRecord{Grantee: g.Retiring, GranteeService: g.RetiringService}
 	switch {
 	case g.retirer() != "" && byRetirer.isGrantee(c):

@@ -222,14 +222,16 @@ func (s *Service) ListKeys(c *call.Call, in *kms.ListKeysRequest) (*kms.ListKeys
 }
 
 // change finds a customer managed key for a change, asks for permission, and checks its state.
-func (s *Service) change(c *call.Call, keyID *string, ask func(*use), states ...kms.KeyState) (*key, error) {
+func (s *Service) change(c *call.Call, keyID *string, ask func(*use) error, states ...kms.KeyState) (*key, error) {
 	k, err := s.forChange(c, keyID, false)
 	if err != nil {
 		return nil, err
 	}
 	u := &use{c: c, key: k}
 	if ask != nil {
-		ask(u)
+		if err := ask(u); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.authorize(u); err != nil {
 		return nil, err
@@ -254,7 +256,7 @@ func (s *Service) EnableKey(c *call.Call, in *kms.EnableKeyRequest) (*kms.Enable
 
 // DisableKey keeps a key from being used.
 func (s *Service) DisableKey(c *call.Call, in *kms.DisableKeyRequest) (*kms.DisableKeyResponse, error) {
-	k, err := s.change(c, in.KeyId, nil, kms.KeyStateEnabled, kms.KeyStateDisabled)
+	k, err := s.change(c, in.KeyId, s.withIdleDays, kms.KeyStateEnabled, kms.KeyStateDisabled)
 	if err != nil {
 		return nil, err
 	}

@@ -203,3 +203,45 @@ func TestContextsThatDifferInCase(t *testing.T) {
 	}
 	ok(t)(w.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message, EncryptionContext: pairs([]string{"a", "b", "A", "c"})})) // nobody asks
 }
+
+// A policy keeps keys that were used lately from being disabled and deleted.
+func TestTrailingDaysWithoutKeyUsage(t *testing.T) {
+	w := start(t)
+	key := w.key(t)
+	c := w.user(account, "ann", anything,
+		`"Effect":"Deny","Action":["kms:DisableKey","kms:ScheduleKeyDeletion"],"Resource":"*","Condition":{"NumericLessThan":{"kms:TrailingDaysWithoutKeyUsage":"30"}}`)
+	disable := func() (any, error) { return c.DisableKey(ctx, &kms.DisableKeyInput{KeyId: &key}) }
+	remove := func() (any, error) {
+		return c.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &key})
+	}
+	denied(t)(disable()) // made today
+	w.Advance(29 * day)
+	denied(t)(remove())
+	w.encrypt(t, key, "x")
+	w.Advance(29 * day)
+	denied(t)(disable())
+	denied(t)(remove())
+	w.Advance(2 * day)
+	ok(t)(disable())
+	ok(t)(remove())
+}
+
+// What an IAM policy says of the constraints of a grant holds when it is retired.
+func TestRetireGrantConditions(t *testing.T) {
+	w := start(t)
+	key := w.key(t)
+	own := "arn:aws:iam::" + account + ":root"
+	constrain := func(in *kms.CreateGrantInput) {
+		in.Constraints = &types.GrantConstraints{EncryptionContextSubset: map[string]string{"dept": "it"}}
+	}
+	guarded, _ := grant(t, w.Client, key, own, constrain, opEncrypt)
+	plain, _ := grant(t, w.Client, key, own, nil, opEncrypt)
+	for _, condition := range []string{`"kms:EncryptionContext:dept":"it"`, `"kms:GrantConstraintType":"EncryptionContextSubset"`} {
+		c := w.user(account, "retirer", anything, `"Effect":"Deny","Action":"kms:RetireGrant","Resource":"*","Condition":{"StringEquals":{`+condition+`}}`)
+		retire := func(grant string) (any, error) {
+			return c.RetireGrant(ctx, &kms.RetireGrantInput{KeyId: &key, GrantId: &grant, DryRun: aws.Bool(true)})
+		}
+		denied(t)(retire(guarded))
+		refused(t, "DryRunOperationException", "-")(retire(plain))
+	}
+}

@@ -42,7 +42,7 @@ func (s *Service) TagResource(c *call.Call, in *kms.TagResourceRequest) (*kms.Ta
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.change(c, in.KeyId, func(u *use) { u.tags = set }, notPendingDeletion...)
+	k, err := s.change(c, in.KeyId, func(u *use) error { u.tags = set; return nil }, notPendingDeletion...)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Service) TagResource(c *call.Call, in *kms.TagResourceRequest) (*kms.Ta
 
 // UntagResource removes tags of a key; those that are not there are no error.
 func (s *Service) UntagResource(c *call.Call, in *kms.UntagResourceRequest) (*kms.UntagResourceResponse, error) {
-	k, err := s.change(c, in.KeyId, func(u *use) { u.tagKeys = in.TagKeys }, notPendingDeletion...)
+	k, err := s.change(c, in.KeyId, func(u *use) error { u.tagKeys = in.TagKeys; return nil }, notPendingDeletion...)
 	if err != nil {
 		return nil, err
 	}

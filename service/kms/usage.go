@@ -2,8 +2,8 @@ package kms
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -122,6 +122,36 @@ func (s *Service) wroteUsage(batch map[place]*usageRecord, err error) {
 	}
 }
 
+// lastUse is the last use of a key, if there was one.
+func (s *Service) lastUse(c *call.Call, k *key) (last usageRecord, ok bool, err error) {
+	if last, ok = s.uses.last(k.place); ok {
+		return last, true, nil
+	}
+	r, err := usageTable.In(k.account, k.region).Get(c.Tx(), k.ID)
+	if missing(err) {
+		return last, false, nil
+	}
+	if err != nil {
+		return last, false, err
+	}
+	return *r, true, nil
+}
+
+// withIdleDays adds kms:TrailingDaysWithoutKeyUsage, by which policies keep keys that are in use from being disabled and deleted: the whole days since
+// the last use, or since the key was made.
+func (s *Service) withIdleDays(u *use) error {
+	last, ok, err := s.lastUse(u.c, u.key)
+	if err != nil {
+		return err
+	}
+	since := u.key.Created
+	if ok {
+		since = last.Time
+	}
+	u.with("kms:trailingdayswithoutkeyusage", strconv.Itoa(int(max(0, u.c.Time.Sub(since))/day)))
+	return nil
+}
+
 // GetKeyLastUsage tells when a key was last used, by what.
 func (s *Service) GetKeyLastUsage(c *call.Call, in *kms.GetKeyLastUsageRequest) (*kms.GetKeyLastUsageResponse, error) {
 	k, err := s.forChange(c, in.KeyId, false)
@@ -133,15 +163,9 @@ func (s *Service) GetKeyLastUsage(c *call.Call, in *kms.GetKeyLastUsageRequest) 
 	}
 	// Every use since the key was made is tracked.
 	out := &kms.GetKeyLastUsageResponse{KeyId: &k.ID, TrackingStartDate: &k.Created, KeyCreationDate: &k.Created}
-	last, ok := s.uses.last(k.place)
-	if !ok {
-		r, err := usageTable.In(k.account, k.region).Get(c.Tx(), k.ID)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
-		if err == nil {
-			last, ok = *r, true
-		}
+	last, ok, err := s.lastUse(c, k)
+	if err != nil {
+		return nil, err
 	}
 	if ok {
 		out.KeyLastUsage = &kms.KeyLastUsageData{
