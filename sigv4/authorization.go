@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,12 +71,9 @@ func parseHeader(r *http.Request, header string) (*Authorization, error) {
 	var credential, signedHeaders, signature string
 	for rest != "" {
 		// Clients separate by comma, by space or by both.
-		end := strings.IndexByte(rest, ',')
+		end := strings.IndexAny(rest, ", ")
 		if end < 0 {
 			end = len(rest)
-		}
-		if space := strings.IndexByte(rest[:end], ' '); space >= 0 {
-			end = space
 		}
 		pair := rest[:end]
 		rest = rest[min(end+1, len(rest)):]
@@ -185,6 +183,9 @@ func parseQuery(r *http.Request, query url.Values) (*Authorization, error) {
 func (a *Authorization) complete(r *http.Request, algorithm, credential string) error {
 	if !a.signs("host") && !a.signs(":authority") {
 		return a.refuse(HeaderNotSigned, "", "")
+	}
+	if repeats(a.SignedHeaders) {
+		return a.refuse(Incomplete, "", "")
 	}
 	if algorithm != Algorithm {
 		const s3Text = `X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"`
@@ -305,6 +306,24 @@ func (a *Authorization) signs(name string) bool {
 		}
 		s = s[end:]
 	}
+}
+
+// repeats reports whether a list separated by semicolons has something twice. What is canonical has the value of each header in it as often as it is
+// listed: some ten kilobytes of a request could become half a gigabyte to hash.
+func repeats(list string) bool {
+	last, sorted := "", true
+	for rest := list; sorted && rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, ";")
+		sorted = name > last
+		last = name
+	}
+	if sorted { // as all clients do
+		return false
+	}
+	names := strings.Split(list, ";")
+	slices.Sort(names)
+	return len(slices.Compact(names)) < strings.Count(list, ";")+1
 }
 
 // appendScope appends the credential scope.

@@ -55,6 +55,9 @@ func Decode(r *http.Request, a *Authorization) (*Body, error) {
 		for _, names := range r.Header["X-Amz-Trailer"] {
 			for name := range strings.SplitSeq(names, ",") {
 				name = strings.ToLower(strings.TrimSpace(name))
+				if len(b.announced) == maxTrailer {
+					return nil, b.badTrailer()
+				}
 				b.announced = append(b.announced, name)
 				if h := NewChecksum(name); h != nil {
 					b.sums = append(b.sums, checksum{name, h})
