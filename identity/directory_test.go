@@ -236,7 +236,7 @@ func TestGuest(t *testing.T) {
 	guest := identity.DeveloperARN("aws", "111122223333")
 	d := identity.New(memstore.New(), seal.Ephemeral(), "aws", guest)
 	for name, want := range map[string]bool{guest: true, "arn:aws:iam::111122223333:user/ann": false} {
-		if got, err := d.Exists(context.Background(), name); got != want || err != nil {
+		if got, err := d.Exists(t.Context(), name); got != want || err != nil {
 			t.Errorf("Exists(%s) = %t, %v, want %t", name, got, err, want)
 		}
 	}
