@@ -105,7 +105,7 @@ func (c *Call) Would(p *identity.Principal, action string, r *Resource) bool {
 }
 
 func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.Decision {
-	c.context = callContext{c: c, r: r}
+	c.context = callContext{c: c, p: p, r: r}
 	// The request is a part of the call so that asking does not allocate. A decision is read before the next is made.
 	c.request = policy.Request{
 		Principal:              p.Principal,
@@ -132,6 +132,7 @@ func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 type callContext struct {
 	c *Call
+	p *identity.Principal
 	r *Resource
 
 	// ambiguous is set when a policy asks for a tag of which there are several that differ in case, with different values.
@@ -158,7 +159,8 @@ func (x *callContext) Lookup(key string) ([]string, bool) {
 		}
 		return one(c.Source.IP.String())
 	case "aws:securetransport":
-		return one(strconv.FormatBool(c.Source.TLS != nil))
+		// A call from inside goes over no network.
+		return one(strconv.FormatBool(c.Source.TLS != nil || c.Source.Service != ""))
 	case "aws:useragent":
 		if c.Source.UserAgent == "" {
 			return nil, false
@@ -189,7 +191,7 @@ func (x *callContext) Lookup(key string) ([]string, bool) {
 		return keys, len(keys) > 0
 	}
 	if tag, ok := strings.CutPrefix(key, "aws:principaltag/"); ok {
-		return x.tag(c.Caller.Tags, tag)
+		return x.tag(x.p.Tags, tag)
 	}
 	if tag, ok := strings.CutPrefix(key, "aws:resourcetag/"); ok {
 		return x.tag(r.Tags, tag)

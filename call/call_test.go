@@ -60,6 +60,7 @@ func TestConditionKeys(t *testing.T) {
 	direct := func(c *call.Call) {}
 	passedOn := func(c *call.Call) { c.Via = []string{"first.amazonaws.com", "second.amazonaws.com"} }
 	secure := func(c *call.Call) { c.Source.TLS = &audit.TLS{} }
+	fromInside := func(c *call.Call) { c.Source = call.Source{Service: "first.amazonaws.com"} }
 	for _, tt := range []struct {
 		operator, key, value string
 		change               func(*call.Call)
@@ -71,6 +72,7 @@ func TestConditionKeys(t *testing.T) {
 		{"IpAddress", "aws:SourceIp", "192.0.2.0/24", passedOn, false}, // it is not there when a service passes the call on
 		{"Bool", "aws:SecureTransport", "false", direct, true},
 		{"Bool", "aws:SecureTransport", "true", secure, true},
+		{"Bool", "aws:SecureTransport", "true", fromInside, true},
 		{"StringEquals", "aws:UserAgent", "agent", direct, true},
 		{"StringEquals", "aws:RequestedRegion", "eu-central-1", direct, true},
 		{"Bool", "aws:ViaAWSService", "false", direct, true},
@@ -283,5 +285,16 @@ func TestTagsThatDifferInCase(t *testing.T) {
 				t.Errorf("without the condition: %v", err)
 			}
 		})
+	}
+}
+
+// Would asks for somebody else: their tags count, and not the caller's.
+func TestWouldBySomebodyElse(t *testing.T) {
+	c := newCall(user(t, allowIf("StringEquals", "aws:PrincipalTag/team", "red")))
+	ben := *user(t, allowIf("StringEquals", "aws:PrincipalTag/team", "red"))
+	ben.Tags = map[string]string{"Team": "blue"}
+	r := &call.Resource{ARN: "*"}
+	if c.Would(&ben, "orchard:PlantTree", r) || !c.Would(c.Caller, "orchard:PlantTree", r) {
+		t.Error("the caller's tags stand for another's")
 	}
 }
