@@ -29,6 +29,9 @@ type jsonReader struct {
 	buf    []byte // for strings with escapes
 }
 
+// keptBuffer is the largest buffer that is kept: each use clears all of it.
+const keptBuffer = 64 << 10
+
 // jsonReaders keeps readers for their buffers; they hold nothing of a request when they are in it.
 var jsonReaders = sync.Pool{New: func() any { return new(jsonReader) }}
 
@@ -40,6 +43,9 @@ func newJSONReader(b []byte) *jsonReader {
 
 func (r *jsonReader) free() {
 	clear(r.buf[:cap(r.buf)]) // it may have held a secret
+	if cap(r.buf) > keptBuffer {
+		r.buf = nil
+	}
 	r.b, r.schema, r.err = nil, nil, nil
 	jsonReaders.Put(r)
 }
