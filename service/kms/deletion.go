@@ -96,7 +96,7 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 }
 
 // eraseBatch is how many grants one transaction deletes. With its index entry a grant's keys take up to a kilobyte of store.MaxTxSize.
-const eraseBatch = 5000
+const eraseBatch = 2000
 
 func eraseGrants(tx store.Tx, k *key, grants []*grantRecord) error {
 	for _, g := range grants {
