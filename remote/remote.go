@@ -1,5 +1,8 @@
 // Package remote carries calls to a cloud in another process, as signed HTTP requests: the other transport of the generated clients, beside the door. It is how
 // a region that lives elsewhere is called, and it makes each generated client a client for anybody's Go program.
+//
+// A call is made as whoever the credentials belong to. It carries neither the caller of the call.Call nor the services that passed it on, so a service must not pass its
+// callers' calls on with it: they would act with rights that are not theirs.
 package remote
 
 import (
