@@ -24,6 +24,8 @@ func (p *patience) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b := &slowBody{ReadCloser: r.Body, patience: p, conn: http.NewResponseController(w)}
 		b.until = time.Now().Add(p.first) // a deadline of a connection is in the machine's time
 		b.wait(b.until)
+		// In a copy: by the type of the body in its own request, the server knows what to do with what was not read.
+		r = new(*r)
 		r.Body = b
 	}
 	p.Handler.ServeHTTP(w, r)

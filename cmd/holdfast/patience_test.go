@@ -68,6 +68,20 @@ func TestPatience(t *testing.T) {
 			}
 		})
 	}
+	// A client that waits to be told to go on is told the answer instead, at once.
+	t.Run("BodyIsNotAskedFor", func(t *testing.T) {
+		s := httptest.NewServer(&patience{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(413) }), first: time.Hour, pace: 1000})
+		defer s.Close()
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n")
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "413") {
+			t.Errorf("answered %s, %v", line, err)
+		}
+	})
 	// A client that announces a body, and never sends it, is not waited for after the answer either.
 	t.Run("BodyIsNotRead", func(t *testing.T) {
 		s := httptest.NewServer(&patience{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {}), first: first, pace: 1000})
