@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -243,13 +244,15 @@ func (c *Cloud) Reset(ctx context.Context) error {
 		return err
 	}
 	if c.cfg.Dir != "" {
-		for _, name := range []string{storeDir, auditDir} {
+		// A store of which a crash leaves a part is none that opens. So it is out of the way before any of it is removed.
+		err := durable.Rename(filepath.Join(c.cfg.Dir, storeDir), filepath.Join(c.cfg.Dir, forgottenDir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forgetting all state: %w", err)
+		}
+		for _, name := range []string{forgottenDir, auditDir} {
 			if err := os.RemoveAll(filepath.Join(c.cfg.Dir, name)); err != nil {
 				return fmt.Errorf("forgetting all state: %w", err)
 			}
-		}
-		if err := durable.SyncDir(c.cfg.Dir); err != nil {
-			return fmt.Errorf("forgetting all state: %w", err)
 		}
 	}
 	fresh, err := open(ctx, c.cfg)

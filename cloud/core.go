@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ const (
 	storeDir = "store"
 	auditDir = "audit"
 	rootFile = "root.key"
+
+	forgottenDir = "store.forgotten" // what Reset removes; a crash may leave it
 )
 
 // core is everything of a cloud that lives and dies with its store.
@@ -70,6 +73,9 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 			}
 		}
 	} else {
+		if err := os.RemoveAll(filepath.Join(cfg.Dir, forgottenDir)); err != nil {
+			return nil, fmt.Errorf("removing what a reset left: %w", err)
+		}
 		if c.store, err = pebblestore.Open(pebblestore.Options{Dir: filepath.Join(cfg.Dir, storeDir), Log: cfg.Log}); err != nil {
 			return nil, err
 		}
