@@ -101,6 +101,11 @@ func (l *segmentLog) recover() error {
 				return err
 			}
 		}
+		// A process that was killed left what it had not synced to the operating system. From now on it would seem older than the time that a
+		// record may wait for its fsync.
+		if err := syncFile(path); err != nil {
+			return err
+		}
 		raw = append(raw, path)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -114,6 +119,14 @@ func (l *segmentLog) recover() error {
 		}
 	})
 	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) // not every system syncs what is open for reading only
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func later(a, b time.Time) time.Time {
