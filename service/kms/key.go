@@ -136,7 +136,7 @@ func (s *Service) addMaterial(c *call.Call, k *key, rotation kms.RotationType) e
 	m := material{ID: newMaterialID(c.Rand), Created: c.Time, Rotation: rotation}
 	bare := made.Material()
 	defer clear(bare)
-	if m.Wrapped, err = s.cfg.Seal.Wrap(k.sealed(m.ID), bare); err != nil {
+	if m.Wrapped, err = s.cfg.Seal.Wrap(k.sealed(k.keyRecord, m.ID), bare); err != nil {
 		return fmt.Errorf("wrapping key material: %w", err)
 	}
 	k.Materials = append(slices.Clip(k.Materials), m)

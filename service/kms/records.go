@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/store/tuple"
 )
 
-// keyRecord is a KMS key. Its material is wrapped for place("kms key material", account, region, key, material).
+// keyRecord is a KMS key. Its material is wrapped for the place that sealed returns.
 type keyRecord struct {
 	ID          string
 	Created     time.Time
@@ -109,8 +109,10 @@ func (s *Service) scope(account, region string) call.Scope {
 
 func (s *Service) arn(p place) string { return s.scope(p.account, p.region).ARN("kms", "key/"+p.id) }
 
-func (p place) sealed(materialID string) seal.Place {
-	return seal.At("kms key material", p.account, p.region, p.id, materialID)
+// sealed is where material of a key belongs: ("kms key material", account, region, key, spec, usage, material). Spec and usage are in it so that no change of a
+// record in the store has a key do what it was not made for, such as a signing key decrypt.
+func (p place) sealed(r *keyRecord, materialID string) seal.Place {
+	return seal.At("kms key material", p.account, p.region, p.id, string(r.Spec), string(r.Usage), materialID)
 }
 
 // aliasPlace is where an alias lives.
@@ -181,7 +183,7 @@ func (s *Service) unlock(k *key) (err error) {
 
 // open unwraps key material.
 func (s *Service) open(p place, r *keyRecord, m material) (*keys.Key, error) {
-	bare, err := s.cfg.Seal.Unwrap(p.sealed(m.ID), m.Wrapped)
+	bare, err := s.cfg.Seal.Unwrap(p.sealed(r, m.ID), m.Wrapped)
 	if err != nil {
 		return nil, fmt.Errorf("opening material %s of key %s: %w", m.ID, p.id, err)
 	}
