@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/seal"
 )
 
@@ -193,7 +193,7 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	if s.data == "" {
 		return cfg, fmt.Errorf("%w: --data must not be empty", errUsage)
 	}
-	if err := os.MkdirAll(s.data, 0o700); err != nil {
+	if err := durable.MkdirAll(s.data); err != nil {
 		return cfg, err
 	}
 	if s.seal != "" {
