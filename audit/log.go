@@ -20,13 +20,23 @@ import (
 type segmentFile interface {
 	Name() string
 	Write([]byte) (int, error)
+	Flush() error // hands to the operating system what Write still keeps
 	Truncate(int64) error
 	Sync() error
 	Close() error
 }
 
+// plainFile keeps nothing.
+type plainFile struct{ *os.File }
+
+func (plainFile) Flush() error { return nil }
+
 func createSegment(path string) (segmentFile, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return plainFile{f}, nil
 }
 
 // segmentLog appends frames to the newest segment. See segment.go for what lies in the files.
@@ -35,6 +45,7 @@ type segmentLog struct {
 	interval time.Duration // that an append may wait for its fsync; 0: it is waited for
 	report   func(error)   // is told when records that were answered for may not have reached the disk
 	create   func(path string) (segmentFile, error)
+	spool    *spool // nil where files cannot be mapped
 
 	mu      sync.Mutex // guards the fields below; held while writing, never while syncing
 	file    segmentFile
@@ -45,6 +56,7 @@ type segmentLog struct {
 	ended   []segmentFile // full, not synced yet
 	batch   *batch        // the appends that the next fsync will cover
 	write   error         // of the last write; cleared by the next that succeeds
+	flush   error         // of the last flush before an fsync; what could not be flushed is still in the spool
 	sync    error         // of the last fsync; cleared by the next that succeeds
 	closed  bool
 	scratch []byte
@@ -83,6 +95,9 @@ func (l *segmentLog) recover() error {
 	if err := durable.MkdirAll(l.dir); err != nil {
 		return err
 	}
+	if err := recoverSpool(l.dir); err != nil {
+		return err
+	}
 	names, err := segments(l.dir)
 	if err != nil {
 		return err
@@ -107,6 +122,10 @@ func (l *segmentLog) recover() error {
 			return err
 		}
 		raw = append(raw, path)
+	}
+	// Only now is what the old spool held on the disk.
+	if l.spool, err = openSpool(l.dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop = cancel
@@ -198,6 +217,9 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 		return err
 	}
 	if l.file != nil && l.size >= segmentSize {
+		if err := l.file.Flush(); err != nil {
+			return err
+		}
 		l.ended = append(l.ended, l.file)
 		l.file = nil
 	}
@@ -212,6 +234,9 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 	}
 	if err := durable.SyncDir(l.dir); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	if l.spool != nil {
+		f = &spooled{segmentFile: f, spool: l.spool}
 	}
 	l.file, l.size = f, 0
 	return nil
@@ -251,13 +276,17 @@ func (l *segmentLog) syncNow() {
 	l.batch = newBatch()
 	ended, current := l.ended, l.file
 	l.ended = nil
+	if current != nil {
+		l.flush = current.Flush()
+	}
+	flush := l.flush
 	l.mu.Unlock()
 
 	var errs []error
 	for _, f := range ended {
 		errs = append(errs, f.Sync())
 	}
-	if current != nil {
+	if current != nil && flush == nil {
 		errs = append(errs, current.Sync())
 	}
 	err := errors.Join(errs...)
@@ -267,7 +296,7 @@ func (l *segmentLog) syncNow() {
 	if len(errs) > 0 {
 		l.sync = err
 	}
-	if err != nil && current != nil {
+	if err != nil && current != nil && flush == nil {
 		// After a failed fsync the kernel may have dropped what it could not write, and will not fail again for it. So what comes next goes into
 		// another file, and whatever was written into this one counts as lost.
 		if l.file == current {
@@ -282,7 +311,10 @@ func (l *segmentLog) syncNow() {
 	}
 	l.mu.Unlock()
 	for _, b := range batches {
-		b.end(err)
+		b.end(errors.Join(err, flush))
+	}
+	if flush != nil {
+		l.report(fmt.Errorf("writing the audit log: records wait for it in the spool: %w", flush))
 	}
 	if err != nil {
 		l.report(fmt.Errorf("syncing the audit log: records of the last moments may be lost if the machine fails: %w", err))
@@ -306,8 +338,9 @@ func without(files []segmentFile, f segmentFile) (out []segmentFile) {
 func (l *segmentLog) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.write != nil {
+	if l.write != nil || l.flush != nil {
 		l.write = l.probeLocked()
+		l.flush = nil
 	}
 	if l.sync != nil {
 		if l.write = l.readyLocked(l.latest); l.write == nil {
@@ -322,9 +355,12 @@ func (l *segmentLog) probeLocked() error {
 	if err := l.readyLocked(l.latest); err != nil {
 		return err
 	}
+	if err := l.file.Flush(); err != nil {
+		return err
+	}
 	l.torn = true
 	_, err := l.file.Write(make([]byte, 4096))
-	return errors.Join(err, l.mendLocked())
+	return errors.Join(err, l.file.Flush(), l.mendLocked())
 }
 
 func (l *segmentLog) close() error {
@@ -337,21 +373,26 @@ func (l *segmentLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.others.Wait()
-	if l.file == nil {
-		return l.sync
+	err := l.sync
+	if f := l.file; f != nil {
+		l.file = nil
+		err = errors.Join(err, f.Close())
 	}
-	f := l.file
-	l.file = nil
-	return errors.Join(l.sync, f.Close())
+	if s := l.spool; s != nil {
+		l.spool = nil
+		err = errors.Join(err, s.close())
+	}
+	return err
 }
 
-// position is the segment that is being written, and how much of it consists of whole frames.
+// position is the segment that is being written, with everything in it that was appended, and how much of it consists of whole frames.
 func (l *segmentLog) position() (name string, size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
 		return "", 0
 	}
+	_ = l.file.Flush() // a disk that is full is told of elsewhere; what is on it can be read
 	return filepath.Base(l.file.Name()), l.size
 }
 

@@ -247,20 +247,33 @@ func TestLogReadsWhileItWrites(t *testing.T) {
 
 // faultyFile is a segment on a disk with faults.
 type faultyFile struct {
-	*os.File
+	plainFile
 	d *faultyDisk
 }
 
 type faultyDisk struct {
-	mu                    sync.Mutex
-	space                 int // bytes that fit yet; negative for no limit
-	noTruncate, noSync    bool
-	reported              []error
-	syncing, letSync      chan struct{} // if not nil: an fsync says that it began, and waits
-	truncateCalls, opened int
+	mu                 sync.Mutex
+	space              int // bytes that fit yet; negative for no limit
+	noTruncate, noSync bool
+	reported           []error
+	syncing, letSync   chan struct{} // if not nil: an fsync says that it began, and waits
+	opened             int
 }
 
+// open opens a log whose records go straight to the disk, as where files cannot be mapped.
 func (d *faultyDisk) open(t *testing.T, dir string, interval time.Duration) *segmentLog {
+	t.Helper()
+	l := d.openSpooled(t, dir, interval)
+	if l.spool != nil {
+		if err := l.spool.close(); err != nil {
+			t.Fatal(err)
+		}
+		l.spool = nil
+	}
+	return l
+}
+
+func (d *faultyDisk) openSpooled(t *testing.T, dir string, interval time.Duration) *segmentLog {
 	t.Helper()
 	l := newLog(t, dir)
 	l.interval = interval
@@ -275,7 +288,7 @@ func (d *faultyDisk) open(t *testing.T, dir string, interval time.Duration) *seg
 			return nil, err
 		}
 		d.opened++
-		return &faultyFile{f.(*os.File), d}, nil
+		return &faultyFile{f.(plainFile), d}, nil
 	}
 	return l
 }
