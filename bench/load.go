@@ -206,7 +206,8 @@ func (s *server) sendUntil(ctx context.Context, m message) ([]time.Duration, err
 	return lat, nil
 }
 
-// paced measures a fixed rate of requests a second: latency counts from when a request was to be sent, so a server that stalls cannot hide it.
+// paced measures a fixed rate of requests a second: latency counts from when a request was due, also while all connections wait, so a server that
+// stalls cannot hide it.
 func (s *server) paced(ctx context.Context, m message, rate, conns int, d time.Duration) (*result, error) {
 	before, err := s.cpu()
 	if err != nil {
@@ -221,8 +222,9 @@ func (s *server) paced(ctx context.Context, m message, rate, conns int, d time.D
 			if at.Sub(begin) > d || ctx.Err() != nil {
 				return
 			}
+			// The generator's own oversleeping is not the server's: a request is due when it can be sent.
 			time.Sleep(time.Until(at))
-			due <- at
+			due <- time.Now()
 		}
 	}()
 	var mu sync.Mutex
