@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -137,15 +136,6 @@ func plain(v any) any {
 	}
 	return v
 }
-
-// streamed is a dyn with a streaming payload.
-type streamed struct {
-	dyn
-	body io.ReadCloser
-}
-
-func (s *streamed) Stream() io.ReadCloser     { return s.body }
-func (s *streamed) SetStream(r io.ReadCloser) { s.body = r }
 
 // failed is a dyn that is an error.
 type failed struct{ dyn }

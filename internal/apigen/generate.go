@@ -1,11 +1,9 @@
 package apigen
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Source names the data that is generated from.
@@ -82,31 +80,4 @@ func Catalog(in Source) ([]File, error) {
 		services = append(services, g)
 	}
 	return formatted([]File{catalogFile(services)})
-}
-
-// OperationsTable is a table in Markdown of the operations of the manifest.
-func OperationsTable(in Source, m Manifest) ([]byte, error) {
-	var b bytes.Buffer
-	lib, err := open(in)
-	if err != nil {
-		return nil, err
-	}
-	for _, line := range m {
-		g, err := newService(lib, line.Folder, line.Operations)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(&b, "## %s\n\n", g.model.Metadata.ServiceFullName)
-		fmt.Fprintf(&b, "| operation | protocol | IAM action | access |\n| --- | --- | --- | --- |\n")
-		for _, op := range g.operations {
-			name, known := g.action(op)
-			level := ""
-			if known != nil {
-				level = known.level()
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", op, strings.Join(g.model.Metadata.Protocols, ", "), name, level)
-		}
-		fmt.Fprintln(&b)
-	}
-	return b.Bytes(), nil
 }

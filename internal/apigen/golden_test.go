@@ -144,24 +144,6 @@ func TestReadManifest(t *testing.T) {
 	})
 }
 
-func TestOperationsTable(t *testing.T) {
-	got, err := OperationsTable(invented, Manifest{{"orchard", []string{"PlantTree", "Ping"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `## Invented Orchard Service
-
-| operation | protocol | IAM action | access |
-| --- | --- | --- | --- |
-| Ping | json | orchard:Ping |  |
-| PlantTree | json | orchard:PlantTree | Permissions management |
-
-`
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestNameClash(t *testing.T) {
 	for _, test := range []struct{ outcome, shape, member string }{
 		{"GeneratedName", "Client", "A"},

@@ -329,7 +329,7 @@ func TestReEncrypt(t *testing.T) {
 		refused(t, "DisabledException", "-")(reencrypt(func(in *kms.ReEncryptInput) { blind(in); in.SourceKeyId = &from }))
 	})
 	t.Run("OnSameKey", func(t *testing.T) {
-		c := w.user(account, "same", fmt.Sprintf(`"Action":"kms:ReEncrypt*","Resource":"*","Condition":{"Bool":{"kms:ReEncryptOnSameKey":"true"}}`))
+		c := w.user(account, "same", `"Action":"kms:ReEncrypt*","Resource":"*","Condition":{"Bool":{"kms:ReEncryptOnSameKey":"true"}}`)
 		plain := w.encrypt(t, from, "x")
 		ok(t)(c.ReEncrypt(ctx, &kms.ReEncryptInput{CiphertextBlob: plain, DestinationKeyId: &from}))
 		denied(t)(c.ReEncrypt(ctx, &kms.ReEncryptInput{CiphertextBlob: plain, DestinationKeyId: &to}))

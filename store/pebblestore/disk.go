@@ -34,7 +34,7 @@ type disk struct {
 	vfs.FS
 
 	onFail func(error)
-	onFull func() // is told when tables begin to wait for space
+	onFull func()                // is told when tables begin to wait for space
 	failed atomic.Pointer[error] // set once, before the failing operation returns
 	frozen chan struct{}         // closed after failed is set
 

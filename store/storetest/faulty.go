@@ -69,8 +69,7 @@ type faultyTx struct {
 	store.Tx
 	f      *Faulty
 	wrote  bool
-	unsure bool     // whether the outcome is to be reported as unknown
-	hooks  []func() // kept here, to be held back when the outcome is unknown
+	unsure bool // whether the outcome is to be reported as unknown, so that no hook may run
 }
 
 func (t *faultyTx) Set(key, value []byte) { t.wrote = true; t.Tx.Set(key, value) }

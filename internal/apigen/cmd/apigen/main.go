@@ -21,16 +21,15 @@ func main() {
 	manifest := flag.String("manifest", "api/manifest.txt", "file that lists services and operations")
 	out := flag.String("out", "api", "folder to write packages into")
 	catalog := flag.Bool("catalog", true, "also write the catalog of all services")
-	table := flag.String("table", "", "only write the table of operations to this file")
 	check := flag.Bool("check", false, "write nothing, and fail if anything would change")
 	flag.Parse()
-	if err := run(in, *manifest, *out, *table, *catalog, *check); err != nil {
+	if err := run(in, *manifest, *out, *catalog, *check); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(in apigen.Source, manifest, out, table string, catalog, check bool) error {
+func run(in apigen.Source, manifest, out string, catalog, check bool) error {
 	f, err := os.Open(manifest)
 	if err != nil {
 		return err
@@ -39,13 +38,6 @@ func run(in apigen.Source, manifest, out, table string, catalog, check bool) err
 	m, err := apigen.ReadManifest(f)
 	if err != nil {
 		return err
-	}
-	if table != "" {
-		b, err := apigen.OperationsTable(in, m)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(table, b, 0o644)
 	}
 	files, err := apigen.Generate(in, m)
 	if err != nil {
