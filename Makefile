@@ -43,6 +43,7 @@ IAM_DATA ?= ../shared/iam-data
 
 generate: ## write api/ and the generated parts of docs/ anew
 	go run ./internal/apigen/cmd/apigen -models "$(MODELS)" -iam "$(IAM_DATA)"
+	go run ./internal/apigen/cmd/apigen -models "$(MODELS)" -iam "$(IAM_DATA)" -manifest wire/wiretest/manifest.txt -out wire/wiretest -catalog=false
 	go run ./internal/reference
 
 deps: ## install what the tests need, or tell what to install

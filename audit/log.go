@@ -45,7 +45,8 @@ type segmentLog struct {
 	interval time.Duration // that an append may wait for its fsync; 0: it is waited for
 	report   func(error)   // is told when records that were answered for may not have reached the disk
 	create   func(path string) (segmentFile, error)
-	spool    *spool // nil where files cannot be mapped
+	spool    *spool       // nil where files cannot be mapped
+	full     func() error // why the disk has no room for the log any more, or nil
 
 	mu      sync.Mutex // guards the fields below; held while writing, never while syncing
 	file    segmentFile
@@ -236,7 +237,7 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 		return errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	if l.spool != nil {
-		f = &spooled{segmentFile: f, spool: l.spool}
+		f = &spooled{segmentFile: f, spool: l.spool, full: l.full}
 	}
 	l.file, l.size = f, 0
 	return nil

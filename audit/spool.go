@@ -118,6 +118,7 @@ func (s *spool) room() int { return len(s.mem) - spoolData - int(s.length().Load
 type spooled struct {
 	segmentFile
 	spool *spool
+	full  func() error // asked before each flush; nil never is
 
 	mu      sync.Mutex // guards flushed and the spool
 	flushed int64      // what is in the file
@@ -160,6 +161,11 @@ func (f *spooled) flushLocked() error {
 	frames := f.spool.frames()
 	if len(frames) == 0 {
 		return nil
+	}
+	if f.full != nil {
+		if err := f.full(); err != nil {
+			return err
+		}
 	}
 	if _, err := f.writeLocked(frames); err != nil {
 		return err

@@ -59,8 +59,20 @@ func Open(cfg Config) (*Trail, error) {
 	if err != nil {
 		return nil, err
 	}
+	log.full = t.full
 	t.log = log
 	return t, nil
+}
+
+// diskReserve is the free disk space, in bytes, that the log leaves to others: below it, records are refused. It is half of what the store leaves,
+// which stops committing first, and must be able to end what it has begun.
+const diskReserve = 32 << 20
+
+func (t *Trail) full() error {
+	if free := t.cfg.Store.Metrics().DiskFree; free > 0 && free < diskReserve {
+		return fmt.Errorf("%d MiB of disk space are left: %w", free>>20, store.ErrFull)
+	}
+	return nil
 }
 
 // Close writes out what is buffered.
@@ -162,6 +174,7 @@ type event struct {
 // Events returns the records that match, as JSON, oldest first. With an error that wraps ErrAltered come all records that could be read.
 func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error) {
 	var found []foundEvent
+	size := 0
 	add := func(rec []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -176,6 +189,9 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 			return nil
 		}
 		found = append(found, foundEvent{e.Time, slices.Clone(rec)})
+		if size += len(rec); f.Limit == 0 && size > maxEvents {
+			return ErrTooMany
+		}
 		// Keep the memory bounded by what was asked for.
 		if f.Limit > 0 && len(found) >= 2*f.Limit+1000 {
 			found = newest(found, f.Limit)
@@ -200,6 +216,12 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 	}
 	return out, damage
 }
+
+// maxEvents bounds the records that are held at once, in bytes.
+const maxEvents = 256 << 20
+
+// ErrTooMany: there are more records than are told at once. A narrower time or a limit helps.
+var ErrTooMany = errors.New("there are more audit records than can be told at once: narrow the time, or give a limit")
 
 type foundEvent struct {
 	at  time.Time

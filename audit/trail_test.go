@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,5 +234,48 @@ func TestUnrecorded(t *testing.T) {
 				t.Errorf("Append when the disk is back: %v, Failure() = %v", err, trail.Failure())
 			}
 		})
+	}
+}
+
+// tight is a store on a disk with so many free bytes.
+type tight struct {
+	store.Store
+	free atomic.Uint64
+}
+
+func (s *tight) Metrics() store.Metrics { return store.Metrics{DiskFree: s.free.Load()} }
+
+func TestTrailLeavesTheStoreItsReserve(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files cannot be mapped here")
+	}
+	s := &tight{Store: memstore.New()}
+	s.free.Store(1 << 20)
+	trail, err := audit.Open(audit.Config{Store: s, Dir: t.TempDir(), Sync: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trail.Close()
+	n := 0
+	for ; ; n++ {
+		if err = trail.Append(at(n, "111122223333")); err != nil {
+			break
+		}
+		if n > 10_000 {
+			t.Fatal("a nearly full disk takes records without end")
+		}
+	}
+	if !errors.Is(err, audit.ErrUnrecorded) || !errors.Is(err, store.ErrFull) {
+		t.Errorf("Append to a nearly full disk = %v", err)
+	}
+	if err := trail.Failure(); !errors.Is(err, store.ErrFull) {
+		t.Errorf("Failure = %v", err)
+	}
+	s.free.Store(1 << 30)
+	if err := trail.Failure(); err != nil {
+		t.Errorf("Failure when there is space again = %v", err)
+	}
+	if got, err := trail.Events(t.Context(), audit.Filter{}); len(got) != n || err != nil {
+		t.Errorf("%d records, %v, want the %d that were taken", len(got), err, n)
 	}
 }

@@ -156,7 +156,7 @@ type Metrics struct {
 	Written   uint64 // bytes of keys and values committed
 	SyncNanos uint64 // time that commits waited to become durable, summed over commits
 	DiskBytes uint64 // size on disk now
-	DiskFree  uint64 // free bytes where the data is, when last looked; 0 if the engine has no disk
+	DiskFree  uint64 // free bytes where the data is; 0 if the engine has no disk
 	Active    int    // transactions open now that have read
 }
 

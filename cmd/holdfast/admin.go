@@ -319,6 +319,9 @@ func sealCommand(ctx context.Context, e *env, args []string) error {
 		if p.To == "" {
 			return fmt.Errorf("%w: --to is missing", errUsage)
 		}
+		if strings.HasPrefix(p.To, "passphrase:fd:") {
+			return fmt.Errorf("%w: --to %s would be a descriptor of the server, not of this command; use passphrase:file:PATH", errUsage, p.To)
+		}
 		return perform(ctx, *data, *sealSpec, "rewrap", p, e.out)
 	case "rotate":
 		f, data, sealSpec := commandFlags(e, "seal rotate", "[flags]")

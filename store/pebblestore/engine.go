@@ -168,7 +168,7 @@ func (e *engine) Close() error {
 // Metrics implements occ.Engine.
 func (e *engine) Metrics(m *store.Metrics) {
 	m.DiskBytes = e.db.Metrics().DiskSpaceUsage()
-	if free := e.free.Load(); free != math.MaxUint64 {
+	if free := e.lookFree(); free != math.MaxUint64 {
 		m.DiskFree = free
 	}
 }
