@@ -19,11 +19,11 @@ func storeTable(ctx context.Context, _ options) error {
 func engines(ctx context.Context, _ options) error {
 	fmt.Print("## Engines\n\n")
 	return micro(ctx,
-		benchmark{"./engine/policy", "^BenchmarkDecide"},
+		benchmark{"./engine/policy", "^Benchmark(DefaultKeyPolicy|TenIdentity)"},
 		benchmark{"./engine/keys", "^Benchmark(Encrypt|Decrypt)"},
 		benchmark{"./sigv4", "^BenchmarkVerify"},
 		benchmark{"./wire", "^Benchmark"},
-		benchmark{"./service/kms", "^BenchmarkEncrypt"},
+		benchmark{"./cloud", "^BenchmarkEncrypt"},
 	)
 }
 
