@@ -43,6 +43,7 @@ func createSegment(path string) (segmentFile, error) {
 type segmentLog struct {
 	dir      string
 	interval time.Duration // that an append may wait for its fsync; 0: it is waited for
+	limit    int64         // size at which a segment ends, in bytes
 	report   func(error)   // is told when records that were answered for may not have reached the disk
 	create   func(path string) (segmentFile, error)
 	spool    *spool       // nil where files cannot be mapped
@@ -84,7 +85,7 @@ func (b *batch) end(err error) {
 var errLogClosed = errors.New("the audit log is closed")
 
 func openLog(dir string, interval time.Duration, report func(error)) (*segmentLog, error) {
-	l := &segmentLog{dir: dir, interval: interval, report: report, create: createSegment, batch: newBatch(), kick: make(chan struct{}, 1)}
+	l := &segmentLog{dir: dir, interval: interval, limit: segmentSize, report: report, create: createSegment, batch: newBatch(), kick: make(chan struct{}, 1)}
 	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
@@ -217,7 +218,7 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 	if err := l.mendLocked(); err != nil {
 		return err
 	}
-	if l.file != nil && l.size >= segmentSize {
+	if l.file != nil && l.size >= l.limit {
 		if err := l.file.Flush(); err != nil {
 			return err
 		}
@@ -237,7 +238,7 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 		return errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	if l.spool != nil {
-		f = &spooled{segmentFile: f, spool: l.spool, full: l.full}
+		f = newSpooled(f, l.spool, l.full)
 	}
 	l.file, l.size = f, 0
 	return nil

@@ -151,7 +151,7 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error {
 	f, err := os.Open(filepath.Join(dir, name))
 	if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, rawSuffix) {
-		name = stem(name) + zstdSuffix // compressed since it was listed
+		name, limit = stem(name)+zstdSuffix, -1 // complete, and compressed since it was listed
 		f, err = os.Open(filepath.Join(dir, name))
 	}
 	if errors.Is(err, os.ErrNotExist) {

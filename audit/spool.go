@@ -42,10 +42,13 @@ const (
 	nameSize = 64
 )
 
-// spool is the mapped file. It is used by one spooled file at a time.
+// spool is the mapped file.
 type spool struct {
 	file *os.File
 	mem  []byte
+
+	mu    sync.Mutex // guards mem and the fields below, and is held while frames are written
+	owner *spooled   // whose frames are in it
 }
 
 // openSpool makes the spool of a directory, empty, in place of one that was recovered. Its blocks are written once now, so that
@@ -120,13 +123,20 @@ type spooled struct {
 	spool *spool
 	full  func() error // asked before each flush; nil never is
 
-	mu      sync.Mutex // guards flushed and the spool
-	flushed int64      // what is in the file
+	flushed int64 // what is in the file; guarded by spool.mu
+}
+
+// newSpooled gives the spool to a new file. The file before it must have been flushed.
+func newSpooled(f segmentFile, s *spool, full func() error) *spooled {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owner = &spooled{segmentFile: f, spool: s, full: full}
+	return s.owner
 }
 
 func (f *spooled) Write(b []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.spool.mu.Lock()
+	defer f.spool.mu.Unlock()
 	if len(b) > f.spool.room() {
 		if err := f.flushLocked(); err != nil {
 			return 0, err
@@ -152,12 +162,15 @@ func (f *spooled) writeLocked(b []byte) (int, error) {
 
 // Flush writes what is in the spool to the file. If that fails it is still in the spool.
 func (f *spooled) Flush() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.spool.mu.Lock()
+	defer f.spool.mu.Unlock()
 	return f.flushLocked()
 }
 
 func (f *spooled) flushLocked() error {
+	if f.spool.owner != f {
+		return nil // the spool is the next file's
+	}
 	frames := f.spool.frames()
 	if len(frames) == 0 {
 		return nil
@@ -176,8 +189,8 @@ func (f *spooled) flushLocked() error {
 
 // Truncate cuts what was written last, in the spool or in the file.
 func (f *spooled) Truncate(size int64) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.spool.mu.Lock()
+	defer f.spool.mu.Unlock()
 	if size >= f.flushed {
 		if keep := uint64(size - f.flushed); keep < f.spool.length().Load() {
 			f.spool.length().Store(keep)
@@ -195,10 +208,13 @@ func (f *spooled) Truncate(size int64) error {
 // Close gives the spool free for the next file. What could not be written by now is lost with the file, which whoever closes it after an error
 // reports.
 func (f *spooled) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.spool.mu.Lock()
+	defer f.spool.mu.Unlock()
 	err := f.flushLocked()
-	f.spool.length().Store(0)
+	if f.spool.owner == f {
+		f.spool.length().Store(0)
+		f.spool.owner = nil
+	}
 	return errors.Join(err, f.segmentFile.Close())
 }
 
