@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/seal"
@@ -50,7 +51,7 @@ const gcPercent = 300
 
 // serve runs the cloud until ctx ends, and then lets the calls that are under way finish.
 func serve(ctx context.Context, e *env, args []string) error {
-	watch := time.Now() // monotonic measuring of the start, nothing else
+	watch := clock.Start()
 	if e.getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -95,7 +96,7 @@ func serve(ctx context.Context, e *env, args []string) error {
 	if err := s.greet(ctx, e, c, endpoint); err != nil {
 		return err
 	}
-	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", time.Since(watch).Round(time.Millisecond).String())
+	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
 	return s.run(ctx, listener, admin, log)
 }
 

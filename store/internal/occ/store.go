@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -291,9 +291,9 @@ func (s *Store) commit(t *tx) error {
 	if err := s.apply(t, c, batch); err != nil {
 		return err
 	}
-	start := time.Now() // measures only: see Metrics.SyncNanos
+	watch := clock.Start()
 	err = batch.Sync()
-	s.syncNanos.Add(uint64(time.Since(start)))
+	s.syncNanos.Add(uint64(watch.Elapsed()))
 	if err != nil {
 		// The batch may or may not be found in the log when the store is opened again.
 		c.err = s.fail(err)
