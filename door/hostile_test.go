@@ -79,6 +79,39 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
+// A service of which no model is known answers as one that is not built, in the protocol that it was spoken to; so does a service in a protocol
+// that its model has given up.
+func TestUnknownServices(t *testing.T) {
+	h := newHouse(t)
+	target := func(name string) *http.Request {
+		return request("POST", "/", "{}", "X-Amz-Target", name, "Content-Type", "application/x-amz-json-1.1")
+	}
+	form := func(body string) *http.Request {
+		return request("POST", "/", body, "Content-Type", "application/x-www-form-urlencoded")
+	}
+	for name, c := range map[string]struct {
+		r       *http.Request
+		service string
+		status  int
+		want    string
+	}{
+		"JSON":           {target("AWSGlue.GetDatabases"), "glue", 501, `"__type":"NotImplemented"`},
+		"Query":          {form("Action=ListStacks&Version=2010-05-15"), "cloudformation", 501, "<Message>Holdfast does not implement cloudformation:ListStacks.</Message>"},
+		"CBOR":           {request("POST", "/service/Blot/operation/Dry", "\xa0", "Smithy-Protocol", "rpc-v2-cbor", "Content-Type", "application/cbor"), "blot", 501, "Holdfast does not implement blot:Dry."},
+		"REST":           {request("GET", "/things", ""), "iot", 501, "Holdfast does not implement iot:GET /things."},
+		"OldProtocol":    {form("Action=ListQueues&Version=2012-11-05"), "sqs", 501, "Holdfast does not implement sqs:ListQueues."},
+		"OldVersion":     {form("Action=DescribeLoadBalancers&Version=2012-06-01"), "elasticloadbalancing", 501, "elasticloadbalancing:DescribeLoadBalancers"},
+		"NoName":         {target("AWSGlue.<b>"), "glue", 400, "UnknownOperationException"},
+		"BuiltOtherwise": {target("Apiary.Swarm"), "orchard", 400, "UnknownOperationException"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if body := wantStatus(t, h.do(c.r, c.service), c.status); !strings.Contains(body, c.want) {
+				t.Errorf("answered %q, want %q in it", body, c.want)
+			}
+		})
+	}
+}
+
 // A signature covers the path without its dots, and the path with them names another resource.
 func TestDotsInPaths(t *testing.T) {
 	h := newHouse(t)

@@ -109,11 +109,12 @@ func isForm(h *http.Request) bool {
 // find says where a request goes. scope is the service of its credential scope, or "" if it is not signed; body is needed only where
 // isForm says so. It always returns a route whose protocol can tell an error; err is what to tell.
 func (r *router) find(h *http.Request, scope string, body []byte) (route, error) {
+	candidates := r.bySigning[scope]
 	if target := h.Header.Get("X-Amz-Target"); target != "" {
 		prefix, name := cutLast(target, '.')
 		s := r.byTarget[prefix]
 		if s == nil || h.Method != http.MethodPost {
-			return unknownService(wire.AWSJSON), generic(unknownOperation, sigv4.JSON, "")
+			return unknownService(wire.AWSJSON), absent(candidates, scope, name, generic(unknownOperation, sigv4.JSON, ""))
 		}
 		return s.route(name, wire.AWSJSON)
 	}
@@ -121,11 +122,10 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 		service, name, ok := cborPath(h.URL.Path)
 		s := r.byTarget[service]
 		if !ok || s == nil || h.Method != http.MethodPost {
-			return unknownService(wire.RPCv2CBOR), generic(unknownOperation, sigv4.JSON, "")
+			return unknownService(wire.RPCv2CBOR), absent(candidates, scope, name, generic(unknownOperation, sigv4.JSON, ""))
 		}
 		return s.route(name, wire.RPCv2CBOR)
 	}
-	candidates := r.bySigning[scope]
 	if action, version, ok := formAction(h, body); ok && (len(candidates) == 0 || !isREST(candidates[0].service)) {
 		for _, all := range [][]*serviceRoutes{candidates, r.queryServices(version)} {
 			for _, s := range all {
@@ -134,7 +134,8 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 				}
 			}
 		}
-		return unknownService(wire.Query), generic(unknownOperation, sigv4.Query, fmt.Sprintf("Could not find operation %s for version %s", action, version))
+		return unknownService(wire.Query), absent(candidates, scope, action,
+			generic(unknownOperation, sigv4.Query, fmt.Sprintf("Could not find operation %s for version %s", action, version)))
 	}
 	for _, s := range candidates {
 		if !isREST(s.service) {
@@ -235,6 +236,23 @@ func (s *serviceRoutes) nowhere() (route, error) {
 		err = generic(unknownOperation, sigv4.RESTJSON, "") // there are no actions where there are paths
 	}
 	return rt, err
+}
+
+// absent is what a call of a service is told that is not known, or not in this protocol. It is not built, as far as its signature says whose it is and
+// nothing that is built is signed in that name; then the operation is told by name. candidates are the services of that name.
+func absent(candidates []*serviceRoutes, scope, name string, otherwise *wire.Error) error {
+	built := slices.ContainsFunc(candidates, func(s *serviceRoutes) bool { return s.room != nil })
+	if scope == "" || built || !isName(name) {
+		return otherwise
+	}
+	return wire.NotImplemented(scope, name)
+}
+
+// isName reports whether a string can be the name of an operation.
+func isName(s string) bool {
+	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9')
+	})
 }
 
 // nobody stands for a service that no model is known of.
