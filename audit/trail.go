@@ -64,13 +64,11 @@ func Open(cfg Config) (*Trail, error) {
 	return t, nil
 }
 
-// diskReserve is the free disk space, in bytes, that the log leaves to others: below it, records are refused. It is half of what the store leaves,
-// which stops committing first, and must be able to end what it has begun.
-const diskReserve = 32 << 20
-
+// full is why the disk has no room for the log any more. The store, which stops committing first, must be able to end what it has begun: the log leaves
+// it half of what it keeps in reserve.
 func (t *Trail) full() error {
-	if free := t.cfg.Store.Metrics().DiskFree; free > 0 && free < diskReserve {
-		return fmt.Errorf("%d MiB of disk space are left: %w", free>>20, store.ErrFull)
+	if m := t.cfg.Store.Metrics(); m.DiskFree > 0 && m.DiskFree < m.DiskSpare/2 {
+		return fmt.Errorf("%d MiB of disk space are left: %w", m.DiskFree>>20, store.ErrFull)
 	}
 	return nil
 }

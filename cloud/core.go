@@ -189,9 +189,12 @@ func (c *core) failure(ctx context.Context, keepOn bool) string {
 		_, err := r.Get(keyringKey)
 		return err
 	})
+	m := c.store.Metrics()
 	switch {
 	case err != nil:
 		return "the store cannot be read"
+	case m.DiskFree > 0 && m.DiskFree < m.DiskSpare:
+		return "the disk is full: nothing can be changed"
 	case !keepOn && c.trail.Failure() != nil:
 		return "audit records cannot be written"
 	}

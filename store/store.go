@@ -157,6 +157,7 @@ type Metrics struct {
 	SyncNanos uint64 // time that commits waited to become durable, summed over commits
 	DiskBytes uint64 // size on disk now
 	DiskFree  uint64 // free bytes where the data is; 0 if the engine has no disk
+	DiskSpare uint64 // of those, how many the store leaves alone: below, commits get ErrFull
 	Active    int    // transactions open now that have read
 }
 

@@ -19,10 +19,10 @@ func newFlags(e *env, name, arguments string) *flags {
 	f := &flags{flag.NewFlagSet("holdfast "+name, flag.ContinueOnError), e}
 	f.SetOutput(e.out)
 	f.Usage = func() {
-		fmt.Fprintf(e.out, "Usage: holdfast %s %s\n\n", name, arguments)
+		fmt.Fprintf(e.out, "Usage: holdfast %s\n\n", strings.TrimSpace(name+" "+arguments))
 		f.VisitAll(func(fl *flag.Flag) {
 			kind, help := flag.UnquoteUsage(fl)
-			fmt.Fprintf(e.out, "  --%s %s\n        %s", fl.Name, kind, help)
+			fmt.Fprintf(e.out, "  %s\n        %s", strings.TrimSpace("--"+fl.Name+" "+kind), help)
 			if fl.DefValue != "" && fl.DefValue != "false" {
 				fmt.Fprintf(e.out, " (default %s)", fl.DefValue)
 			}

@@ -169,7 +169,7 @@ func (e *engine) Close() error {
 func (e *engine) Metrics(m *store.Metrics) {
 	m.DiskBytes = e.db.Metrics().DiskSpaceUsage()
 	if free := e.lookFree(); free != math.MaxUint64 {
-		m.DiskFree = free
+		m.DiskFree, m.DiskSpare = free, e.minFree
 	}
 }
 
