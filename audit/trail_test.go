@@ -243,7 +243,9 @@ type tight struct {
 	free atomic.Uint64
 }
 
-func (s *tight) Metrics() store.Metrics { return store.Metrics{DiskFree: s.free.Load(), DiskSpare: 64 << 20} }
+func (s *tight) Metrics() store.Metrics {
+	return store.Metrics{DiskFree: s.free.Load(), DiskSpare: 64 << 20}
+}
 
 func TestTrailLeavesTheStoreItsReserve(t *testing.T) {
 	if runtime.GOOS == "windows" {
