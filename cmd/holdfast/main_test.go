@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,7 +185,7 @@ func TestHelp(t *testing.T) {
 	}
 	help := wantCommand(t, 0, "serve", "-h")
 	for _, name := range []string{"listen", "data", "dev", "account", "region", "seal", "tls-cert", "audit-failure"} {
-		if !strings.Contains(help, "--"+name+" ") || !strings.Contains(help, variable(name)) {
+		if !slices.Contains(strings.Fields(help), "--"+name) || !strings.Contains(help, variable(name)) {
 			t.Errorf("serve -h does not tell of --%s", name)
 		}
 	}
