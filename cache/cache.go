@@ -27,6 +27,13 @@ type shard[K comparable, V any] struct {
 	mu         sync.RWMutex // guards the fields below; nothing is loaded under it
 	generation uint64       // advanced by Forget
 	values     map[K]V
+	loads      uint64
+}
+
+// Stats tells how a cache does. Most of the calls that use it should not show in Loads.
+type Stats struct {
+	Values int    // kept now
+	Loads  uint64 // since the cache was made, those that failed included
 }
 
 // New returns a cache of at most about limit values, made by load. An error of load is returned and not kept.
@@ -53,11 +60,12 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
 		return v, nil
 	}
 	v, err := c.load(ctx, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loads++
 	if err != nil {
 		return v, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.generation != generation {
 		return v, nil
 	}
@@ -89,4 +97,16 @@ func (c *Cache[K, V]) Clear() {
 		clear(s.values)
 		s.mu.Unlock()
 	}
+}
+
+// Stats returns the cache's figures.
+func (c *Cache[K, V]) Stats() (st Stats) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.RLock()
+		st.Values += len(s.values)
+		st.Loads += s.loads
+		s.mu.RUnlock()
+	}
+	return st
 }

@@ -29,6 +29,9 @@ func TestGet(t *testing.T) {
 		if loads != 2 {
 			t.Errorf("loaded %d times after Forget, want twice", loads)
 		}
+		if got, want := c.Stats(), (cache.Stats{Values: 1, Loads: 2}); got != want {
+			t.Errorf("Stats = %+v, want %+v", got, want)
+		}
 	})
 	t.Run("KeepsNoError", func(t *testing.T) {
 		fail := errors.New("down")

@@ -454,7 +454,7 @@ func TestMetrics(t *testing.T) {
 	if calls[" CreateKey kms"] != 1 || calls["NotFoundException DescribeKey kms"] != 1 {
 		t.Errorf("calls: %v", calls)
 	}
-	for _, name := range []string{"holdfast_call_seconds", "holdfast_store_commits_total", "holdfast_store_disk_bytes", "holdfast_timers_fired_total", "go_goroutines"} {
+	for _, name := range []string{"holdfast_call_seconds", "holdfast_store_commits_total", "holdfast_store_disk_bytes", "holdfast_timers_fired_total", "holdfast_cache_values", "holdfast_cache_loads_total", "go_goroutines"} {
 		if families[name] == nil {
 			t.Errorf("there is no %s", name)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
@@ -49,7 +50,8 @@ type core struct {
 	door      *door.Door
 	scheduler *timer.Scheduler
 	registry  *prometheus.Registry
-	services  []string // that have a room
+	caches    map[string]func() cache.Stats // by name
+	services  []string                      // that have a room
 	endpoints []call.Endpoint
 
 	jobs []func(context.Context)
@@ -58,7 +60,7 @@ type core struct {
 }
 
 func open(ctx context.Context, cfg Config) (_ *core, err error) {
-	c := &core{}
+	c := &core{caches: make(map[string]func() cache.Stats)}
 	defer func() {
 		if err != nil {
 			_ = c.close()
@@ -148,6 +150,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 		return nil, err
 	}
 	c.background(k.Run)
+	c.caches["kms_keys"] = k.CacheStats
 	return []door.Room{k.Room(), new(sts.Service).Room()}, nil
 }
 
@@ -215,6 +218,16 @@ func (c *core) measure() {
 	counter("holdfast_store_reads_total", "Transactions that ended without writing.", func(m store.Metrics) uint64 { return m.Reads })
 	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
 	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
+	c.caches["credentials"] = c.directory.CacheStats
+	for name, stats := range c.caches {
+		labels := prometheus.Labels{"cache": name}
+		c.registry.MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_cache_values", Help: "Values kept ready for calls.", ConstLabels: labels},
+				func() float64 { return float64(stats().Values) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "holdfast_cache_loads_total", Help: "Values that had to be loaded for a call.", ConstLabels: labels},
+				func() float64 { return float64(stats().Loads) }),
+		)
+	}
 	c.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_store_disk_bytes", Help: "Size of the store on disk."},
 			func() float64 { return float64(c.store.Metrics().DiskBytes) }),

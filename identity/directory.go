@@ -90,6 +90,9 @@ func New(s store.Store, keys *seal.Keyring, partition string, guests ...string) 
 	return d
 }
 
+// CacheStats tells how the cache of credentials does.
+func (d *Directory) CacheStats() cache.Stats { return d.cache.Stats() }
+
 // Lookup returns the credential of an access key ID, or ErrUnknownKey.
 func (d *Directory) Lookup(ctx context.Context, accessKeyID string) (*Credential, error) {
 	if len(accessKeyID) > 128 {

@@ -66,6 +66,9 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
+// CacheStats tells how the cache of keys does.
+func (s *Service) CacheStats() cache.Stats { return s.cache.Stats() }
+
 // Run does what the service does in the background, until ctx ends.
 func (s *Service) Run(ctx context.Context) { s.runUsage(ctx) }
 
