@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -108,12 +107,12 @@ func (w *shapeWriter) MapKey(k string) {
 		w.buf = append(w.buf, ',')
 	}
 	w.first = false
-	w.buf = append(appendString(w.buf, k), ':')
+	w.buf = append(wire.AppendJSONString(w.buf, k), ':')
 }
 
 func (w *shapeWriter) String(m *wire.Member, v string) {
 	if w.lead(m) {
-		w.buf = appendString(w.buf, v)
+		w.buf = wire.AppendJSONString(w.buf, v)
 	}
 }
 
@@ -183,44 +182,4 @@ func appendKey(dst []byte, name string) []byte {
 	dst = append(dst, c)
 	dst = append(dst, name[1:]...)
 	return append(dst, '"', ':')
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends v as a JSON string. Invalid UTF-8 becomes U+FFFD.
-func appendString(dst []byte, v string) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(v); {
-		c := v[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(v[i:])
-			if r == utf8.RuneError && n == 1 {
-				dst = append(append(dst, v[start:i]...), "\ufffd"...)
-				start = i + 1
-			}
-			i += n
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		dst = append(dst, v[start:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		start = i
-	}
-	return append(append(dst, v[start:]...), '"')
 }

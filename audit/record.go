@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // Event types of CloudTrail.
@@ -76,21 +78,21 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	b = append(b, `,"eventTime":"`...)
 	b = r.Time.UTC().AppendFormat(b, timeFormat)
 	b = append(b, `","eventSource":`...)
-	b = appendString(b, r.Source)
+	b = wire.AppendJSONString(b, r.Source)
 	b = append(b, `,"eventName":`...)
-	b = appendString(b, r.Name)
+	b = wire.AppendJSONString(b, r.Name)
 	b = append(b, `,"awsRegion":`...)
-	b = appendString(b, r.Region)
+	b = wire.AppendJSONString(b, r.Region)
 	b = append(b, `,"sourceIPAddress":`...)
-	b = appendString(b, r.SourceIP)
+	b = wire.AppendJSONString(b, r.SourceIP)
 	b = append(b, `,"userAgent":`...)
-	b = appendString(b, cut(r.UserAgent))
+	b = wire.AppendJSONString(b, cut(r.UserAgent))
 	if r.ErrorCode != "" {
 		b = append(b, `,"errorCode":`...)
-		b = appendString(b, r.ErrorCode)
+		b = wire.AppendJSONString(b, r.ErrorCode)
 		if r.ErrorMessage != "" {
 			b = append(b, `,"errorMessage":`...)
-			b = appendString(b, cut(r.ErrorMessage))
+			b = wire.AppendJSONString(b, cut(r.ErrorMessage))
 		}
 	}
 	b = append(b, `,"requestParameters":`...)
@@ -102,9 +104,9 @@ func (r *Record) AppendJSON(b []byte) []byte {
 		b = append(b, r.ServiceDetails...)
 	}
 	b = append(b, `,"requestID":`...)
-	b = appendString(b, r.RequestID)
+	b = wire.AppendJSONString(b, r.RequestID)
 	b = append(b, `,"eventID":`...)
-	b = appendString(b, r.EventID)
+	b = wire.AppendJSONString(b, r.EventID)
 	b = append(b, `,"readOnly":`...)
 	b = strconv.AppendBool(b, r.ReadOnly)
 	if len(r.Resources) > 0 {
@@ -114,26 +116,26 @@ func (r *Record) AppendJSON(b []byte) []byte {
 				b = append(b, ',')
 			}
 			b = append(b, `{"accountId":`...)
-			b = appendString(b, x.Account)
+			b = wire.AppendJSONString(b, x.Account)
 			if x.Type != "" {
 				b = append(b, `,"type":`...)
-				b = appendString(b, x.Type)
+				b = wire.AppendJSONString(b, x.Type)
 			}
 			b = append(b, `,"ARN":`...)
-			b = appendString(b, x.ARN)
+			b = wire.AppendJSONString(b, x.ARN)
 			b = append(b, '}')
 		}
 		b = append(b, ']')
 	}
 	b = append(b, `,"eventType":`...)
-	b = appendString(b, r.Type)
+	b = wire.AppendJSONString(b, r.Type)
 	b = append(b, `,"managementEvent":`...)
 	b = strconv.AppendBool(b, r.Management)
 	b = append(b, `,"recipientAccountId":`...)
-	b = appendString(b, r.Recipient)
+	b = wire.AppendJSONString(b, r.Recipient)
 	if r.SharedEventID != "" {
 		b = append(b, `,"sharedEventID":`...)
-		b = appendString(b, r.SharedEventID)
+		b = wire.AppendJSONString(b, r.SharedEventID)
 	}
 	if r.Management {
 		b = append(b, `,"eventCategory":"Management"`...)
@@ -142,11 +144,11 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	}
 	if t := r.TLS; t != nil {
 		b = append(b, `,"tlsDetails":{"tlsVersion":`...)
-		b = appendString(b, t.Version)
+		b = wire.AppendJSONString(b, t.Version)
 		b = append(b, `,"cipherSuite":`...)
-		b = appendString(b, t.Cipher)
+		b = wire.AppendJSONString(b, t.Cipher)
 		b = append(b, `,"clientProvidedHostHeader":`...)
-		b = appendString(b, cut(t.Host))
+		b = wire.AppendJSONString(b, cut(t.Host))
 		b = append(b, '}')
 	}
 	return append(b, '}')

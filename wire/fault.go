@@ -2,7 +2,6 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -73,7 +72,7 @@ func (e *wireError) queryError() string { return e.queryCode + ";" + e.blame() }
 func (e *wireError) appendJSON(b []byte) []byte {
 	w := newJSONWriter(append(b, '{'))
 	w.b = append(w.b, `"__type":`...)
-	w.b = appendJSONString(w.b, e.code)
+	w.b = AppendJSONString(w.b, e.code)
 	if e.shape != nil {
 		e.shape.WriteMembers(w)
 	} else if e.message != "" {
@@ -83,7 +82,7 @@ func (e *wireError) appendJSON(b []byte) []byte {
 		} else {
 			w.b = append(w.b, `,"message":`...)
 		}
-		w.b = appendJSONString(w.b, e.message)
+		w.b = AppendJSONString(w.b, e.message)
 	}
 	return append(w.free(), '}')
 }
@@ -107,17 +106,5 @@ type messageWriter struct {
 func (w *messageWriter) String(m *Member, v string) {
 	if w.depth == 0 && strings.EqualFold(m.Name, "message") {
 		w.message = v
-	}
-}
-
-// TooLarge is the answer to a request whose body is longer than limit.
-func TooLarge(svc *Service, limit int64) *Error {
-	if isS3(svc) {
-		return &Error{Code: "MaxMessageLengthExceeded", Message: "Your request was too large.", Status: 400}
-	}
-	return &Error{
-		Code:    "RequestEntityTooLargeException",
-		Message: fmt.Sprintf("HTTP content length exceeded %d bytes.", limit),
-		Status:  413,
 	}
 }

@@ -96,14 +96,14 @@ func (w *jsonWriter) MapKey(k string) {
 	if w.b[len(w.b)-1] != '{' {
 		w.b = append(w.b, ',')
 	}
-	w.b = append(appendJSONString(w.b, k), ':')
+	w.b = append(AppendJSONString(w.b, k), ':')
 }
 
 func (w *jsonWriter) EndMap() { w.leave('}') }
 
 func (w *jsonWriter) String(m *Member, v string) {
 	w.begin(m)
-	w.b = appendJSONString(w.b, v)
+	w.b = AppendJSONString(w.b, v)
 }
 
 func (w *jsonWriter) Blob(m *Member, v []byte) {
@@ -166,7 +166,7 @@ func appendJSONAny(b []byte, v any) []byte {
 	case bool:
 		return strconv.AppendBool(b, v)
 	case string:
-		return appendJSONString(b, v)
+		return AppendJSONString(b, v)
 	case json.Number:
 		return append(b, v...)
 	case float64:
@@ -190,7 +190,7 @@ func appendJSONAny(b []byte, v any) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(appendJSONString(b, k), ':')
+			b = append(AppendJSONString(b, k), ':')
 			b = appendJSONAny(b, v[k])
 		}
 		return append(b, '}')
@@ -204,8 +204,8 @@ func appendJSONAny(b []byte, v any) []byte {
 	}
 }
 
-// appendJSONString appends s in quotes. What is not UTF-8 becomes U+FFFD.
-func appendJSONString(b []byte, s string) []byte {
+// AppendJSONString appends s as a JSON string, in quotes. What is not UTF-8 becomes U+FFFD.
+func AppendJSONString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	from := 0

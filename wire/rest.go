@@ -295,7 +295,7 @@ func (p rest) EncodeError(svc *Service, op *Operation, err error, requestID stri
 			if e.code == "SerializationException" {
 				name = `"Message":`
 			}
-			jw.b = appendJSONString(append(jw.b, name...), e.message)
+			jw.b = AppendJSONString(append(jw.b, name...), e.message)
 		}
 		resp.Body = append(jw.free(), '}')
 		resp.Header["Content-Type"] = contentJSON
