@@ -62,19 +62,6 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 	return denied
 }
 
-// Allowed asks like AuthorizeAction, for handlers that take one of several permissions: a refusal is not held against the call, and
-// asking alone does not count as asking.
-func (c *Call) Allowed(action string, r *Resource) bool {
-	if !c.decide(c.Caller, action, r).Allowed {
-		return false
-	}
-	c.asked = true
-	if r.Type != "" {
-		c.Touch(audit.Resource{Account: c.owner(r), Type: r.Type, ARN: r.ARN})
-	}
-	return true
-}
-
 // Refuse is a refusal that names no policy, in the words given after "is not authorized to perform: ACTION". A handler uses it where
 // telling more would tell whether something exists.
 func (c *Call) Refuse(action, words string) error {

@@ -115,13 +115,6 @@ func TestAsking(t *testing.T) {
 		{"Twice", func(c *call.Call) error { return errors.Join(c.Authorize(own), c.Authorize(own)) }, "", true, false, 1},
 		{"OtherAction", func(c *call.Call) error { return c.AuthorizeAction("orchard:FellTree", own) }, "because no identity-based policy allows the orchard:FellTree action", true, true, 1},
 		{"OtherAccount", func(c *call.Call) error { return c.Authorize(tree) }, "not authorized to perform: orchard:PlantTree", true, true, 1},
-		{"OneOfSeveral", func(c *call.Call) error {
-			if c.Allowed("orchard:FellTree", own) || !c.Allowed("orchard:PlantTree", own) {
-				return errors.New("asked in vain")
-			}
-			return nil
-		}, "", true, false, 1},
-		{"NoneOfSeveral", func(c *call.Call) error { _ = c.Allowed("orchard:FellTree", own); return nil }, "", false, false, 0},
 		{"Would", func(c *call.Call) error { _ = c.Would(c.Caller, "orchard:PlantTree", own); return nil }, "", false, false, 0},
 		{"Refuse", func(c *call.Call) error { return c.Refuse("orchard:PlantTree", "on this resource") }, "user/ann is not authorized to perform: orchard:PlantTree on this resource", true, true, 0},
 		{"Open", func(c *call.Call) error { c.Open("a test"); return nil }, "", true, false, 0},

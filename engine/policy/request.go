@@ -23,19 +23,6 @@ func (v Values) Lookup(key string) ([]string, bool) {
 	return values, ok
 }
 
-// Contexts asks several contexts in turn; the first that knows a key answers.
-type Contexts []Context
-
-// Lookup implements Context.
-func (cs Contexts) Lookup(key string) ([]string, bool) {
-	for _, c := range cs {
-		if values, ok := c.Lookup(key); ok {
-			return values, true
-		}
-	}
-	return nil, false
-}
-
 // Grant is a KMS grant that covers the request: its operations, its constraints and its
 // life have been checked by the caller.
 type Grant struct {
