@@ -27,25 +27,29 @@ func (k *key) rotatable() error {
 	return nil
 }
 
+// rotating finds a key whose rotation is to be changed, asks for permission, and checks that it can rotate.
+func (s *Service) rotating(c *call.Call, keyID *string, conditions ...condition) (*key, error) {
+	k, err := s.forChange(c, keyID, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(&use{c: c, key: k, values: conditions}); err != nil {
+		return nil, err
+	}
+	if err := k.rotatable(); err != nil {
+		return nil, err
+	}
+	return k, k.ready()
+}
+
 // EnableKeyRotation has a key rotated every so many days.
 func (s *Service) EnableKeyRotation(c *call.Call, in *kms.EnableKeyRotationRequest) (*kms.EnableKeyRotationResponse, error) {
 	period := int32(defaultPeriod)
 	if in.RotationPeriodInDays != nil {
 		period = *in.RotationPeriodInDays
 	}
-	k, err := s.forChange(c, in.KeyId, false)
+	k, err := s.rotating(c, in.KeyId, condition{"kms:rotationperiodindays", strconv.Itoa(int(period))})
 	if err != nil {
-		return nil, err
-	}
-	u := &use{c: c, key: k}
-	u.with("kms:rotationperiodindays", strconv.Itoa(int(period)))
-	if err := s.authorize(u); err != nil {
-		return nil, err
-	}
-	if err := k.rotatable(); err != nil {
-		return nil, err
-	}
-	if err := k.ready(); err != nil {
 		return nil, err
 	}
 	// The same period again leaves the schedule as it is.
@@ -61,17 +65,8 @@ func (s *Service) EnableKeyRotation(c *call.Call, in *kms.EnableKeyRotationReque
 
 // DisableKeyRotation ends automatic rotation.
 func (s *Service) DisableKeyRotation(c *call.Call, in *kms.DisableKeyRotationRequest) (*kms.DisableKeyRotationResponse, error) {
-	k, err := s.forChange(c, in.KeyId, false)
+	k, err := s.rotating(c, in.KeyId)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.authorize(&use{c: c, key: k}); err != nil {
-		return nil, err
-	}
-	if err := k.rotatable(); err != nil {
-		return nil, err
-	}
-	if err := k.ready(); err != nil {
 		return nil, err
 	}
 	k.Rotating, k.Period, k.NextRotate = false, 0, time.Time{}
@@ -104,17 +99,8 @@ func (s *Service) GetKeyRotationStatus(c *call.Call, in *kms.GetKeyRotationStatu
 
 // RotateKeyOnDemand gives a key new material now. The schedule of automatic rotation stays as it is.
 func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandRequest) (*kms.RotateKeyOnDemandResponse, error) {
-	k, err := s.forChange(c, in.KeyId, false)
+	k, err := s.rotating(c, in.KeyId)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.authorize(&use{c: c, key: k}); err != nil {
-		return nil, err
-	}
-	if err := k.rotatable(); err != nil {
-		return nil, err
-	}
-	if err := k.ready(); err != nil {
 		return nil, err
 	}
 	if k.OnDemand >= maxOnDemand {
