@@ -15,10 +15,6 @@ import (
 // ended is how a call ended: its zero value is success.
 type ended struct{ code, message string }
 
-func (d *Door) outcome(_ *call.Call, x *exchange, err error) ended {
-	return endedWith(err, &x.route)
-}
-
 func endedWith(err error, rt *route) ended {
 	if err == nil {
 		return ended{}

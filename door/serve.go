@@ -32,7 +32,7 @@ type exchange struct {
 	body     []byte
 	stream   io.ReadCloser
 	in       wire.Shape
-	request2 wire.Request
+	decoding wire.Request // what the protocol is given; kept here so that it costs no allocation
 	response wire.Response
 }
 
@@ -141,10 +141,10 @@ func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()
 
 func (x *exchange) wireRequest() *wire.Request {
 	r := x.request
-	x.request2 = wire.Request{
+	x.decoding = wire.Request{
 		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.body, Stream: x.stream, Labels: x.labels,
 	}
-	return &x.request2
+	return &x.decoding
 }
 
 // find parses the signature, routes, and reads the body unless it is to stream. An operation that is known and not built is found without
@@ -322,7 +322,7 @@ func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
 // refuse records a request that did not get as far as its handler.
 func (d *Door) refuse(x *exchange, cause error) error {
 	c := d.newCall(x, x.source())
-	if err := d.cfg.Trail.Append(d.records(c, x.endpoint, nil, nil, d.outcome(c, x, cause))...); err != nil {
+	if err := d.cfg.Trail.Append(d.records(c, x.endpoint, nil, nil, endedWith(cause, &x.route))...); err != nil {
 		return err
 	}
 	return cause
@@ -348,7 +348,7 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			continue
 		}
 		if !recorded {
-			if rerr := d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, d.outcome(c, x, err))...); rerr != nil {
+			if rerr := d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, endedWith(err, &x.route))...); rerr != nil {
 				return nil, rerr
 			}
 		}
