@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/clock"
 )
 
 // patience is how long the server waits for the body of a request, so that nobody holds buffers and connections by sending a byte a minute: some time at first, and then
@@ -11,7 +13,8 @@ import (
 type patience struct {
 	http.Handler
 	first time.Duration
-	pace  int64 // bytes per second
+	pace  int64      // bytes per second
+	clock clock.Real // a deadline of a connection is in the machine's time
 }
 
 const (
@@ -22,7 +25,7 @@ const (
 func (p *patience) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		b := &slowBody{ReadCloser: r.Body, patience: p, conn: http.NewResponseController(w)}
-		b.until = time.Now().Add(p.first) // a deadline of a connection is in the machine's time
+		b.until = p.clock.Now().Add(p.first)
 		b.wait(b.until)
 		// In a copy: by the type of the body in its own request, the server knows what to do with what was not read.
 		r = new(*r)
