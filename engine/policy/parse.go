@@ -46,7 +46,7 @@ func Parse(doc []byte, kind Kind) (*Policy, error) {
 	if int(kind) >= len(kinds) {
 		return nil, fmt.Errorf("policy kind %d is unknown", kind)
 	}
-	p := &Policy{kind: kind, version: Version2008, text: string(doc)}
+	p := &Policy{kind: kind, version: Version2008, text: string(doc), mark: fingerprint(kind, doc)}
 	c := &compiler{policy: p, grammar: &kinds[kind]}
 	root, err := readJSON(doc)
 	if err == nil {

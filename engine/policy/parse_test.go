@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -128,6 +129,25 @@ func TestPolicyReadsBack(t *testing.T) {
 	}
 	if p.ID() != "i" || p.Version() != policy.Version2012 || p.Named("n").Name() != "n" || p.Name() != "" {
 		t.Errorf("ID, Version, Name = %q, %q, %q", p.ID(), p.Version(), p.Name())
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	const doc = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`
+	p := must(t, policy.Identity, doc)
+	// Traces on disk hold fingerprints, so the value may not change between releases:
+	// printf '\\0%s' "$doc" | sha256sum
+	if got, want := fmt.Sprintf("%x", p.Fingerprint()), "9a4affe43486b8c7"; got != want {
+		t.Errorf("Fingerprint = %s, want %s", got, want)
+	}
+	bound := p.Named("n").Bind(func(policy.PrincipalRef) string { return "" })
+	if again := must(t, policy.Identity, doc); again.Fingerprint() != p.Fingerprint() || bound.Fingerprint() != p.Fingerprint() {
+		t.Error("one document has several fingerprints")
+	}
+	for name, other := range map[string]*policy.Policy{"kind": must(t, policy.SCP, doc), "text": must(t, policy.Identity, doc+" ")} {
+		if other.Fingerprint() == p.Fingerprint() {
+			t.Errorf("policies that differ in %s have one fingerprint", name)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"iter"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +14,7 @@ type Policy struct {
 	version    string
 	id         string
 	text       string
+	mark       Fingerprint
 	statements []statement
 	// deny and allow split the statements by effect, so that each of the two passes of a
 	// decision touches only its own.
@@ -63,6 +65,23 @@ func (p *Policy) ID() string { return p.id }
 
 // Text returns the document as it was given to Parse, byte for byte.
 func (p *Policy) Text() string { return p.text }
+
+// Fingerprint identifies a document across processes and restarts.
+type Fingerprint [8]byte
+
+// Fingerprint returns the identity of the policy's kind and text: equal for two policies
+// if both are equal, whatever their names and bindings. It was computed by Parse, and is a prefix
+// of a SHA-256: good to find a text again among those that one knows, not to prove that it is the same.
+func (p *Policy) Fingerprint() Fingerprint { return p.mark }
+
+// fingerprint hashes the kind's number, which therefore must not change, and the text.
+func fingerprint(kind Kind, doc []byte) (f Fingerprint) {
+	h := sha256.New()
+	h.Write([]byte{byte(kind)})
+	h.Write(doc)
+	copy(f[:], h.Sum(nil))
+	return f
+}
 
 // Name returns the name set by Named.
 func (p *Policy) Name() string { return p.name }
