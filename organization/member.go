@@ -20,7 +20,7 @@ type Member struct {
 	Status            string   // ACTIVE, SUSPENDED
 	Paths             []string // aws:PrincipalOrgPaths: the one path o-.../r-.../ou-.../, ending in a slash
 
-	// SCP and RCP have the policies of each level, from the root to the account. They are nil for the management account and where the
+	// SCP and RCP have the policies of each level, named by their ARNs, from the root to the account. They are nil for the management account and where the
 	// organization has not enabled the type. SCPs bind the principals of the account, but for service-linked roles.
 	// RCPs bind those who use its resources: ask RCPFor.
 	SCP, RCP [][]*policy.Policy
@@ -91,15 +91,16 @@ func DefaultPolicy(policyType string) string {
 
 // Directory tells what accounts' memberships mean. All methods may be called concurrently.
 type Directory struct {
-	store    store.Store
-	members  *cache.Cache[string, *Member]
-	compiled *cache.Cache[document, *policy.Policy] // never forgotten: a document means the same for ever
+	store     store.Store
+	partition string
+	members   *cache.Cache[string, *Member]
+	compiled  *cache.Cache[document, *policy.Policy] // never forgotten: a document means the same for ever
 }
 
-// document is a policy's text and what it is.
+// document is a policy's ARN and text.
 type document struct {
-	kind policy.Kind
-	text string
+	kind       policy.Kind
+	name, text string
 }
 
 // How many are kept ready.
@@ -109,11 +110,15 @@ const (
 )
 
 // New returns the directory that lies in s.
-func New(s store.Store) *Directory {
-	d := &Directory{store: s}
+func New(s store.Store, partition string) *Directory {
+	d := &Directory{store: s, partition: partition}
 	d.members = cache.New(memberLimit, d.load)
 	d.compiled = cache.New(compiledLimit, func(_ context.Context, doc document) (*policy.Policy, error) {
-		return policy.Parse([]byte(doc.text), doc.kind)
+		p, err := policy.Parse([]byte(doc.text), doc.kind)
+		if err != nil {
+			return nil, err
+		}
+		return p.Named(doc.name), nil
 	})
 	// A change of a unit or a policy touches all accounts below, and there are few changes.
 	changed := func(string, string, []string) { d.members.Clear() }
@@ -190,7 +195,7 @@ func (d *Directory) levels(ctx context.Context, r store.Reader, o *Organization,
 			return nil, err
 		}
 		for _, doc := range docs {
-			p, err := d.compiled.Get(ctx, document{kind, doc.Content})
+			p, err := d.compiled.Get(ctx, document{kind, o.PolicyARN(d.partition, doc), doc.Content})
 			if err != nil {
 				return nil, fmt.Errorf("compiling policy %s: %w", doc.ID, err)
 			}

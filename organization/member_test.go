@@ -26,7 +26,7 @@ func tree(t *testing.T) (store.Store, *organization.Directory) {
 	t.Helper()
 	s := memstore.New()
 	t.Cleanup(func() { _ = s.Close() })
-	d := organization.New(s)
+	d := organization.New(s, "aws")
 	change(t, s, func(tx store.Tx) error {
 		return first(
 			organization.Organizations.In(management, "").Put(tx, &organization.Organization{
@@ -106,6 +106,21 @@ func TestMember(t *testing.T) {
 		}
 		if len(m.SCP) != 4 || m.RCP != nil {
 			t.Errorf("%d levels of SCPs and %d of RCPs, want 4 and none", len(m.SCP), len(m.RCP))
+		}
+	})
+	t.Run("NamesPolicies", func(t *testing.T) {
+		s, d := tree(t)
+		change(t, s, func(tx store.Tx) error { return attach(tx, member, "p-11111111") })
+		var names []string
+		for _, p := range get(t, d, member).SCP[3] {
+			names = append(names, p.Name())
+		}
+		want := []string{
+			"arn:aws:organizations::" + management + ":policy/o-aaaaaaaaaa/service_control_policy/p-11111111",
+			"arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess",
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("FollowsEveryCommit", func(t *testing.T) {
