@@ -56,6 +56,7 @@ type fault struct {
 	path   string
 	msg    string
 	kind   Fault
+	rank   rank
 }
 
 func (f *fault) Error() string { return f.msg }

@@ -46,15 +46,16 @@ type grammar struct {
 	// resource policies allow short forms, so those are taken as they come.
 	arns         bool
 	notPrincipal bool
+	texts        texts
 }
 
 var kinds = [...]grammar{
 	Identity: {name: "identity-based policy", action: required, resource: required, arns: true},
-	Resource: {name: "resource-based policy", principal: required, action: optional, resource: optional, freeSid: true, notPrincipal: true},
+	Resource: {name: "resource-based policy", principal: required, action: optional, resource: optional, freeSid: true, notPrincipal: true, texts: resourceTexts},
 	Session:  {name: "session policy", action: required, resource: required, arns: true},
 	Boundary: {name: "permissions boundary", action: required, resource: required, arns: true},
-	SCP:      {name: "service control policy", action: required, resource: required, arns: true},
-	RCP:      {name: "resource control policy", principal: required, action: required, resource: required, arns: true},
-	Endpoint: {name: "VPC endpoint policy", principal: required, action: required, resource: required, freeSid: true, notPrincipal: true},
-	Trust:    {name: "role trust policy", principal: required, action: required},
+	SCP:      {name: "service control policy", action: required, resource: required, arns: true, texts: organizationTexts},
+	RCP:      {name: "resource control policy", principal: required, action: required, resource: required, arns: true, texts: organizationTexts},
+	Endpoint: {name: "VPC endpoint policy", principal: required, action: required, resource: required, freeSid: true, notPrincipal: true, texts: resourceTexts},
+	Trust:    {name: "role trust policy", principal: required, action: required, texts: resourceTexts},
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,8 +23,10 @@ type SyntaxError struct {
 	Line   int    // from one
 	Column int    // in characters, from one
 	Path   string // Statement[0].Condition.StringEquals
-	Msg    string
+	Msg    string // what is wrong there, in our words or AWS's
 	Fault  Fault
+
+	sentence string // AWS's
 }
 
 func (e *SyntaxError) Error() string {
@@ -48,13 +51,13 @@ func Parse(doc []byte, kind Kind) (*Policy, error) {
 	}
 	p := &Policy{kind: kind, version: Version2008, text: string(doc), mark: fingerprint(kind, doc)}
 	c := &compiler{policy: p, grammar: &kinds[kind]}
-	root, err := readJSON(doc)
-	if err == nil {
-		err = c.document(&root)
+	if root, err := readJSON(doc); err != nil {
+		c.note(err)
+	} else {
+		c.note(c.document(&root))
 	}
-	if err != nil {
-		f := err.(*fault) // nothing else is returned by the reader and the compiler
-		e := &SyntaxError{Offset: f.offset, Path: f.path, Msg: f.msg, Fault: f.kind}
+	if f := c.fault; f != nil {
+		e := &SyntaxError{Offset: f.offset, Path: f.path, Msg: f.msg, Fault: f.kind, sentence: c.grammar.texts.sentence(f)}
 		e.Line, e.Column = position(p.text, f.offset)
 		return nil, e
 	}
@@ -68,22 +71,34 @@ type compiler struct {
 	policy  *Policy
 	grammar *grammar
 	path    string
+	fault   *fault // what the document is refused for
 }
 
+// failAt is a mistake in the shape of the document.
 func (c *compiler) failAt(offset int, format string, args ...any) error {
-	return &fault{offset: offset, path: c.path, msg: fmt.Sprintf(format, args...), kind: Malformed}
+	return c.fail(rankSyntax, offset, format, args...)
 }
 
-// in runs f with the path extended.
-func (c *compiler) in(name string, f func() error) error {
+func (c *compiler) fail(at rank, offset int, format string, args ...any) error {
+	return &fault{offset: offset, path: c.path, msg: fmt.Sprintf(format, args...), kind: Malformed, rank: at}
+}
+
+// note keeps an error, unless there is one already that goes before.
+func (c *compiler) note(err error) {
+	if f, ok := err.(*fault); ok && c.grammar.texts.worse(f, c.fault) { // the reader and the compiler return nothing else
+		c.fault = f
+	}
+}
+
+// in runs f with the path extended, and notes its error: the rest of the document is read all the same.
+func (c *compiler) in(name string, f func() error) {
 	outer := c.path
 	if c.path != "" && !strings.HasPrefix(name, "[") {
 		name = "." + name
 	}
 	c.path += name
-	err := f()
+	c.note(f())
 	c.path = outer
-	return err
 }
 
 func (c *compiler) document(root *node) error {
@@ -93,12 +108,12 @@ func (c *compiler) document(root *node) error {
 	var statements *node
 	for i := range root.members {
 		m := &root.members[i]
-		err := c.in(m.name, func() error {
+		c.in(m.name, func() error {
 			v := &m.value
 			switch m.name {
 			case "Version":
 				if v.kind != nodeString || v.text != Version2008 && v.text != Version2012 {
-					return c.failAt(v.start, "The policy must contain a valid version string.")
+					return c.failAt(v.start, "The policy must contain a valid version string")
 				}
 				c.policy.version = v.text
 			case "Id":
@@ -109,18 +124,15 @@ func (c *compiler) document(root *node) error {
 			case "Statement":
 				statements = v
 			default:
-				return c.failAt(m.start, "unknown element %q", m.name)
+				return c.failAt(m.start, "Unknown field %s", m.name)
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
 	}
 	if statements == nil {
 		return c.failAt(root.start, "Missing required field Statement")
 	}
-	return c.in("Statement", func() error {
+	c.in("Statement", func() error {
 		if statements.kind == nodeObject {
 			c.policy.statements = make([]statement, 1)
 			return c.statement(statements, 0)
@@ -129,25 +141,27 @@ func (c *compiler) document(root *node) error {
 			return c.failAt(statements.start, "Statement is an object or an array, not %v", statements.kind)
 		}
 		if len(statements.items) == 0 {
-			return c.failAt(statements.start, "Statement is empty")
+			return c.failAt(statements.start, "Could not parse the policy: Statement is empty!")
 		}
 		c.policy.statements = make([]statement, len(statements.items))
 		sids := map[string]bool{}
 		for i := range statements.items {
 			item := &statements.items[i]
-			err := c.in("["+strconv.Itoa(i)+"]", func() error { return c.statement(item, i) })
-			if err != nil {
-				return err
-			}
+			c.in("["+strconv.Itoa(i)+"]", func() error { return c.statement(item, i) })
 			if sid := c.policy.statements[i].sid; sid != "" && !c.grammar.freeSid {
 				if sids[sid] {
-					return c.failAt(item.start, "Statement IDs (SID) in a single policy must be unique.")
+					text := "Statement IDs (SID) in a single policy must be unique."
+					if c.grammar.texts == resourceTexts {
+						text = "The Statement Ids in the policy are not unique"
+					}
+					c.note(c.fail(rankSid, item.start, "%s", text))
 				}
 				sids[sid] = true
 			}
 		}
 		return nil
 	})
+	return nil
 }
 
 // statement compiles one statement in place: the policy's other slices point to it.
@@ -163,38 +177,37 @@ func (c *compiler) statement(n *node, index int) error {
 	for i := range n.members {
 		m := &n.members[i]
 		elements[m.name] = true
-		if err := c.in(m.name, func() error { return c.element(s, m) }); err != nil {
-			return err
-		}
+		c.in(m.name, func() error { return c.element(s, m) })
 	}
 	for _, e := range [...]struct {
 		name    string
 		need    need
 		missing string
+		rank    rank
 	}{
-		{"Principal", c.grammar.principal, "Missing required field Principal"},
-		{"Action", c.grammar.action, "Policy statement must contain actions."},
-		{"Resource", c.grammar.resource, "Policy statement must contain resources."},
+		{"Principal", c.grammar.principal, "", rankSyntax},
+		{"Action", c.grammar.action, actionsMissing, rankNoAction},
+		{"Resource", c.grammar.resource, resMissing, rankNoResource},
 	} {
 		plain, not := elements[e.name], elements["Not"+e.name]
 		switch {
 		case plain && not:
-			return c.failAt(n.start, "%s and Not%s exclude each other", e.name, e.name)
+			c.note(c.failAt(n.start, "%s and Not%s exclude each other", e.name, e.name))
+		case e.need == required && !plain && !not && c.grammar.texts == resourceTexts:
+			c.note(c.failAt(n.start, "Missing required field %s", e.name))
 		case e.need == required && !plain && !not:
-			return c.failAt(n.start, "%s", e.missing)
+			c.note(c.fail(e.rank, n.start, "%s", cmp.Or(e.missing, "Missing required field "+e.name)))
 		}
 	}
 	if !elements["Effect"] {
-		return c.failAt(n.start, "Missing required field Effect")
+		c.note(c.failAt(n.start, "Missing required field Effect"))
 	}
 	if s.principals.not && s.view.Effect == "Allow" {
 		// It would grant to everybody not listed, strangers included. AWS has withdrawn it.
-		return c.failAt(n.start, "NotPrincipal must be used with Effect Deny")
+		c.note(c.failAt(n.start, "Allow with NotPrincipal is not allowed."))
 	}
 	if c.policy.kind == RCP {
-		if err := c.resourceControl(s); err != nil {
-			return err
-		}
+		c.note(c.resourceControl(s))
 	}
 	s.view.Sid, s.view.Start, s.view.End = s.sid, s.start, s.end
 	s.view.NotAction, s.view.NotResource, s.view.NotPrincipal = s.notAction, s.notRes, s.principals.not
@@ -231,42 +244,49 @@ func (c *compiler) element(s *statement, m *member) error {
 			return c.failAt(v.start, "Sid is a string, not %v", v.kind)
 		}
 		if !g.freeSid && !alphanumeric(v.text) {
-			return c.failAt(v.start, "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
+			return c.fail(rankSid, v.start, "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
 		}
 		s.sid = v.text
 		return nil
 	case "Effect":
 		if v.kind != nodeString || v.text != "Allow" && v.text != "Deny" {
-			return c.failAt(v.start, "Invalid effect: %s", v.text)
+			at := rankSyntax
+			if strings.EqualFold(v.text, "Allow") || strings.EqualFold(v.text, "Deny") {
+				at = rankLegacy
+			}
+			return c.fail(at, v.start, "Invalid effect: %s", v.text)
 		}
 		s.view.Effect = v.text
 		return nil
 	case "Principal", "NotPrincipal":
 		switch {
 		case g.principal == forbidden:
-			return c.failAt(m.start, "Policy document should not specify a principal.")
+			return c.fail(rankPrincipal, m.start, "Policy document should not specify a principal.")
 		case m.name == "NotPrincipal" && !g.notPrincipal:
-			return c.failAt(m.start, "Has prohibited field NotPrincipal")
+			return c.failAt(m.start, "AssumeRole policy must not contain NotPrincipal field.")
 		}
 		s.principals.present, s.principals.not = true, m.name == "NotPrincipal"
 		return c.principals(s, v)
 	case "Action", "NotAction":
 		s.notAction = m.name == "NotAction"
-		return c.strings(v, "Policy statement must contain actions.", func(v *node) error { return c.action(s, v) })
+		return c.strings(v, rankNoAction, actionsMissing, func(v *node) error { return c.action(s, v) })
 	case "Resource", "NotResource":
-		if g.resource == forbidden {
-			return c.failAt(m.start, "Has prohibited field %s", m.name)
+		switch {
+		case g.resource == forbidden && m.name == "NotResource":
+			return c.failAt(m.start, "AssumeRole policy must not contain resources.")
+		case g.resource == forbidden:
+			return c.failAt(m.start, "Has prohibited field Resource")
 		}
 		s.notRes = m.name == "NotResource"
-		return c.strings(v, "Policy statement must contain resources.", func(v *node) error { return c.resource(s, v) })
+		return c.strings(v, rankNoResource, resMissing, func(v *node) error { return c.resource(s, v) })
 	case "Condition":
 		return c.conditions(s, v)
 	}
-	return c.failAt(m.start, "unknown element %q", m.name)
+	return c.failAt(m.start, "Unknown field %s", m.name)
 }
 
 // strings calls f for a string or for each of an array of at least one.
-func (c *compiler) strings(v *node, empty string, f func(*node) error) error {
+func (c *compiler) strings(v *node, at rank, empty string, f func(*node) error) error {
 	if v.kind == nodeString {
 		return f(v)
 	}
@@ -274,19 +294,16 @@ func (c *compiler) strings(v *node, empty string, f func(*node) error) error {
 		return c.failAt(v.start, "a string or an array of strings was expected, not %v", v.kind)
 	}
 	if len(v.items) == 0 {
-		return c.failAt(v.start, "%s", empty)
+		return c.fail(at, v.start, "%s", empty)
 	}
 	for i := range v.items {
 		item := &v.items[i]
-		err := c.in("["+strconv.Itoa(i)+"]", func() error {
+		c.in("["+strconv.Itoa(i)+"]", func() error {
 			if item.kind != nodeString {
 				return c.failAt(item.start, "a string was expected, not %v", item.kind)
 			}
 			return f(item)
 		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -295,14 +312,14 @@ func (c *compiler) action(s *statement, v *node) error {
 	vendor, name, ok := strings.Cut(v.text, ":")
 	switch {
 	case v.text == "*":
-	case !ok || vendor == "" || name == "":
-		return c.failAt(v.start, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+	case !ok || vendor != "" && name == "":
+		return c.fail(rankAction, v.start, "%s", vendorMissing)
 	case strings.Contains(name, ":"):
-		return c.failAt(v.start, "Actions/Condition can contain only one colon.")
+		return c.fail(rankAction, v.start, "Actions/Condition can contain only one colon.")
 	case vendor != "*" && !isVendor(vendor):
-		return c.failAt(v.start, "Vendor %s is not valid", vendor)
+		return c.fail(rankAction, v.start, "Vendor %s is not valid", vendor)
 	case !printable(name):
-		return c.failAt(v.start, "%q is not an action", v.text)
+		return c.fail(rankLegacy, v.start, "%q is not an action", v.text)
 	}
 	if c.policy.kind == Trust && !strings.EqualFold(vendor, "sts") {
 		return c.failAt(v.start, "AssumeRole policy may only specify STS AssumeRole actions.")
@@ -320,16 +337,8 @@ func (c *compiler) action(s *statement, v *node) error {
 
 func (c *compiler) resource(s *statement, v *node) error {
 	if c.grammar.arns && v.text != "*" {
-		f := strings.SplitN(v.text, ":", 6)
-		switch {
-		case f[0] != "arn":
-			return c.failAt(v.start, "Resource %s must be in ARN format or \"*\".", v.text)
-		case len(f) < 6 && !strings.HasSuffix(v.text, "*"):
-			return c.failAt(v.start, "The policy failed legacy parsing: resource %s has fewer than six fields", v.text)
-		case len(f) > 1 && f[1] == "":
-			return c.failAt(v.start, "Partition \"\" is not valid for resource %q.", v.text)
-		case len(f) > 3 && (f[2] == "" || f[2] != "*" && strings.ContainsAny(f[2], "*?")):
-			return c.failAt(v.start, "Resource vendor must be fully qualified and cannot contain regexes.")
+		if msg, at := checkARN(v.text); msg != "" {
+			return c.fail(at, v.start, "%s", msg)
 		}
 	}
 	if v.text == "" {
@@ -337,7 +346,7 @@ func (c *compiler) resource(s *statement, v *node) error {
 	}
 	p, at, problem := compilePattern(v.text, dialect{wildcards: true, variables: c.variables(), fields: true})
 	if problem != "" {
-		return c.failAt(c.inside(v, at), "%s", problem)
+		return c.fail(rankLegacy, c.inside(v, at), "%s", problem)
 	}
 	s.resources = append(s.resources, p)
 	s.view.Resources = append(s.view.Resources, v.text)
@@ -366,7 +375,7 @@ func (c *compiler) principals(s *statement, v *node) error {
 	add := func(kind string, v *node) error {
 		if !s.principals.add(kind, v.text) {
 			return &fault{offset: v.start, path: c.path, kind: InvalidPrincipal,
-				msg: fmt.Sprintf("Invalid principal in policy: %q:%q", kind, v.text)}
+				msg: fmt.Sprintf("Invalid principal in policy: %q:%q", strings.ToUpper(kind), v.text)}
 		}
 		s.principals.refs = append(s.principals.refs, PrincipalRef{
 			Type: kind, Value: v.text, Not: s.principals.not, Statement: s.index, Offset: v.start})
@@ -384,20 +393,17 @@ func (c *compiler) principals(s *statement, v *node) error {
 		return c.failAt(v.start, "a principal is \"*\" or an object, not %v", v.kind)
 	}
 	if len(v.members) == 0 {
-		return c.failAt(v.start, "Principal is empty")
+		return c.failAt(v.start, "%s", principalEmpty)
 	}
 	for i := range v.members {
 		m := &v.members[i]
-		err := c.in(m.name, func() error {
+		c.in(m.name, func() error {
 			switch m.name {
 			case "AWS", "Service", "Federated", "CanonicalUser":
-				return c.strings(&m.value, "Principal is empty", func(v *node) error { return add(m.name, v) })
+				return c.strings(&m.value, rankSyntax, principalEmpty, func(v *node) error { return add(m.name, v) })
 			}
-			return &fault{offset: m.start, path: c.path, kind: InvalidPrincipal, msg: fmt.Sprintf("unknown type of principal %q", m.name)}
+			return &fault{offset: m.start, path: c.path, kind: InvalidPrincipal, msg: fmt.Sprintf("Invalid principal in policy: %q", m.name)}
 		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -408,7 +414,7 @@ func (c *compiler) conditions(s *statement, v *node) error {
 	}
 	for i := range v.members {
 		block := &v.members[i]
-		err := c.in(block.name, func() error {
+		c.in(block.name, func() error {
 			op, set, ifExists, ok := findOperator(block.name)
 			if !ok {
 				return c.failAt(block.start, "Invalid Condition type : %s.", block.name)
@@ -420,23 +426,18 @@ func (c *compiler) conditions(s *statement, v *node) error {
 				m := &block.value.members[j]
 				cond := condition{operator: op, set: set, ifExists: ifExists, key: strings.ToLower(m.name)}
 				cond.ref = ConditionRef{Statement: s.index, Set: set, Operator: op.name, IfExists: ifExists, Key: m.name, Offset: m.start}
-				if err := c.in(m.name, func() error { return c.condition(&cond, m) }); err != nil {
-					return err
-				}
+				c.in(m.name, func() error { return c.condition(&cond, m) })
 				s.conditions = append(s.conditions, cond)
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
 func (c *compiler) condition(cond *condition, m *member) error {
 	if vendor, name, ok := strings.Cut(m.name, ":"); !ok || vendor == "" || name == "" {
-		return c.failAt(m.start, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+		c.note(c.fail(rankAction, m.start, "%s", vendorMissing)) // the values are still to be read
 	}
 	one := func(v *node) error {
 		switch v.kind {
@@ -446,7 +447,7 @@ func (c *compiler) condition(cond *condition, m *member) error {
 		}
 		o, at, problem := compileOperand(cond.operator, v.text, c.variables())
 		if problem != "" {
-			return c.failAt(c.inside(v, at), "%s: %q", problem, v.text)
+			return c.fail(rankLegacy, c.inside(v, at), "%s: %q", problem, v.text)
 		}
 		cond.values = append(cond.values, o)
 		cond.ref.Values = append(cond.ref.Values, v.text)
@@ -457,9 +458,7 @@ func (c *compiler) condition(cond *condition, m *member) error {
 	}
 	for i := range m.value.items {
 		item := &m.value.items[i]
-		if err := c.in("["+strconv.Itoa(i)+"]", func() error { return one(item) }); err != nil {
-			return err
-		}
+		c.in("["+strconv.Itoa(i)+"]", func() error { return one(item) })
 	}
 	return nil
 }

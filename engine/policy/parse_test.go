@@ -57,8 +57,12 @@ func TestParse(t *testing.T) {
 			p, err := policy.Parse([]byte(c.doc), kind)
 			if err != nil {
 				answer = err.Error()
-				if e, ok := errors.AsType[*policy.SyntaxError](err); !ok || e.Offset > len(c.doc) {
-					t.Errorf("Parse = %#v, want a SyntaxError within the document", err)
+				e, ok := errors.AsType[*policy.SyntaxError](err)
+				if !ok || e.Offset > len(c.doc) {
+					t.Fatalf("Parse = %#v, want a SyntaxError within the document", err)
+				}
+				if e.AWS() != e.Msg {
+					answer += "\n   AWS: " + e.AWS()
 				}
 			} else if p.Text() != c.doc || p.Kind() != kind {
 				t.Errorf("Text, Kind = %q, %v", p.Text(), p.Kind())
@@ -161,7 +165,7 @@ func FuzzParse(f *testing.F) {
 		k := policy.Kind(kind % 8)
 		p, err := policy.Parse(doc, k)
 		if err != nil {
-			if e, ok := errors.AsType[*policy.SyntaxError](err); !ok || e.Offset < 0 || e.Offset > len(doc) || e.Line < 1 || e.Column < 1 {
+			if e, ok := errors.AsType[*policy.SyntaxError](err); !ok || e.Offset < 0 || e.Offset > len(doc) || e.Line < 1 || e.Column < 1 || e.AWS() == "" {
 				t.Fatalf("Parse(%q) = %#v", doc, err)
 			}
 			return
