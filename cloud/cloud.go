@@ -283,7 +283,7 @@ func (c *Cloud) EnsureUser(ctx context.Context, account, name, document string) 
 	defer release()
 	u := identity.User{Account: account, Name: name}
 	if document != "" {
-		u.Policies = map[string]string{"default": document}
+		u.Inline = map[string]string{"default": document}
 	} else if there, err := core.directory.User(ctx, account, name); err == nil {
 		u = *there
 	} else if !errors.Is(err, identity.ErrNoUser) {

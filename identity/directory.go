@@ -2,118 +2,117 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base32"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity/managed"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
 var (
-	// ErrUnknownKey: no active access key has this ID.
+	// ErrUnknownKey: no active access key has this ID, or the session token is not its own.
 	ErrUnknownKey = errors.New("unknown access key")
 	// ErrNoUser: the account has no user of this name.
 	ErrNoUser = errors.New("no such user")
 )
 
-// accessKey is a long-term credential. Its primary key is its ID, in no account: the ID alone has to lead to it.
-type accessKey struct {
-	ID      string
-	Account string
-	User    string `json:",omitempty"` // empty for the root user's
-	Secret  []byte // wrapped
-	Created time.Time
-}
-
-// User is an IAM user and the policies that are attached to it.
-type User struct {
-	Account  string
-	Name     string
-	ID       string            // AIDA...
-	Tags     map[string]string `json:",omitempty"`
-	Policies map[string]string `json:",omitempty"` // documents by name
-	Created  time.Time
-}
-
-// ARN names the user.
-func (u *User) ARN(partition string) string {
-	return "arn:" + partition + ":iam::" + u.Account + ":user/" + u.Name
-}
-
-// Stored as (see store.Table):
-//
-//	identity // accesskey / AKIA...        → accessKey
-//	identity / account // user / name      → User
-var (
-	accessKeys = store.NewTable("identity", "accesskey", func(k *accessKey) store.Key { return store.Key{k.ID} },
-		store.Index[accessKey]{Name: "owner", Entries: func(k *accessKey) []store.Key { return []store.Key{{k.Account, k.User}} }})
-	users = store.NewTable("identity", "user", func(u *User) store.Key { return store.Key{u.Name} })
-)
-
-// Directory holds access keys and principals in the store. All methods may be called concurrently.
+// Directory finds principals in the store. All methods may be called concurrently.
 type Directory struct {
 	store     store.Store
 	keys      *seal.Keyring
 	partition string
 	guests    []string
-	cache     *cache.Cache[string, *Credential]
+
+	// What is asked for at every call. Credentials and sessions are dropped when any record changes that a principal is made of; compiled documents stay,
+	// since they follow from their text, so that making principals anew is cheap.
+	credentials *cache.Cache[string, *Credential]
+	sessions    *cache.Cache[sessionKey, *Credential]
+	documents   *cache.Cache[document, *policy.Policy]
 }
 
 // Credential is an access key with its secret and its owner.
 type Credential struct {
 	Secret    string
 	Principal *Principal
+	Expires   time.Time // of temporary credentials, by the cloud's clock; zero for long-term ones
 }
 
-// cacheLimit is how many credentials are kept ready.
+type document struct {
+	kind policy.Kind
+	text string
+}
+
+// cacheLimit is how many credentials, sessions and documents are kept ready, each.
 const cacheLimit = 10_000
 
 // New returns the directory that lies in s. Guests are the ARNs of principals that are there without a record, such as the user of dev mode.
 func New(s store.Store, keys *seal.Keyring, partition string, guests ...string) *Directory {
 	d := &Directory{store: s, keys: keys, partition: partition, guests: guests}
-	d.cache = cache.New(cacheLimit, d.load)
-	accessKeys.Watch(s, func(_, _ string, key []string) { d.cache.Forget(key[0]) })
-	// A user may have several keys, and users change rarely.
-	users.Watch(s, func(string, string, []string) { d.cache.Clear() })
+	d.credentials = cache.New(cacheLimit, d.load)
+	d.sessions = cache.New(cacheLimit, d.loadSession)
+	d.documents = cache.New(cacheLimit, func(_ context.Context, doc document) (*policy.Policy, error) {
+		return policy.Parse([]byte(doc.text), doc.kind)
+	})
+	AccessKeys.Watch(s, func(_, _ string, key []string) { d.credentials.Forget(key[0]) })
+	// A user may have several keys, a policy many users, and all of them change rarely.
+	forget := func(string, string, []string) {
+		d.credentials.Clear()
+		d.sessions.Clear()
+	}
+	Users.Watch(s, forget)
+	Groups.Watch(s, forget)
+	Roles.Watch(s, forget)
+	Policies.Watch(s, forget)
 	return d
 }
 
-// CacheStats tells how the cache of credentials does.
-func (d *Directory) CacheStats() cache.Stats { return d.cache.Stats() }
+// CacheStats tells how the caches of credentials and sessions do.
+func (d *Directory) CacheStats() cache.Stats {
+	a, b := d.credentials.Stats(), d.sessions.Stats()
+	return cache.Stats{Values: a.Values + b.Values, Loads: a.Loads + b.Loads}
+}
 
-// Lookup returns the credential of an access key ID, or ErrUnknownKey.
+// Lookup returns the credential of a long-term access key, or ErrUnknownKey.
 func (d *Directory) Lookup(ctx context.Context, accessKeyID string) (*Credential, error) {
 	if len(accessKeyID) > 128 {
 		return nil, ErrUnknownKey
 	}
-	return d.cache.Get(ctx, accessKeyID)
+	return d.credentials.Get(ctx, accessKeyID)
 }
 
 func place(accessKeyID string) seal.Place { return seal.At("access key", accessKeyID) }
 
 func (d *Directory) load(ctx context.Context, id string) (*Credential, error) {
-	var key *accessKey
-	var user *User
+	var key *AccessKey
+	p := new(Principal)
 	err := d.store.View(ctx, func(r store.Reader) (err error) {
-		if key, err = accessKeys.In("", "").Get(r, id); err != nil {
+		if key, err = AccessKeys.In("", "").Get(r, id); err != nil {
 			return err
 		}
-		if key.User != "" {
-			user, err = users.In(key.Account, "").Get(r, key.User)
+		if key.Inactive {
+			return store.ErrNotFound
 		}
-		return err
+		if key.User == "" {
+			p = Root(d.partition, key.Account, id)
+			return nil
+		}
+		user, err := Users.In(key.Account, "").Get(r, key.User)
+		if err != nil {
+			return err
+		}
+		if p, err = d.user(r, user, id); err != nil {
+			return err
+		}
+		p.seal()
+		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrUnknownKey
@@ -125,30 +124,143 @@ func (d *Directory) load(ctx context.Context, id string) (*Credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the secret of an access key: %w", err)
 	}
-	if user == nil {
-		return &Credential{string(secret), Root(d.partition, key.Account, id)}, nil
-	}
-	var policies []*policy.Policy
-	for _, name := range slices.Sorted(maps.Keys(user.Policies)) {
-		p, err := policy.Parse([]byte(user.Policies[name]), policy.Identity)
+	return &Credential{Secret: string(secret), Principal: p}, nil
+}
+
+// Compiled returns a user or a role, named by its ARN, as the principal that acts without a session: for asking what it may do. It is store.ErrNotFound if
+// there is none.
+func (d *Directory) Compiled(r store.Reader, principalARN string) (*Principal, error) {
+	kind, account, name, ok := d.split(principalARN)
+	switch {
+	case !ok:
+	case kind == "user":
+		user, err := Users.In(account, "").Get(r, name)
 		if err != nil {
-			return nil, fmt.Errorf("compiling policy %s of user %s: %w", name, user.Name, err)
+			return nil, err
 		}
-		policies = append(policies, p)
+		p, err := d.user(r, user, "")
+		if err != nil {
+			return nil, err
+		}
+		return p.seal(), nil
+	case kind == "role":
+		role, err := Roles.In(account, "").Get(r, name)
+		if err != nil {
+			return nil, err
+		}
+		p := &Principal{
+			Principal: policy.Principal{
+				Kind: policy.Role, Account: account, ARN: role.ARN(d.partition), Issuer: role.ARN(d.partition), ID: role.ID,
+			},
+			Tags: role.Tags, LinkedService: role.LinkedService,
+		}
+		if p.Identity, p.Boundary, err = d.permissions(r, &role.Permissions); err != nil {
+			return nil, err
+		}
+		return p.seal(), nil
 	}
-	return &Credential{string(secret), newUser(d.partition, user, id, policies)}, nil
+	return nil, store.ErrNotFound
+}
+
+// user makes the principal of a user, to be sealed.
+func (d *Directory) user(r store.Reader, u *User, accessKeyID string) (p *Principal, err error) {
+	p = ofUser(d.partition, u, accessKeyID)
+	if p.Identity, p.Boundary, err = d.permissions(r, &u.Permissions); err != nil {
+		return nil, err
+	}
+	for _, name := range u.Groups {
+		group, err := Groups.In(u.Account, "").Get(r, name)
+		if err != nil {
+			return nil, fmt.Errorf("group %s of user %s: %w", name, u.Name, err)
+		}
+		policies, _, err := d.permissions(r, &group.Permissions)
+		if err != nil {
+			return nil, err
+		}
+		p.Groups = append(p.Groups, policies...)
+	}
+	return p, nil
+}
+
+// permissions compiles the policies of a user, a group or a role.
+func (d *Directory) permissions(r store.Reader, p *Permissions) (identity []*policy.Policy, boundary *policy.Policy, err error) {
+	for _, name := range slices.Sorted(maps.Keys(p.Inline)) {
+		compiled, err := d.compile(p.Inline[name], policy.Identity, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		identity = append(identity, compiled)
+	}
+	for _, name := range p.Attached {
+		compiled, err := d.managedPolicy(r, name, policy.Identity)
+		if err != nil {
+			return nil, nil, err
+		}
+		identity = append(identity, compiled)
+	}
+	if p.Boundary != "" {
+		if boundary, err = d.managedPolicy(r, p.Boundary, policy.Boundary); err != nil {
+			return nil, nil, err
+		}
+	}
+	return identity, boundary, nil
+}
+
+// Document returns the document in force of a managed policy, AWS's or a customer's, or store.ErrNotFound.
+func (d *Directory) Document(r store.Reader, policyARN string) (string, error) {
+	if p, ok := managed.Find(policyARN); ok {
+		return p.Document, nil
+	}
+	kind, account, name, ok := d.split(policyARN)
+	if !ok || kind != "policy" {
+		return "", store.ErrNotFound
+	}
+	p, err := Policies.In(account, "").Get(r, name)
+	if err != nil {
+		return "", err
+	}
+	if p.ARN(d.partition) != policyARN {
+		return "", store.ErrNotFound
+	}
+	return p.Version(p.Default).Document, nil
+}
+
+func (d *Directory) managedPolicy(r store.Reader, policyARN string, kind policy.Kind) (*policy.Policy, error) {
+	text, err := d.Document(r, policyARN)
+	if err != nil {
+		return nil, fmt.Errorf("managed policy %s: %w", policyARN, err)
+	}
+	return d.compile(text, kind, policyARN)
+}
+
+func (d *Directory) compile(text string, kind policy.Kind, name string) (*policy.Policy, error) {
+	p, err := d.documents.Get(context.Background(), document{kind, text})
+	if err != nil {
+		return nil, fmt.Errorf("compiling policy %s: %w", name, err)
+	}
+	return p.Named(name), nil
+}
+
+// split takes the ARN of a user, a role, a group or a managed policy apart.
+func (d *Directory) split(name string) (kind, account, last string, ok bool) {
+	a, err := arn.Parse(name)
+	if err != nil || a.Partition != d.partition || a.Service != "iam" || !IsAccount(a.Account) {
+		return "", "", "", false
+	}
+	kind, rest, ok := strings.Cut(a.Resource, "/")
+	return kind, a.Account, rest[strings.LastIndexByte(rest, '/')+1:], ok
 }
 
 // PutUser creates a user or replaces its tags and policies. An ID is given to a new one.
 func (d *Directory) PutUser(ctx context.Context, u User, now time.Time) error {
-	for name, doc := range u.Policies {
+	for name, doc := range u.Inline {
 		if _, err := policy.Parse([]byte(doc), policy.Identity); err != nil {
 			return fmt.Errorf("policy %s: %w", name, err)
 		}
 	}
-	id := newID("AIDA")
+	id := NewID("AIDA")
 	return d.store.Update(ctx, func(tx store.Tx) error {
-		rows := users.In(u.Account, "")
+		rows := Users.In(u.Account, "")
 		switch old, err := rows.Get(tx, u.Name); {
 		case err == nil:
 			u.ID, u.Created = old.ID, old.Created
@@ -161,43 +273,58 @@ func (d *Directory) PutUser(ctx context.Context, u User, now time.Time) error {
 	})
 }
 
-// CreateKey makes an access key for a user of an account, or for its root user if user is empty. The secret is returned here
-// and never again.
-func (d *Directory) CreateKey(ctx context.Context, account, user string, now time.Time) (accessKeyID, secret string, err error) {
-	number, err := strconv.ParseUint(account, 10, 64)
-	if len(account) != 12 || err != nil {
-		return "", "", fmt.Errorf("account %q does not have twelve digits", account)
-	}
-	accessKeyID = newKeyID(number)
-	var random [30]byte
-	rand.Read(random[:])
-	secret = base64.StdEncoding.EncodeToString(random[:])
-	wrapped, err := d.keys.Wrap(place(accessKeyID), []byte(secret))
+// NewKey makes an access key for a user of an account, or for its root user if user is empty, to be put into the store. The secret is told here and never again.
+func (d *Directory) NewKey(account, user string, now time.Time) (key *AccessKey, secret string, err error) {
+	number, err := accountNumber(account)
 	if err != nil {
-		return "", "", fmt.Errorf("wrapping an access key: %w", err)
+		return nil, "", err
+	}
+	key = &AccessKey{ID: newKeyID("AKIA", number), Account: account, User: user, Created: now}
+	secret = newSecret()
+	if key.Secret, err = d.keys.Wrap(place(key.ID), []byte(secret)); err != nil {
+		return nil, "", fmt.Errorf("wrapping an access key: %w", err)
+	}
+	return key, secret, nil
+}
+
+// CreateKey makes an access key and stores it, see NewKey. It is ErrNoUser if there is no such user.
+func (d *Directory) CreateKey(ctx context.Context, account, user string, now time.Time) (accessKeyID, secret string, err error) {
+	key, secret, err := d.NewKey(account, user, now)
+	if err != nil {
+		return "", "", err
 	}
 	err = d.store.Update(ctx, func(tx store.Tx) error {
 		if user != "" {
-			if _, err := users.In(account, "").Get(tx, user); errors.Is(err, store.ErrNotFound) {
+			if _, err := Users.In(account, "").Get(tx, user); errors.Is(err, store.ErrNotFound) {
 				return ErrNoUser
 			} else if err != nil {
 				return err
 			}
 		}
-		return accessKeys.In("", "").Insert(tx, &accessKey{
-			ID: accessKeyID, Account: account, User: user, Secret: wrapped, Created: now,
-		})
+		return AccessKeys.In("", "").Insert(tx, key)
 	})
 	if err != nil {
 		return "", "", fmt.Errorf("creating an access key: %w", err)
 	}
-	return accessKeyID, secret, nil
+	return key.ID, secret, nil
+}
+
+func seedPlace(account, name string) seal.Place { return seal.At("mfa seed", account, name) }
+
+// WrapSeed wraps the seed of an MFA device, to be kept in its record.
+func (d *Directory) WrapSeed(account, name string, seed []byte) ([]byte, error) {
+	return d.keys.Wrap(seedPlace(account, name), seed)
+}
+
+// OpenSeed returns the seed of an MFA device.
+func (d *Directory) OpenSeed(m *MFADevice) ([]byte, error) {
+	return d.keys.Unwrap(seedPlace(m.Account, m.Name), m.Seed)
 }
 
 // HasRootKey reports whether the root user of an account has an access key.
 func (d *Directory) HasRootKey(ctx context.Context, account string) (has bool, err error) {
 	err = d.store.View(ctx, func(r store.Reader) error {
-		for _, err := range accessKeys.In("", "").Scan(r, store.Query{Index: "owner", Prefix: store.Key{account, ""}, Limit: 1}) {
+		for _, err := range AccessKeys.In("", "").Scan(r, store.Query{Index: "owner", Prefix: store.Key{account, ""}, Limit: 1}) {
 			if err != nil {
 				return err
 			}
@@ -208,74 +335,23 @@ func (d *Directory) HasRootKey(ctx context.Context, account string) (has bool, e
 	return has, err
 }
 
-// Exists reports whether name, which is the ARN of an IAM or STS principal, or an account's twelve digits, is somebody. Every account
-// exists: it is there as soon as it is spoken of.
-func (d *Directory) Exists(ctx context.Context, name string) (bool, error) {
-	if IsAccount(name) || slices.Contains(d.guests, name) {
-		return true, nil
-	}
-	a, err := arn.Parse(name)
-	if err != nil || a.Partition != d.partition || !IsAccount(a.Account) {
-		return false, nil
-	}
-	if a.Service == "iam" && a.Resource == "root" {
-		return true, nil
-	}
-	user, ok := strings.CutPrefix(a.Resource, "user/")
-	if a.Service != "iam" || !ok {
-		return false, nil
-	}
-	user = user[strings.LastIndexByte(user, '/')+1:]
-	err = d.store.View(ctx, func(r store.Reader) error {
-		_, err := users.In(a.Account, "").Get(r, user)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// IsAccount reports whether s has the form of an account: twelve digits.
-func IsAccount(s string) bool {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return len(s) == 12
-}
-
-var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
-
-// newKeyID returns AKIA and sixteen base32 digits that hold the account's number the way AWS's do, so that
-// tools which read it there (and sts:GetAccessKeyInfo) find it: eighty bits, of which the first is set, the
-// next forty are the account, and the rest is random.
-func newKeyID(account uint64) string {
-	var b [10]byte
-	rand.Read(b[:])
-	head := 1<<47 | account<<7 | uint64(b[5]&0x7f)
-	var top [8]byte
-	binary.BigEndian.PutUint64(top[:], head)
-	copy(b[:6], top[2:])
-	return "AKIA" + unpadded.EncodeToString(b[:])
-}
-
-// newID returns a unique ID as IAM gives it: a prefix for the kind of thing, and 17 base32 digits.
-func newID(prefix string) string {
-	var b [11]byte
-	rand.Read(b[:])
-	return prefix + unpadded.EncodeToString(b[:])[:17]
-}
-
 // User returns a user, or ErrNoUser.
 func (d *Directory) User(ctx context.Context, account, name string) (u *User, err error) {
 	err = d.store.View(ctx, func(r store.Reader) error {
-		u, err = users.In(account, "").Get(r, name)
+		u, err = Users.In(account, "").Get(r, name)
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrNoUser
 	}
 	return u, err
+}
+
+func hasFold(tags map[string]string, key string) bool {
+	for k := range tags {
+		if strings.EqualFold(k, key) {
+			return true
+		}
+	}
+	return false
 }

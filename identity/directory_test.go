@@ -146,17 +146,17 @@ func TestUser(t *testing.T) {
 	}
 	// A change counts from the next look on, and keeps the unique ID.
 	allow := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}`
-	put(identity.User{Account: account, Name: "ann", Policies: map[string]string{"p": allow}})
+	put(identity.User{Account: account, Name: "ann", Permissions: identity.Permissions{Inline: map[string]string{"p": allow}}})
 	if p := look(); len(p.Identity) != 1 || p.Tags != nil || p.ID != first.ID {
 		t.Errorf("after a change the principal is %+v", p)
 	}
-	if u, err := d.User(t.Context(), account, "ann"); err != nil || u.Policies["p"] != allow || !u.Created.Equal(now) {
+	if u, err := d.User(t.Context(), account, "ann"); err != nil || u.Inline["p"] != allow || !u.Created.Equal(now) {
 		t.Errorf("User() = %+v, %v", u, err)
 	}
 	if _, err := d.User(t.Context(), account, "bob"); !errors.Is(err, identity.ErrNoUser) {
 		t.Errorf("User(bob): %v", err)
 	}
-	if err := d.PutUser(t.Context(), identity.User{Account: account, Name: "ann", Policies: map[string]string{"p": "{"}}, now); err == nil {
+	if err := d.PutUser(t.Context(), identity.User{Account: account, Name: "ann", Permissions: identity.Permissions{Inline: map[string]string{"p": "{"}}}, now); err == nil {
 		t.Error("a policy that is none was taken")
 	}
 }

@@ -1,9 +1,10 @@
-// Package identity knows who calls: the principals of the cloud, the access keys they sign with, and the
-// policies that bind them.
+// Package identity knows who calls: users, groups, roles and their policies, the access keys that principals sign with, and the sessions
+// that stand for them for a while.
 package identity
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 )
@@ -15,42 +16,75 @@ type Principal struct {
 	// AccessKeyID signed the call; empty for services.
 	AccessKeyID string
 
-	// Tags of the user or role and of the session.
+	// Tags of the user or role, and over them those of the session.
 	Tags map[string]string
 
-	// Policies that bind the principal wherever it goes. A nil Boundary or Session means that there is none.
-	Identity []*policy.Policy
+	// Policies that bind the principal wherever it goes. A nil Boundary or Policies of the session means that there is none.
+	Identity []*policy.Policy // attached to the user or the role
+	Groups   []*policy.Policy // attached to the user's groups
 	Boundary *policy.Policy
 	Session  []*policy.Policy
+
+	// Temporary is the session behind temporary credentials, or nil.
+	Temporary *Session
+
+	// LinkedService is the service that a service-linked role's session belongs to: no policy of an organization binds it.
+	LinkedService string
 
 	record []byte
 }
 
-// Account, ID, ARN as sts:GetCallerIdentity tells them.
-func (p *Principal) userID() string {
+// UserID is the unique identifier that sts:GetCallerIdentity tells: the account of a root user, AIDA... of a
+// user, AROA...:session of a role session, account:name of a federated user.
+func (p *Principal) UserID() string {
 	switch p.Kind {
 	case policy.Root:
 		return p.Account
-	case policy.Role, policy.FederatedUser:
+	case policy.Role:
 		return p.ID + ":" + p.SessionName
+	case policy.FederatedUser:
+		return p.Account + ":" + p.SessionName
 	}
 	return p.ID
 }
 
-// UserID is the unique identifier that sts:GetCallerIdentity tells: the account of a root user, AIDA... of a
-// user, AROA...:session of a role session.
-func (p *Principal) UserID() string { return p.userID() }
-
 // userIdentity is the userIdentity element of audit records:
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
 type userIdentity struct {
+	Type             string          `json:"type"`
+	PrincipalID      string          `json:"principalId,omitempty"`
+	ARN              string          `json:"arn,omitempty"`
+	AccountID        string          `json:"accountId,omitempty"`
+	AccessKeyID      string          `json:"accessKeyId,omitempty"`
+	UserName         string          `json:"userName,omitempty"`
+	IdentityProvider string          `json:"identityProvider,omitempty"`
+	InvokedBy        string          `json:"invokedBy,omitempty"`
+	SessionContext   *sessionContext `json:"sessionContext,omitempty"`
+}
+
+type sessionContext struct {
+	SessionIssuer       *sessionIssuer    `json:"sessionIssuer,omitempty"`
+	WebIDFederationData *federationData   `json:"webIdFederationData,omitempty"`
+	SourceIdentity      string            `json:"sourceIdentity,omitempty"`
+	AssumedRoot         string            `json:"assumedRoot,omitempty"`
+	Attributes          sessionAttributes `json:"attributes"`
+}
+
+type sessionIssuer struct {
 	Type        string `json:"type"`
-	PrincipalID string `json:"principalId,omitempty"`
-	ARN         string `json:"arn,omitempty"`
-	AccountID   string `json:"accountId,omitempty"`
-	AccessKeyID string `json:"accessKeyId,omitempty"`
+	PrincipalID string `json:"principalId"`
+	ARN         string `json:"arn"`
+	AccountID   string `json:"accountId"`
 	UserName    string `json:"userName,omitempty"`
-	InvokedBy   string `json:"invokedBy,omitempty"`
+}
+
+type federationData struct {
+	Provider string `json:"federatedProvider"`
+}
+
+type sessionAttributes struct {
+	CreationDate     string `json:"creationDate"`
+	MFAAuthenticated string `json:"mfaAuthenticated"`
 }
 
 // UserIdentity is the userIdentity element of the principal's audit records, as JSON.
@@ -59,7 +93,7 @@ func (p *Principal) UserIdentity() []byte { return p.record }
 // seal computes what is asked for at every call. A Principal is not changed after it.
 func (p *Principal) seal() *Principal {
 	u := userIdentity{
-		PrincipalID: p.userID(), ARN: p.ARN, AccountID: p.Account, AccessKeyID: p.AccessKeyID, UserName: p.UserName,
+		PrincipalID: p.UserID(), ARN: p.ARN, AccountID: p.Account, AccessKeyID: p.AccessKeyID, UserName: p.UserName,
 	}
 	switch p.Kind {
 	case policy.Root:
@@ -72,11 +106,42 @@ func (p *Principal) seal() *Principal {
 		u.Type = "FederatedUser"
 	case policy.Service:
 		u = userIdentity{Type: "AWSService", InvokedBy: p.ServiceName}
+	case policy.Federated:
+		u.Type, u.UserName, u.IdentityProvider = "WebIdentityUser", p.SessionName, p.Provider
+		u.PrincipalID = p.ID
 	default:
 		u.Type = "Unknown"
 	}
+	if s := p.Temporary; s != nil {
+		u.SessionContext = s.context(p)
+	}
 	p.record, _ = json.Marshal(u) // strings only
 	return p
+}
+
+// context is what audit records tell of a session.
+func (s *Session) context(p *Principal) *sessionContext {
+	x := &sessionContext{SourceIdentity: s.SourceIdentity, Attributes: sessionAttributes{
+		CreationDate: s.Issued.UTC().Format(time.RFC3339), MFAAuthenticated: "false",
+	}}
+	if !s.MFA.IsZero() {
+		x.Attributes.MFAAuthenticated = "true"
+	}
+	switch s.Kind {
+	case RoleSession:
+		x.SessionIssuer = &sessionIssuer{Type: "Role", PrincipalID: p.ID, ARN: p.Issuer, AccountID: p.Account, UserName: s.Name}
+		if s.Provider != "" {
+			x.WebIDFederationData = &federationData{s.Provider}
+		}
+	case FederationSession:
+		x.SessionIssuer = &sessionIssuer{Type: "IAMUser", PrincipalID: s.ID, ARN: p.Issuer, AccountID: p.Account, UserName: s.Name}
+		if s.Name == "" {
+			x.SessionIssuer.Type, x.SessionIssuer.PrincipalID = "Root", p.Account
+		}
+	case RootSession:
+		x.AssumedRoot = "true"
+	}
+	return x
 }
 
 // Anonymous is who calls without a signature, or with one that proves nothing. The access key ID is what they
@@ -85,14 +150,24 @@ func Anonymous(accessKeyID string) *Principal {
 	return (&Principal{AccessKeyID: accessKeyID}).seal()
 }
 
+// Federated is somebody whom an identity provider, given as ARN or host name, vouches for and who has no role yet. The subject is the
+// provider's name for them.
+func Federated(provider, subject string) *Principal {
+	return (&Principal{Principal: policy.Principal{
+		Kind: policy.Federated, Provider: provider, ID: provider + ":" + subject, SessionName: subject,
+	}}).seal()
+}
+
 // Root is the root user of an account.
 func Root(partition, account, accessKeyID string) *Principal {
-	return (&Principal{
-		Principal: policy.Principal{
-			Kind: policy.Root, Account: account, ARN: "arn:" + partition + ":iam::" + account + ":root", ID: account,
-		},
+	return root(partition, account, accessKeyID).seal()
+}
+
+func root(partition, account, accessKeyID string) *Principal {
+	return &Principal{
+		Principal:   policy.Principal{Kind: policy.Root, Account: account, ARN: "arn:" + partition + ":iam::" + account + ":root", ID: account},
 		AccessKeyID: accessKeyID,
-	}).seal()
+	}
 }
 
 // Service is a service acting for itself, e.g. kms.amazonaws.com.
@@ -109,7 +184,9 @@ func Developer(partition, account, accessKeyID string) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newUser(partition, developer(account), accessKeyID, []*policy.Policy{admin}), nil
+	p := ofUser(partition, developer(account), accessKeyID)
+	p.Identity = []*policy.Policy{admin}
+	return p.seal(), nil
 }
 
 func developer(account string) *User {
@@ -119,13 +196,10 @@ func developer(account string) *User {
 // DeveloperARN names the user that Developer returns.
 func DeveloperARN(partition, account string) string { return developer(account).ARN(partition) }
 
-func newUser(partition string, u *User, accessKeyID string, policies []*policy.Policy) *Principal {
-	return (&Principal{
-		Principal: policy.Principal{
-			Kind: policy.User, Account: u.Account, ARN: u.ARN(partition), ID: u.ID, UserName: u.Name,
-		},
+func ofUser(partition string, u *User, accessKeyID string) *Principal {
+	return &Principal{
+		Principal:   policy.Principal{Kind: policy.User, Account: u.Account, ARN: u.ARN(partition), ID: u.ID, UserName: u.Name},
 		AccessKeyID: accessKeyID,
 		Tags:        u.Tags,
-		Identity:    policies,
-	}).seal()
+	}
 }

@@ -94,9 +94,10 @@ func (c *Cloud) Root(account string) aws.Config {
 // User makes an IAM user with the given identity policies, or replaces those it has, and returns the AWS SDK's configuration for it.
 func (c *Cloud) User(account, name string, policies ...string) aws.Config {
 	c.t.Helper()
-	u := identity.User{Account: account, Name: name, Policies: make(map[string]string)}
+	u := identity.User{Account: account, Name: name}
+	u.Inline = make(map[string]string)
 	for i, p := range policies {
-		u.Policies["policy-"+string(rune('a'+i))] = p
+		u.Inline["policy-"+string(rune('a'+i))] = p
 	}
 	if err := c.PutUser(context.Background(), u); err != nil {
 		c.t.Fatalf("cloudtest: making user %s of account %s: %v", name, account, err)

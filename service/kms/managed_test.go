@@ -98,9 +98,10 @@ func newStreet(t *testing.T) *street {
 func (s *street) as(account, name string, policies ...string) aws.Config {
 	s.t.Helper()
 	if name != "" {
-		u := identity.User{Account: account, Name: name, Policies: make(map[string]string)}
+		u := identity.User{Account: account, Name: name}
+		u.Inline = make(map[string]string)
 		for _, p := range policies {
-			u.Policies["p"] = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` + p + `}]}`
+			u.Inline["p"] = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` + p + `}]}`
 		}
 		ok(s.t)(nil, s.directory.PutUser(ctx, u, s.clock.Now()))
 	}
