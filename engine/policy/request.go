@@ -70,3 +70,9 @@ type Request struct {
 	ResourcePolicyRequired bool
 	Grant                  *Grant // nil: none
 }
+
+// Derived is the value of a key that follows from the fields of the request, where the context has none; empty if none does.
+func (r *Request) Derived(key string) string {
+	e := evaluation{r: r}
+	return e.derived(key)
+}
