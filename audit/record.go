@@ -9,6 +9,8 @@
 package audit
 
 import (
+	"bytes"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +54,9 @@ type Record struct {
 	Recipient  string // account that the record is for
 
 	TLS *TLS // nil off TLS
+
+	// Trace is why the call was allowed or denied, as JSON in one line, or nil. It is kept beside the record, and no account sees it.
+	Trace []byte
 }
 
 // Resource is a resource that a call touched.
@@ -152,6 +157,44 @@ func (r *Record) AppendJSON(b []byte) []byte {
 		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+// appendStored appends the record as it is kept: the line of AppendJSON, and the trace in a line of its own behind it, if there is one.
+//
+//	record, JSON
+//	record, JSON | \n | trace, JSON
+//
+// In JSON without line breaks of its own nothing that a caller sends can look like the end of a line, so readers cut there without looking at what they cut.
+func (r *Record) appendStored(b []byte) []byte {
+	start := len(b)
+	b = r.AppendJSON(b)
+	if bytes.IndexByte(b[start:], '\n') >= 0 { // somebody's ServiceDetails were made for people
+		b = oneLine(b, start)
+	}
+	if len(r.Trace) == 0 || len(r.Trace) > maxRecord/2 {
+		return b
+	}
+	return append(append(b, '\n'), r.Trace...)
+}
+
+// oneLine takes the line breaks out of the JSON at the end of b. In what is no JSON they become spaces.
+func oneLine(b []byte, start int) []byte {
+	var line bytes.Buffer
+	if json.Compact(&line, b[start:]) == nil {
+		return append(b[:start], line.Bytes()...)
+	}
+	for i := start; i < len(b); i++ {
+		if b[i] == '\n' {
+			b[i] = ' '
+		}
+	}
+	return b
+}
+
+// splitStored takes apart what appendStored put together.
+func splitStored(stored []byte) (record, trace []byte) {
+	record, trace, _ = bytes.Cut(stored, []byte{'\n'})
+	return record, trace
 }
 
 // Limits of CloudTrail's, so that no caller can make a record that is too large to be kept: texts are cut, and parameters left out.

@@ -27,7 +27,7 @@ import (
 //
 // and consists of frames:
 //
-//	length of record, 4 bytes big-endian | CRC-32C of record, 4 bytes big-endian | record, JSON
+//	length of record, 4 bytes big-endian | CRC-32C of record, 4 bytes big-endian | record, see Record.appendStored
 //
 // Only the end of the newest .log file can be torn, by a crash in the middle of a write, before its call was
 // answered. Opening cuts such an end off, and goes on in a new segment. A frame that is broken anywhere else was altered, and

@@ -83,13 +83,13 @@ func (t *Trail) Close() error {
 
 // The records of changes stand in the store, in the order of their times:
 //
-//	("audit", time, event id, recipient account) → the record, JSON
+//	("audit", time, event id, recipient account) → the record, as Record.appendStored has it
 const space = "audit"
 
 // Commit writes the records in the transaction of the change they tell of.
 func (t *Trail) Commit(tx store.Tx, records ...*Record) {
 	for _, r := range records {
-		tx.Set(tuple.Encode(space, r.Time, r.EventID, r.Recipient), r.AppendJSON(nil))
+		tx.Set(tuple.Encode(space, r.Time, r.EventID, r.Recipient), r.appendStored(nil))
 	}
 }
 
@@ -103,7 +103,7 @@ func (t *Trail) Append(records ...*Record) error {
 	defer scratches.Put(s)
 	s.buf, s.ends = s.buf[:0], s.ends[:0]
 	for _, r := range records {
-		s.buf = r.AppendJSON(s.buf)
+		s.buf = r.appendStored(s.buf)
 		s.ends = append(s.ends, len(s.buf))
 	}
 	s.parts = s.parts[:0]
@@ -173,18 +173,14 @@ type event struct {
 func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error) {
 	var found []foundEvent
 	size := 0
-	add := func(rec []byte) error {
+	add := func(stored []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var e event
-		if err := json.Unmarshal(rec, &e); err != nil {
-			return fmt.Errorf("reading an audit record: %w", err)
-		}
-		// Records tell whole seconds.
-		if !f.From.IsZero() && e.Time.Before(f.From.Truncate(time.Second)) || !f.To.IsZero() && !e.Time.Before(f.To) ||
-			f.Account != "" && f.Account != e.Recipient {
-			return nil
+		rec, _ := splitStored(stored)
+		e, ok, err := f.chooses(rec)
+		if err != nil || !ok {
+			return err
 		}
 		found = append(found, foundEvent{e.Time, slices.Clone(rec)})
 		if size += len(rec); f.Limit == 0 && size > maxEvents {
@@ -213,6 +209,17 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 		out[i] = found[i].rec
 	}
 	return out, damage
+}
+
+// chooses reads of a record what the filter asks for.
+func (f *Filter) chooses(rec []byte) (e event, ok bool, err error) {
+	if err := json.Unmarshal(rec, &e); err != nil {
+		return e, false, fmt.Errorf("reading an audit record: %w", err)
+	}
+	// Records tell whole seconds.
+	ok = (f.From.IsZero() || !e.Time.Before(f.From.Truncate(time.Second))) && (f.To.IsZero() || e.Time.Before(f.To)) &&
+		(f.Account == "" || f.Account == e.Recipient)
+	return e, ok, nil
 }
 
 // maxEvents bounds the records that are held at once, in bytes.
