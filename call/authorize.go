@@ -1,12 +1,12 @@
 package call
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/organization"
 )
 
 // Resource is what a handler asks permission for.
@@ -27,6 +27,10 @@ type Resource struct {
 	// for requests that only name keys.
 	Tags, RequestTags map[string]string
 	RequestTagKeys    []string
+
+	// ServiceOwned is set for what belongs to a service although it lies in a customer's account, such as AWS managed keys: no resource control policy binds
+	// its use.
+	ServiceOwned bool
 
 	// Conditions are the service's own condition keys; nil if it has none.
 	Conditions policy.Context
@@ -49,8 +53,12 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 	if r.Type != "" {
 		c.Touch(audit.Resource{Account: c.owner(r), Type: r.Type, ARN: r.ARN})
 	}
-	d := c.decide(c.Caller, action, r)
 	c.asked = true
+	d, err := c.decide(c.Caller, action, r)
+	if err != nil {
+		c.denied = err
+		return err
+	}
 	if d.Allowed {
 		return nil
 	}
@@ -75,6 +83,12 @@ func (c *Call) Refuse(action, words string) error {
 	return d
 }
 
+// Reject is a refusal with an error of the service's own, e.g. of credentials that it does not take.
+func (c *Call) Reject(err error) error {
+	c.asked, c.denied = true, err
+	return err
+}
+
 // Open says that the operation needs no permission, and why; it stands for asking.
 func (c *Call) Open(_ string) { c.asked = true }
 
@@ -88,10 +102,12 @@ func (c *Call) owner(r *Resource) string {
 // Would reports whether somebody would be allowed to do something, e.g. under a policy that is about to be put. It is not recorded, and is
 // no asking.
 func (c *Call) Would(p *identity.Principal, action string, r *Resource) bool {
-	return c.decide(p, action, r).Allowed
+	d, err := c.decide(p, action, r)
+	return err == nil && d.Allowed
 }
 
-func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.Decision {
+// decide asks the engine. Its error is one of loading what an organization says.
+func (c *Call) decide(p *identity.Principal, action string, r *Resource) (policy.Decision, error) {
 	c.context = callContext{c: c, p: p, r: r}
 	// The request is a part of the call so that asking does not allocate. A decision is read before the next is made.
 	c.request = policy.Request{
@@ -101,108 +117,46 @@ func (c *Call) decide(p *identity.Principal, action string, r *Resource) policy.
 		ResourceAccount:        c.owner(r),
 		Context:                &c.context,
 		Identity:               p.Identity,
+		Groups:                 p.Groups,
 		Boundary:               p.Boundary,
 		Session:                p.Session,
+		Endpoint:               c.Source.Endpoint,
 		ResourcePolicy:         r.Policy,
 		ResourcePolicyRequired: r.PolicyRequired,
 		Grant:                  r.Grant,
 	}
+	var err error
+	if c.context.caller, err = c.member(p.Account); err != nil {
+		return policy.Decision{}, err
+	}
+	if c.context.owner, err = c.member(c.request.ResourceAccount); err != nil {
+		return policy.Decision{}, err
+	}
+	if p.LinkedService == "" { // what service-linked roles do, no organization's policy keeps them from
+		if m := c.context.caller; m != nil {
+			c.request.SCP = m.SCP
+		}
+		if !r.ServiceOwned {
+			c.request.RCP = c.context.owner.RCPFor(action)
+		}
+	}
 	d := policy.Decide(&c.request)
+	if c.context.failed != nil {
+		return policy.Decision{}, c.context.failed
+	}
 	if d.Allowed && c.context.ambiguous {
 		// What the policies say depends on which of the tags is meant. Whoever sends such a request must not have the choice.
 		d.Allowed, d.Outcome, d.Policy, d.Grant = false, policy.ImplicitDeny, nil, nil
 	}
-	return d
+	return d, nil
 }
 
-// callContext gives the global condition keys that follow from the call, and the service's own:
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-type callContext struct {
-	c *Call
-	p *identity.Principal
-	r *Resource
-
-	// ambiguous is set when a policy asks for a tag of which there are several that differ in case, with different values.
-	ambiguous bool
-}
-
-// Lookup implements policy.Context.
-func (x *callContext) Lookup(key string) ([]string, bool) {
-	if !strings.HasPrefix(key, "aws:") {
-		if x.r.Conditions == nil {
-			return nil, false
-		}
-		return x.r.Conditions.Lookup(key)
+// member is the membership of an account, or nil if it is in no organization.
+func (c *Call) member(account string) (*organization.Member, error) {
+	if c.members == nil || account == "" {
+		return nil, nil
 	}
-	c, r := x.c, x.r
-	switch key {
-	case "aws:currenttime":
-		return one(c.Time.UTC().Format("2006-01-02T15:04:05Z"))
-	case "aws:epochtime":
-		return one(strconv.FormatInt(c.Time.Unix(), 10))
-	case "aws:sourceip":
-		if !c.Source.IP.IsValid() || len(c.Via) > 0 {
-			return nil, false // absent when a service calls for the principal
-		}
-		return one(c.Source.IP.String())
-	case "aws:securetransport":
-		// A call from inside goes over no network.
-		return one(strconv.FormatBool(c.Source.TLS != nil || c.Source.Service != ""))
-	case "aws:useragent":
-		if c.Source.UserAgent == "" {
-			return nil, false
-		}
-		return one(c.Source.UserAgent)
-	case "aws:requestedregion":
-		return one(c.Scope.Region)
-	case "aws:viaawsservice":
-		return one(strconv.FormatBool(len(c.Via) > 0))
-	case "aws:calledvia":
-		return c.Via, len(c.Via) > 0
-	case "aws:calledviafirst":
-		if len(c.Via) == 0 {
-			return nil, false
-		}
-		return one(c.Via[0])
-	case "aws:calledvialast":
-		if len(c.Via) == 0 {
-			return nil, false
-		}
-		return one(c.Via[len(c.Via)-1])
-	case "aws:tagkeys":
-		var keys []string
-		for k := range r.RequestTags {
-			keys = append(keys, k)
-		}
-		keys = append(keys, r.RequestTagKeys...)
-		return keys, len(keys) > 0
-	}
-	if tag, ok := strings.CutPrefix(key, "aws:principaltag/"); ok {
-		return x.tag(x.p.Tags, tag)
-	}
-	if tag, ok := strings.CutPrefix(key, "aws:resourcetag/"); ok {
-		return x.tag(r.Tags, tag)
-	}
-	if tag, ok := strings.CutPrefix(key, "aws:requesttag/"); ok {
-		return x.tag(r.RequestTags, tag)
-	}
-	return nil, false
-}
-
-func one(v string) ([]string, bool) { return []string{v}, true }
-
-// tag finds a tag whose key, in lower case, is given: condition keys do not distinguish case, while the tags of most services do.
-func (x *callContext) tag(tags map[string]string, lower string) (value []string, ok bool) {
-	for k, v := range tags {
-		if !strings.EqualFold(k, lower) {
-			continue
-		}
-		if ok && value[0] != v {
-			x.ambiguous = true
-		}
-		value, ok = []string{v}, true
-	}
-	return value, ok
+	return c.members.Member(c.Context, account)
 }
 
 // ViaService is the value of kms:ViaService and its like: the last service that passed the call on, with the region

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/timer"
@@ -37,8 +38,22 @@ func (s Scope) ARN(service, resource string) string {
 type Source struct {
 	IP        netip.Addr // invalid for calls from inside
 	UserAgent string
+	Referer   string
 	TLS       *audit.TLS // nil off TLS
-	Service   string     // the service that calls, for calls from inside, e.g. secretsmanager.amazonaws.com
+
+	// Service is the service that calls, for calls from inside, e.g. secretsmanager.amazonaws.com, and ARN the resource on whose behalf it calls with
+	// rights of its own: aws:SourceArn, and with the resource's account aws:SourceAccount.
+	Service, ARN string
+
+	// VPCEndpoint and VPC are the endpoint that the call came through, and Endpoint is its policy.
+	VPCEndpoint, VPC string
+	Endpoint         *policy.Policy
+}
+
+// Members tells which organization an account is in.
+type Members interface {
+	// Member returns nil for an account that is in none.
+	Member(ctx context.Context, account string) (*organization.Member, error)
 }
 
 // Call is one call of one operation, from its authentication to its answer. A handler uses it in its own goroutine, and
@@ -62,6 +77,7 @@ type Call struct {
 	Via []string
 
 	service string // whose handler has the call, e.g. "kms"
+	members Members
 	begin   func() (store.Tx, error)
 	tx      store.Tx
 	outer   *Call // the call that AsService was asked of
@@ -77,9 +93,10 @@ type Call struct {
 	pending   []*audit.Record // of the calls that the handler made to other services
 }
 
-// Bind ties a call to the service whose handler gets it, and to where its transaction comes from. Only the door does this.
-func (c *Call) Bind(service string, begin func() (store.Tx, error)) *Call {
-	c.service, c.begin = service, begin
+// Bind ties a call to the service whose handler gets it, to the organizations, of which there are none if m is nil, and to where its transaction comes
+// from. Only the door does this.
+func (c *Call) Bind(service string, m Members, begin func() (store.Tx, error)) *Call {
+	c.service, c.members, c.begin = service, m, begin
 	return c
 }
 
@@ -149,18 +166,36 @@ const OwnAccount = "aws"
 
 // AsService is the call as the service itself makes it, in its own account: for calling other services with rights of its own and not its caller's. What
 // they do belongs to the transaction and the audit records of c.
-func (c *Call) AsService() *Call {
-	host := c.Caller.ServiceName // while a timer fires
-	if c.Op != nil {
-		host = c.Op.Service.EventSource
-	}
+func (c *Call) AsService() *Call { return c.AsServiceFor("") }
+
+// AsServiceFor is AsService on behalf of a resource of the service, e.g. a trail that delivers: policies that let the service in can then ask for whom,
+// with aws:SourceArn and aws:SourceAccount, which is what keeps one customer from using the service against another:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+func (c *Call) AsServiceFor(resourceARN string) *Call {
+	own := c.as(identity.Service(c.host()), OwnAccount)
+	own.Source.ARN = resourceARN
+	return own
+}
+
+// As is the call as a principal makes it whose session the service has, e.g. of a service-linked role or of a role that was passed to it.
+func (c *Call) As(p *identity.Principal) *Call { return c.as(p, p.Account) }
+
+func (c *Call) as(p *identity.Principal, account string) *Call {
 	own := &Call{
-		Context: c.Context, Op: c.Op, Scope: c.Scope, Caller: identity.Service(host), Time: c.Time, Source: Source{Service: host},
-		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, service: c.service, outer: c,
+		Context: c.Context, Op: c.Op, Scope: c.Scope, Caller: p, Time: c.Time, Source: Source{Service: c.host()},
+		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, service: c.service, members: c.members, outer: c,
 	}
-	own.Scope.Account = OwnAccount
+	own.Scope.Account = account
 	own.begin = func() (store.Tx, error) { return c.Tx(), nil }
 	return own
+}
+
+// host is the service that has the call, as a principal.
+func (c *Call) host() string {
+	if c.Op == nil {
+		return c.Caller.ServiceName // while a timer fires
+	}
+	return c.Op.Service.EventSource
 }
 
 // Outcome is what the door has to know of a call whose handler has returned.

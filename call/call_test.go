@@ -44,7 +44,7 @@ func newCall(caller *identity.Principal) *call.Call {
 		Context: context.Background(), Op: orchard.OpPlantTree, Scope: call.Scope{Partition: "aws", Account: account, Region: "eu-central-1"}, Caller: caller, Time: now,
 		Source: call.Source{IP: netip.MustParseAddr("192.0.2.7"), UserAgent: "agent"},
 	}
-	return c.Bind("orchard", func() (store.Tx, error) { return nil, errors.New("no store") })
+	return c.Bind("orchard", nil, func() (store.Tx, error) { return nil, errors.New("no store") })
 }
 
 // allowIf is a policy that allows everything under one condition.
@@ -168,7 +168,7 @@ func TestTransactionThatDoesNotBegin(t *testing.T) {
 func TestEventsAndNames(t *testing.T) {
 	s := memstore.New()
 	c := newCall(identity.Root("aws", account, ""))
-	c.Bind("orchard", func() (store.Tx, error) { return s.Begin(context.Background()) })
+	c.Bind("orchard", nil, func() (store.Tx, error) { return s.Begin(context.Background()) })
 	if c.Begun() != nil {
 		t.Error("a transaction had begun")
 	}

@@ -21,7 +21,9 @@ import (
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/service/iam"
 	"github.com/holdfast-cloud/holdfast/service/kms"
 	"github.com/holdfast-cloud/holdfast/service/sts"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -47,6 +49,7 @@ type core struct {
 	keyring   *seal.Keyring
 	trail     *audit.Trail
 	directory *identity.Directory
+	members   *organization.Directory
 	door      *door.Door
 	scheduler *timer.Scheduler
 	registry  *prometheus.Registry
@@ -108,6 +111,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		guests = append(guests, identity.DeveloperARN(partition, cfg.Account))
 	}
 	c.directory = identity.New(c.store, c.keyring, partition, guests...)
+	c.members = organization.New(c.store, partition)
 	rooms, err := c.rooms(cfg, partition)
 	if err != nil {
 		return nil, err
@@ -117,7 +121,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		c.endpoints = append(c.endpoints, r.Endpoints...)
 	}
 	c.door, err = door.New(door.Config{
-		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Directory: c.directory, Log: cfg.Log,
+		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Directory: c.directory, Organizations: c.members, Log: cfg.Log,
 		Partition: partition, Account: cfg.Account, Region: cfg.Region, Dev: cfg.Dev, Catalog: catalog.Services(),
 	}, rooms...)
 	if err != nil {
@@ -151,7 +155,11 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	}
 	c.background(k.Run)
 	c.caches["kms_keys"] = k.CacheStats
-	return []door.Room{k.Room(), new(sts.Service).Room()}, nil
+	i, err := iam.New(iam.Config{Directory: c.directory, Organizations: c.members, Partition: partition})
+	if err != nil {
+		return nil, err
+	}
+	return []door.Room{i.Room(), k.Room(), new(sts.Service).Room()}, nil
 }
 
 // background has fn run from start to close.
@@ -219,6 +227,7 @@ func (c *core) measure() {
 	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
 	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
 	c.caches["credentials"] = c.directory.CacheStats
+	c.caches["organizations"] = c.members.CacheStats
 	for name, stats := range c.caches {
 		labels := prometheus.Labels{"cache": name}
 		c.registry.MustRegister(

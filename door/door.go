@@ -33,15 +33,21 @@ import (
 type Directory interface {
 	// Lookup returns identity.ErrUnknownKey for a key that nobody has.
 	Lookup(ctx context.Context, accessKeyID string) (*identity.Credential, error)
+	// Session is for temporary credentials. It returns identity.ErrUnknownKey for a token that was not issued here for the key, and identity.ErrGone
+	// if whom it stood for is no more.
+	Session(ctx context.Context, accessKeyID, token string) (*identity.Credential, error)
 }
 
-// Config is what a door is made of. All fields are needed but Signatures, Dev and Catalog.
+// Config is what a door is made of. All fields are needed but Signatures, Organizations, Dev and Catalog.
 type Config struct {
 	Store     store.Store
 	Clock     clock.Clock
 	Trail     *audit.Trail
 	Directory Directory
 	Log       *slog.Logger
+
+	// Organizations says which policies of organizations bind a call; nil is that there are no organizations.
+	Organizations call.Members
 
 	// Signatures is the clock that signatures are held against; nil is Clock. Clients sign by the time of the world, also where a user or a test
 	// has moved the cloud's clock.

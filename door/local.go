@@ -37,7 +37,7 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 	}
 	var mark store.Mark
 	marked := false
-	inner.Bind(op.Service.Package, func() (store.Tx, error) {
+	inner.Bind(op.Service.Package, d.cfg.Organizations, func() (store.Tx, error) {
 		tx := c.Tx()
 		mark, marked = tx.Mark(), true
 		return tx, nil

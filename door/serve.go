@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/sigv4"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -245,41 +246,83 @@ func (d *Door) authenticate(x *exchange) error {
 			return sigv4.Refuse(sigv4.BadPayloadHash)
 		}
 	}
-	cred, err := d.cfg.Directory.Lookup(x.request.Context(), a.AccessKeyID)
+	cred, err := d.credential(x)
 	switch {
-	case errors.Is(err, identity.ErrUnknownKey):
-		if !d.cfg.Dev {
-			return sigv4.Refuse(sigv4.UnknownAccessKey)
-		}
-		if FromWebPage(x.request) {
-			return generic(accessDenied, x.style, "A web page cannot call a cloud in dev mode with an access key that is not known here.")
-		}
-		if x.caller, err = d.stranger(a.AccessKeyID); err != nil {
-			return err
-		}
-		if x.stream != nil {
-			if x.stream, err = sigv4.Decode(x.request, a); err != nil {
-				return err
-			}
-		}
+	case errors.Is(err, identity.ErrUnknownKey) && d.cfg.Dev:
+		return d.letIn(x)
 	case err != nil:
 		return err
-	case a.SessionToken != "":
-		return sigv4.Refuse(sigv4.InvalidToken) // a long-term key has none
+	case x.stream != nil:
+		body, err := d.verifier.VerifyStream(x.request, a, cred.Secret)
+		if err != nil {
+			return err
+		}
+		x.stream = body
 	default:
-		x.caller = cred.Principal
-		if x.stream != nil {
-			body, err := d.verifier.VerifyStream(x.request, a, cred.Secret)
-			if err != nil {
-				return err
-			}
-			x.stream = body
-		} else if err := d.verifier.Verify(x.request, a, cred.Secret, x.body); err != nil {
+		if err := d.verifier.Verify(x.request, a, cred.Secret, x.body); err != nil {
 			return err
 		}
 	}
-	x.scope.Account = x.caller.Account
+	if !cred.Expires.IsZero() && !d.cfg.Clock.Now().Before(cred.Expires) {
+		return sigv4.Refuse(sigv4.ExpiredToken)
+	}
+	if err := d.active(x, cred.Principal.Account); err != nil {
+		return err
+	}
+	x.caller, x.scope.Account = cred.Principal, cred.Principal.Account
 	return nil
+}
+
+// credential finds the secret and the owner of the access key that signed. Its error is identity.ErrUnknownKey only in dev mode.
+func (d *Door) credential(x *exchange) (cred *identity.Credential, err error) {
+	a, ctx := x.auth, x.request.Context()
+	if a.SessionToken == "" {
+		cred, err = d.cfg.Directory.Lookup(ctx, a.AccessKeyID)
+		if errors.Is(err, identity.ErrUnknownKey) && !d.cfg.Dev {
+			return nil, sigv4.Refuse(sigv4.UnknownAccessKey)
+		}
+		return cred, err
+	}
+	cred, err = d.cfg.Directory.Session(ctx, a.AccessKeyID, a.SessionToken)
+	if errors.Is(err, identity.ErrUnknownKey) && d.cfg.Dev {
+		if _, known := d.cfg.Directory.Lookup(ctx, a.AccessKeyID); errors.Is(known, identity.ErrUnknownKey) {
+			return nil, err
+		}
+	}
+	if errors.Is(err, identity.ErrUnknownKey) || errors.Is(err, identity.ErrGone) {
+		return nil, sigv4.Refuse(sigv4.InvalidToken) // a long-term key has no token
+	}
+	return cred, err
+}
+
+// active refuses who belongs to an account that was closed.
+func (d *Door) active(x *exchange, account string) error {
+	if d.cfg.Organizations == nil {
+		return nil
+	}
+	m, err := d.cfg.Organizations.Member(x.request.Context(), account)
+	if err != nil {
+		return err
+	}
+	if m != nil && m.Status != organization.Active {
+		return sigv4.Refuse(sigv4.UnknownAccessKey)
+	}
+	return nil
+}
+
+// letIn has a caller go on in dev mode whose access key nobody knows.
+func (d *Door) letIn(x *exchange) (err error) {
+	if FromWebPage(x.request) {
+		return generic(accessDenied, x.style, "A web page cannot call a cloud in dev mode with an access key that is not known here.")
+	}
+	if x.caller, err = d.stranger(x.auth.AccessKeyID); err != nil {
+		return err
+	}
+	x.scope.Account = x.caller.Account
+	if x.stream != nil {
+		x.stream, err = sigv4.Decode(x.request, x.auth)
+	}
+	return err
 }
 
 // stranger is who an unknown access key stands for in dev mode.
@@ -293,7 +336,7 @@ func (d *Door) stranger(accessKeyID string) (*identity.Principal, error) {
 // source tells where the request came from.
 func (x *exchange) source() call.Source {
 	r := x.request
-	s := call.Source{UserAgent: r.UserAgent()}
+	s := call.Source{UserAgent: r.UserAgent(), Referer: r.Referer()}
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		s.IP = ap.Addr().Unmap()
 	}
@@ -310,7 +353,7 @@ func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
 		Context: ctx, Op: x.endpoint.Op, Scope: x.scope, Caller: x.caller, Time: d.cfg.Clock.Now(), Source: src,
 		RequestID: x.id, EventID: newID(), Rand: d.rand,
 	}
-	return c.Bind(x.service.Package, func() (store.Tx, error) {
+	return c.Bind(x.service.Package, d.cfg.Organizations, func() (store.Tx, error) {
 		tx, err := d.cfg.Store.Begin(ctx)
 		if err != nil {
 			return nil, err

@@ -52,7 +52,7 @@ func (d *Door) fireOnce(ctx context.Context, room *Room, t *timer.Timer) error {
 		Caller: identity.Service(host), Time: d.cfg.Clock.Now(), Source: call.Source{Service: host},
 		RequestID: newID(), EventID: newID(), Rand: d.rand,
 	}
-	c.Bind(t.Service, func() (store.Tx, error) { return tx, nil })
+	c.Bind(t.Service, d.cfg.Organizations, func() (store.Tx, error) { return tx, nil })
 	if err := room.Timers[t.Kind](c, t.Subject, t.Payload); err != nil {
 		return err
 	}

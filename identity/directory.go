@@ -18,8 +18,10 @@ import (
 )
 
 var (
-	// ErrUnknownKey: no active access key has this ID, or the session token is not its own.
+	// ErrUnknownKey: no active access key has this ID, or no session token of ours does.
 	ErrUnknownKey = errors.New("unknown access key")
+	// ErrGone: the user or the role that a session stood for is no more.
+	ErrGone = errors.New("the session's principal is gone")
 	// ErrNoUser: the account has no user of this name.
 	ErrNoUser = errors.New("no such user")
 )

@@ -134,7 +134,7 @@ func (d *Directory) open(accessKeyID, token string) (*Session, error) {
 // sessionKey is what a session is cached by.
 type sessionKey struct{ accessKeyID, token string }
 
-// Session returns the credential of temporary credentials, or ErrUnknownKey if the token is not one of these, or whom they stood for is gone. Whether
+// Session returns the credential of temporary credentials, ErrUnknownKey if the token was not issued here for the access key, or ErrGone. Whether
 // they have expired is for the caller to find out, see Credential.Expires.
 func (d *Directory) Session(ctx context.Context, accessKeyID, token string) (*Credential, error) {
 	return d.sessions.Get(ctx, sessionKey{accessKeyID, token})
@@ -156,7 +156,7 @@ func (d *Directory) loadSession(ctx context.Context, k sessionKey) (*Credential,
 	return &Credential{Secret: s.Secret, Principal: p, Expires: s.Expires}, nil
 }
 
-// Acting returns who acts in a session, with the policies of the moment, or ErrUnknownKey if whom it stood for is gone.
+// Acting returns who acts in a session, with the policies of the moment, or ErrGone.
 func (d *Directory) Acting(r store.Reader, s *Session) (p *Principal, err error) {
 	switch s.Kind {
 	case RoleSession:
@@ -164,10 +164,10 @@ func (d *Directory) Acting(r store.Reader, s *Session) (p *Principal, err error)
 	case UserSession, FederationSession, RootSession:
 		p, err = d.actingUser(r, s)
 	default:
-		return nil, ErrUnknownKey
+		return nil, fmt.Errorf("a session of kind %q", s.Kind) // of a newer release
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrUnknownKey
+		return nil, ErrGone
 	}
 	if err != nil {
 		return nil, err

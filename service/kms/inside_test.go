@@ -48,7 +48,7 @@ func (b *bench) call(op *wire.Operation, fn func(c *call.Call) error) error {
 	c := (&call.Call{
 		Context: context.Background(), Op: op, Scope: b.scope(ownAccount, "us-east-1"), Caller: identity.Root("aws", ownAccount, "AKIA"),
 		Time: time.Unix(1_800_000_000, 0), Rand: rand.Reader,
-	}).Bind("kms", func() (store.Tx, error) { return b.cfg.Store.Begin(context.Background()) })
+	}).Bind("kms", nil, func() (store.Tx, error) { return b.cfg.Store.Begin(context.Background()) })
 	err := fn(c)
 	if tx := c.Begun(); tx != nil {
 		if err != nil {

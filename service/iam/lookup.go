@@ -1,0 +1,141 @@
+package iam
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/api/iam"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// Whether something is there is told to those only who may ask: permission is asked first, for the ARN that the thing has, or would have with the path
+// "/" if it is not there.
+
+// authorize asks for the operation's own action on a resource of IAM. Everything of IAM that calls passes here.
+func (s *Service) authorize(c *call.Call, r *call.Resource) error {
+	if err := s.temporary(c); err != nil {
+		return err
+	}
+	return c.Authorize(r)
+}
+
+// temporary refuses credentials that IAM does not take: those of sts:GetFederationToken, and those of sts:GetSessionToken without MFA:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_getsessiontoken.html
+func (s *Service) temporary(c *call.Call) error {
+	t := c.Caller.Temporary
+	if t == nil || t.Kind == identity.RoleSession || t.Kind == identity.RootSession || t.Kind == identity.UserSession && !t.MFA.IsZero() {
+		return nil
+	}
+	return c.Reject(&wire.Error{Code: "InvalidClientTokenId", Status: 403, Message: "The security token included in the request is invalid"})
+}
+
+// anything is the resource of operations that have none.
+func (s *Service) anything(c *call.Call) error { return s.authorize(c, &call.Resource{ARN: "*"}) }
+
+// user finds a user of the caller's account, whom an operation is about, and asks for permission. An empty name is the caller's own, where the caller is
+// a user.
+func (s *Service) user(c *call.Call, given *string, conditions policy.Context) (*identity.User, error) {
+	name := deref(given)
+	if name == "" && c.Caller.Kind == policy.User {
+		name = c.Caller.UserName
+	}
+	u, err := identity.Users.In(c.Scope.Account, "").Get(c.Tx(), name)
+	there := err == nil
+	if missing(err) {
+		u = &identity.User{Account: c.Scope.Account, Name: name}
+	} else if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(c, &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: "AWS::IAM::User", Tags: u.Tags, Conditions: tagged(u.Tags, conditions)}); err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, noSuch("user", name)
+	}
+	return u, nil
+}
+
+// group finds a group and asks for permission, as user does.
+func (s *Service) group(c *call.Call, given *string, conditions policy.Context) (*identity.Group, error) {
+	name := deref(given)
+	g, err := identity.Groups.In(c.Scope.Account, "").Get(c.Tx(), name)
+	there := err == nil
+	if missing(err) {
+		g = &identity.Group{Account: c.Scope.Account, Name: name}
+	} else if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(c, &call.Resource{ARN: g.ARN(s.cfg.Partition), Type: "AWS::IAM::Group", Conditions: conditions}); err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, noSuch("group", name)
+	}
+	return g, nil
+}
+
+// role finds a role and asks for permission, as user does.
+func (s *Service) role(c *call.Call, given *string, conditions policy.Context) (*identity.Role, error) {
+	name := deref(given)
+	r, err := identity.Roles.In(c.Scope.Account, "").Get(c.Tx(), name)
+	there := err == nil
+	if missing(err) {
+		r = &identity.Role{Account: c.Scope.Account, Name: name}
+	} else if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(c, &call.Resource{ARN: r.ARN(s.cfg.Partition), Type: "AWS::IAM::Role", Tags: r.Tags, Conditions: tagged(r.Tags, conditions)}); err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, noSuch("role", name)
+	}
+	return r, nil
+}
+
+// resourceTags gives iam:ResourceTag/key, which is IAM's own aws:ResourceTag/key, before further conditions.
+type resourceTags struct {
+	tags map[string]string
+	more policy.Context
+}
+
+func tagged(tags map[string]string, more policy.Context) policy.Context {
+	if len(tags) == 0 {
+		return more
+	}
+	return &resourceTags{tags, more}
+}
+
+// Lookup implements policy.Context.
+func (t *resourceTags) Lookup(key string) ([]string, bool) {
+	if tag, ok := strings.CutPrefix(key, "iam:resourcetag/"); ok {
+		for k, v := range t.tags { // IAM's tag keys are unique whatever their case
+			if strings.EqualFold(k, tag) {
+				return []string{v}, true
+			}
+		}
+		return nil, false
+	}
+	if t.more == nil {
+		return nil, false
+	}
+	return t.more.Lookup(key)
+}
+
+func noSuch(kind, name string) error {
+	return &iam.NoSuchEntityException{Message: fmt.Sprintf("The %s with name %s cannot be found.", kind, name)}
+}
+
+func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
