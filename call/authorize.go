@@ -40,6 +40,11 @@ type Resource struct {
 type Denied struct {
 	Action  string
 	Message string // AWS's sentence
+
+	// Encoded is the message of sts:DecodeAuthorizationMessage, for callers who may know; set by the door.
+	Encoded string
+
+	failure *failure // nil where policies are not told of
 }
 
 func (d *Denied) Error() string { return "access denied: " + d.Message }
@@ -54,18 +59,20 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 		c.Touch(audit.Resource{Account: c.owner(r), Type: r.Type, ARN: r.ARN})
 	}
 	c.asked = true
-	d, err := c.decide(c.Caller, action, r)
+	d, err := c.decideTraced(action, r)
 	if err != nil {
 		c.denied = err
 		return err
 	}
 	if d.Allowed {
+		c.decided(d, "")
 		return nil
 	}
 	denied := &Denied{Action: action, Message: d.Message()}
 	if c.context.ambiguous {
 		denied.Message += ": there are tags whose keys differ in case alone, and whose values differ"
 	}
+	denied.failure = c.decided(d, denied.Message)
 	c.denied = denied
 	return denied
 }
@@ -79,6 +86,7 @@ func (c *Call) Refuse(action, words string) error {
 		who = c.Caller.ServiceName
 	}
 	d := &Denied{Action: action, Message: "User: " + who + " is not authorized to perform: " + action + " " + words}
+	c.tracer().Refused(action, d.Message)
 	c.denied = d
 	return d
 }
@@ -90,7 +98,10 @@ func (c *Call) Reject(err error) error {
 }
 
 // Open says that the operation needs no permission, and why; it stands for asking.
-func (c *Call) Open(_ string) { c.asked = true }
+func (c *Call) Open(why string) {
+	c.asked = true
+	c.tracer().Opened(why)
+}
 
 func (c *Call) owner(r *Resource) string {
 	if r.Account != "" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/outbox"
@@ -91,6 +92,8 @@ type Call struct {
 	request   policy.Request
 	context   callContext
 	pending   []*audit.Record // of the calls that the handler made to other services
+	trace     evidence.Trace
+	tracing   bool // what is decided belongs into the trace
 }
 
 // Bind ties a call to the service whose handler gets it, to the organizations, of which there are none if m is nil, and to where its transaction comes

@@ -23,8 +23,7 @@ type callContext struct {
 	failed    error // of loading an organization
 }
 
-// Lookup implements policy.Context.
-func (x *callContext) Lookup(key string) ([]string, bool) {
+func (x *callContext) lookup(key string) ([]string, bool) {
 	name, global := strings.CutPrefix(key, "aws:")
 	if !global {
 		return x.service(key)

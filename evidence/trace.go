@@ -62,8 +62,9 @@ func (t *Trace) Saw(key string, values []string, ok bool) {
 	t.seen = append(t.seen, seenKey{key, from, len(t.values), ok})
 }
 
-// Decided takes the answer to the question. Its result is what was written of it, for the one who was denied; it is good until the next question.
-func (t *Trace) Decided(r *policy.Request, d policy.Decision) []byte {
+// Decided takes the answer to the question, and of a denial its sentence. With as set it was asked for another principal than that of the call: that of the
+// request. The result is what was written of it; it is good until the next question.
+func (t *Trace) Decided(r *policy.Request, d policy.Decision, sentence string, as bool) []byte {
 	b, start := t.element()
 	if b == nil {
 		return nil
@@ -104,7 +105,12 @@ func (t *Trace) Decided(r *policy.Request, d policy.Decision) []byte {
 	}
 	if !d.Allowed {
 		b = append(b, `,"message":`...)
-		b = wire.AppendJSONString(b, d.Message())
+		b = wire.AppendJSONString(b, sentence)
+	}
+	if as {
+		who, _ := json.Marshal(&r.Principal) // strings
+		b = append(b, `,"as":`...)
+		b = append(b, who...)
 	}
 	return t.end(append(b, '}'), start, question)
 }
@@ -231,7 +237,10 @@ func (t *Trace) appendValues(b []byte, r *policy.Request) []byte {
 	return b
 }
 
-// JSON is the trace as audit records carry it, or nil if nothing was asked. Nothing can be asked after it.
+// Buffer is what Begin was given, as far as it grew.
+func (t *Trace) Buffer() []byte { return t.buf }
+
+// JSON is the trace as audit records carry it, or nil if nothing was asked.
 func (t *Trace) JSON() []byte {
 	if t.asked == 0 {
 		return nil
@@ -241,8 +250,7 @@ func (t *Trace) JSON() []byte {
 		b = append(b, `,"omitted":`...)
 		b = strconv.AppendInt(b, int64(t.omitted), 10)
 	}
-	t.buf = append(b, '}')
-	return t.buf
+	return append(b, '}')
 }
 
 // Join has what the call t needs kept also what inner, a call that it made, needs.
@@ -285,6 +293,9 @@ type Question struct {
 	Fences             string `json:"fences,omitempty"`
 	ResourcePolicy     string `json:"resourcePolicy,omitempty"`
 	ResourcePolicyName string `json:"resourcePolicyName,omitempty"`
+
+	// As is who asked, where that was not the caller: a service with rights of its own.
+	As *policy.Principal `json:"as,omitempty"`
 
 	// Values are those of the condition keys that policies looked up; nil for one that was absent.
 	Values        map[string][]string `json:"values,omitempty"`
