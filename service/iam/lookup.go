@@ -24,6 +24,13 @@ func (s *Service) authorize(c *call.Call, r *call.Resource) error {
 	return c.Authorize(r)
 }
 
+func (s *Service) authorizeWith(c *call.Call, r *call.Resource, with []func(*call.Resource)) error {
+	for _, w := range with {
+		w(r)
+	}
+	return s.authorize(c, r)
+}
+
 // temporary refuses credentials that IAM does not take: those of sts:GetFederationToken, and those of sts:GetSessionToken without MFA:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_getsessiontoken.html
 func (s *Service) temporary(c *call.Call) error {
@@ -38,8 +45,8 @@ func (s *Service) temporary(c *call.Call) error {
 func (s *Service) anything(c *call.Call) error { return s.authorize(c, &call.Resource{ARN: "*"}) }
 
 // user finds a user of the caller's account, whom an operation is about, and asks for permission. An empty name is the caller's own, where the caller is
-// a user.
-func (s *Service) user(c *call.Call, given *string, conditions policy.Context) (*identity.User, error) {
+// a user. Further functions complete what is asked for, e.g. with the tags of the request.
+func (s *Service) user(c *call.Call, given *string, conditions policy.Context, with ...func(*call.Resource)) (*identity.User, error) {
 	name := deref(given)
 	if name == "" && c.Caller.Kind == policy.User {
 		name = c.Caller.UserName
@@ -51,7 +58,8 @@ func (s *Service) user(c *call.Call, given *string, conditions policy.Context) (
 	} else if err != nil {
 		return nil, err
 	}
-	if err := s.authorize(c, &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: "AWS::IAM::User", Tags: u.Tags, Conditions: tagged(u.Tags, conditions)}); err != nil {
+	r := &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: "AWS::IAM::User", Tags: u.Tags, Conditions: own(u.Tags, u.Boundary, conditions)}
+	if err := s.authorizeWith(c, r, with); err != nil {
 		return nil, err
 	}
 	if !there {
@@ -80,7 +88,7 @@ func (s *Service) group(c *call.Call, given *string, conditions policy.Context) 
 }
 
 // role finds a role and asks for permission, as user does.
-func (s *Service) role(c *call.Call, given *string, conditions policy.Context) (*identity.Role, error) {
+func (s *Service) role(c *call.Call, given *string, conditions policy.Context, with ...func(*call.Resource)) (*identity.Role, error) {
 	name := deref(given)
 	r, err := identity.Roles.In(c.Scope.Account, "").Get(c.Tx(), name)
 	there := err == nil
@@ -89,7 +97,8 @@ func (s *Service) role(c *call.Call, given *string, conditions policy.Context) (
 	} else if err != nil {
 		return nil, err
 	}
-	if err := s.authorize(c, &call.Resource{ARN: r.ARN(s.cfg.Partition), Type: "AWS::IAM::Role", Tags: r.Tags, Conditions: tagged(r.Tags, conditions)}); err != nil {
+	resource := &call.Resource{ARN: r.ARN(s.cfg.Partition), Type: "AWS::IAM::Role", Tags: r.Tags, Conditions: own(r.Tags, r.Boundary, conditions)}
+	if err := s.authorizeWith(c, resource, with); err != nil {
 		return nil, err
 	}
 	if !there {
@@ -98,33 +107,49 @@ func (s *Service) role(c *call.Call, given *string, conditions policy.Context) (
 	return r, nil
 }
 
-// resourceTags gives iam:ResourceTag/key, which is IAM's own aws:ResourceTag/key, before further conditions.
-type resourceTags struct {
-	tags map[string]string
-	more policy.Context
+// conditions are values for condition keys of IAM that a request gives, by key in lower case, e.g. iam:policyarn.
+type conditions map[string]string
+
+// Lookup implements policy.Context.
+func (m conditions) Lookup(key string) ([]string, bool) {
+	v, ok := m[key]
+	return []string{v}, ok
 }
 
-func tagged(tags map[string]string, more policy.Context) policy.Context {
-	if len(tags) == 0 {
-		return more
+// ownConditions are those that follow from the resource: iam:ResourceTag/key, which is IAM's own aws:ResourceTag/key, and iam:PermissionsBoundary, which is the
+// boundary that is there unless the request is about another. What the request gives goes first.
+type ownConditions struct {
+	tags     map[string]string
+	boundary string
+	request  policy.Context
+}
+
+func own(tags map[string]string, boundary string, request policy.Context) policy.Context {
+	if len(tags) == 0 && boundary == "" {
+		return request
 	}
-	return &resourceTags{tags, more}
+	return &ownConditions{tags, boundary, request}
 }
 
 // Lookup implements policy.Context.
-func (t *resourceTags) Lookup(key string) ([]string, bool) {
+func (o *ownConditions) Lookup(key string) ([]string, bool) {
+	if o.request != nil {
+		if v, ok := o.request.Lookup(key); ok {
+			return v, true
+		}
+	}
 	if tag, ok := strings.CutPrefix(key, "iam:resourcetag/"); ok {
-		for k, v := range t.tags { // IAM's tag keys are unique whatever their case
+		for k, v := range o.tags { // IAM's tag keys are unique whatever their case
 			if strings.EqualFold(k, tag) {
 				return []string{v}, true
 			}
 		}
 		return nil, false
 	}
-	if t.more == nil {
-		return nil, false
+	if key == "iam:permissionsboundary" && o.boundary != "" {
+		return []string{o.boundary}, true
 	}
-	return t.more.Lookup(key)
+	return nil, false
 }
 
 func noSuch(kind, name string) error {

@@ -1,0 +1,96 @@
+package iam
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/api/iam"
+	"github.com/holdfast-cloud/holdfast/call"
+)
+
+// maxTags is how many tags a resource may have.
+const maxTags = 50
+
+// tagMap checks the tags of a request. IAM's tag keys keep their case and are unique without it.
+func tagMap(tags []iam.Tag) (map[string]string, error) {
+	if len(tags) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]string, len(tags))
+	seen := make(map[string]bool, len(tags))
+	for _, t := range tags {
+		k := deref(t.Key)
+		fold := strings.ToLower(k)
+		if strings.HasPrefix(fold, "aws:") {
+			return nil, &iam.InvalidInputException{Message: "Tag keys starting with 'aws:' are reserved for system use."}
+		}
+		if seen[fold] {
+			return nil, &iam.InvalidInputException{Message: "Duplicate tag keys found. Please note that Tag keys are case insensitive."}
+		}
+		seen[fold] = true
+		out[k] = deref(t.Value)
+	}
+	return out, nil
+}
+
+// addTags puts tags over those there are: a key takes the place of one that differs in case alone.
+func addTags(there, add map[string]string) (map[string]string, error) {
+	out := removeTags(there, slices.Collect(maps.Keys(add)))
+	if out == nil {
+		out = make(map[string]string, len(add))
+	}
+	maps.Copy(out, add)
+	if len(out) > maxTags {
+		return nil, exceeded("TagsPerResource", maxTags)
+	}
+	return out, nil
+}
+
+// removeTags drops tags by their keys, whatever their case. Those that are not there are no error.
+func removeTags(there map[string]string, keys []string) map[string]string {
+	out := maps.Clone(there)
+	maps.DeleteFunc(out, func(k, _ string) bool {
+		return slices.ContainsFunc(keys, func(key string) bool { return strings.EqualFold(k, key) })
+	})
+	return out
+}
+
+// tagList is a resource's tags as answers have them, in the order of their keys.
+func tagList(tags map[string]string) []iam.Tag {
+	out := make([]iam.Tag, 0, len(tags))
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		out = append(out, iam.Tag{Key: &k, Value: new(tags[k])})
+	}
+	return out
+}
+
+// tagPage is a page of a resource's tags. A marker is the last key of the page before.
+func tagPage(tags map[string]string, marker *string, items *int32) (list []iam.Tag, next *string, truncated bool, err error) {
+	list = tagList(tags)
+	if marker != nil {
+		i := slices.IndexFunc(list, func(t iam.Tag) bool { return *t.Key == *marker })
+		if i < 0 {
+			return nil, nil, false, &iam.InvalidInputException{Message: "Invalid Marker."}
+		}
+		list = list[i+1:]
+	}
+	limit := defaultItems
+	if items != nil {
+		limit = int(*items)
+	}
+	if len(list) <= limit {
+		return list, nil, false, nil
+	}
+	return list[:limit], list[limit-1].Key, true, nil
+}
+
+// requesting has a resource asked for with the tags that the request sets.
+func requesting(tags map[string]string) func(*call.Resource) {
+	return func(r *call.Resource) { r.RequestTags = tags }
+}
+
+// requestingKeys has a resource asked for with the tag keys that the request names.
+func requestingKeys(keys []string) func(*call.Resource) {
+	return func(r *call.Resource) { r.RequestTagKeys = keys }
+}
