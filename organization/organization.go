@@ -93,19 +93,19 @@ type Delegation struct {
 
 // Handshake is an invitation, or an agreement on all features. It lives with the organization.
 type Handshake struct {
-	ID          string // h-...
-	OrgID       string
-	Management  string
-	Action      string // INVITE, ENABLE_ALL_FEATURES, APPROVE_ALL_FEATURES
-	State       string // REQUESTED, OPEN, CANCELED, ACCEPTED, DECLINED; the passing of Expires makes it EXPIRED
-	Account     string // the other party; empty where there is none
-	Email       string `json:",omitempty"` // if the invitation was addressed so
-	Notes       string `json:",omitempty"`
-	Parent      string `json:",omitempty"` // the handshake that this one is a part of
-	Tags        map[string]string
-	Requested   time.Time
-	Expires     time.Time
-	Transitions int // changes of State so far
+	ID         string // h-...
+	OrgID      string
+	Management string
+	Action     string            // INVITE, ENABLE_ALL_FEATURES, APPROVE_ALL_FEATURES
+	State      string            // REQUESTED, OPEN, CANCELED, ACCEPTED, DECLINED; the passing of Expires makes it EXPIRED
+	Account    string            // the other party; empty where there is none
+	Email      string            `json:",omitempty"` // if the invitation was addressed so
+	Notes      string            `json:",omitempty"`
+	Parent     string            `json:",omitempty"` // the handshake that this one is a part of
+	Tags       map[string]string `json:",omitempty"`
+	Requested  time.Time
+	Expires    time.Time
+	Ended      time.Time `json:",omitzero"`
 }
 
 // Creation tells how the creation of an account went.
