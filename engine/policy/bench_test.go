@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/engine/policy/policytest"
 )
 
 const keyARN = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -56,7 +57,7 @@ var benchContext = policy.Values{
 
 func keyRequest(t testing.TB) *policy.Request {
 	return &policy.Request{
-		Principal: callers[2], Action: "kms:Decrypt", Resource: keyARN, ResourceAccount: ours, Context: benchContext,
+		Principal: policytest.Callers[2], Action: "kms:Decrypt", Resource: keyARN, ResourceAccount: policytest.Ours, Context: benchContext,
 		Identity:       []*policy.Policy{must(t, policy.Identity, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:*","Resource":"*"}}`)},
 		ResourcePolicy: must(t, policy.Resource, defaultKeyPolicy), ResourcePolicyRequired: true,
 	}
@@ -70,7 +71,7 @@ func fullRequest(t testing.TB) *policy.Request {
 
 func BenchmarkDefaultKeyPolicyRoot(b *testing.B) {
 	r := keyRequest(b)
-	r.Principal, r.Identity = callers[1], nil
+	r.Principal, r.Identity = policytest.Callers[1], nil
 	run(b, r)
 }
 

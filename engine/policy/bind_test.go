@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/engine/policy/policytest"
 )
 
 func TestBind(t *testing.T) {
@@ -25,7 +26,7 @@ func TestBind(t *testing.T) {
 		{"Role", bound, ops, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := policy.Decide(&policy.Request{Principal: c.who, Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: ours, ResourcePolicy: c.p})
+			d := policy.Decide(&policy.Request{Principal: c.who, Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: policytest.Ours, ResourcePolicy: c.p})
 			if d.Allowed != c.allowed {
 				t.Errorf("Decide: allowed %t, want %t", d.Allowed, c.allowed)
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/engine/policy/policytest"
 )
 
 // TestCondition reads each line as: operator, key's values in the request, the policy's
@@ -137,15 +138,15 @@ func TestVariablesNeedTheNewVersion(t *testing.T) {
 // TestDerivedKeys: what follows from the request need not be in the context.
 func TestDerivedKeys(t *testing.T) {
 	for who, want := range map[*policy.Principal]map[string]string{
-		&ann:      {"aws:username": "ann", "aws:userid": ann.ID, "aws:PrincipalArn": ann.ARN, "aws:PrincipalType": "User", "aws:PrincipalAccount": ours, "aws:PrincipalIsAWSService": "false", "aws:ResourceAccount": theirs},
+		&ann:      {"aws:username": "ann", "aws:userid": ann.ID, "aws:PrincipalArn": ann.ARN, "aws:PrincipalType": "User", "aws:PrincipalAccount": policytest.Ours, "aws:PrincipalIsAWSService": "false", "aws:ResourceAccount": policytest.Theirs},
 		&ops:      {"aws:userid": ops.ID + ":s1", "aws:PrincipalArn": ops.Issuer, "aws:PrincipalType": "AssumedRole"},
-		&rootUser: {"aws:userid": ours, "aws:PrincipalType": "Account"},
-		&fay:      {"aws:userid": ours + ":fay", "aws:PrincipalType": "FederatedUser"},
+		&rootUser: {"aws:userid": policytest.Ours, "aws:PrincipalType": "Account"},
+		&fay:      {"aws:userid": policytest.Ours + ":fay", "aws:PrincipalType": "FederatedUser"},
 		&events:   {"aws:PrincipalIsAWSService": "true", "aws:PrincipalServiceName": "events.amazonaws.com"},
 	} {
 		for key, value := range want {
 			p := of(t, policy.Resource, statement("Deny", `"*"`, "*", "*", fmt.Sprintf(`{"StringEquals":{%q:%q}}`, key, value)))
-			if d := policy.Decide(&policy.Request{Principal: *who, Action: "a:B", ResourceAccount: theirs, ResourcePolicy: p}); d.Outcome != policy.ExplicitDeny {
+			if d := policy.Decide(&policy.Request{Principal: *who, Action: "a:B", ResourceAccount: policytest.Theirs, ResourcePolicy: p}); d.Outcome != policy.ExplicitDeny {
 				t.Errorf("%s of %s is not %q", key, who.ARN, value)
 			}
 		}

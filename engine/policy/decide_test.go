@@ -7,16 +7,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/engine/policy/policytest"
 )
 
 // The cast. Our account is 111122223333; Bob's is 444455556666.
 var (
-	rootUser = callers[1]
-	ann      = callers[2]
-	bob      = callers[3]
-	ops      = callers[4] // a session of role team/ops
-	fay      = callers[6] // federated by ann
-	events   = callers[8]
+	rootUser = policytest.Callers[1]
+	ann      = policytest.Callers[2]
+	bob      = policytest.Callers[3]
+	ops      = policytest.Callers[4] // a session of role team/ops
+	fay      = policytest.Callers[6] // federated by ann
+	events   = policytest.Callers[8]
 )
 
 func statement(effect, principal, action, resource, condition string) string {
@@ -65,7 +66,7 @@ func TestDecide(t *testing.T) {
 		"NothingAllows":         {policy.Request{Principal: ann}, " because no identity-based policy allows the kms:Encrypt action"},
 		"ExplicitDeny":          {policy.Request{Principal: ann, Identity: append(identity("Allow", "*"), identity("Deny", "KMS:enc*")...)}, " with an explicit deny in an identity-based policy"},
 		"RootNeedsNoPolicy":     {policy.Request{Principal: rootUser}, ""},
-		"Stranger":              {policy.Request{ResourcePolicy: named(aws(ours))}, " because no resource-based policy allows the kms:Encrypt action"},
+		"Stranger":              {policy.Request{ResourcePolicy: named(aws(policytest.Ours))}, " because no resource-based policy allows the kms:Encrypt action"},
 		"AnyoneOnPublic":        {policy.Request{ResourcePolicy: named(`"*"`)}, ""},
 		"Service":               {policy.Request{Principal: events, ResourcePolicy: named(`{"Service":"events.amazonaws.com"}`)}, ""},
 		"OtherService":          {policy.Request{Principal: events, ResourcePolicy: named(`{"Service":"sns.amazonaws.com"}`)}, " because no resource-based policy allows the kms:Encrypt action"},
@@ -81,9 +82,9 @@ func TestDecide(t *testing.T) {
 		"RCPDenies":             {policy.Request{Principal: rootUser, RCP: levels(of(t, policy.RCP, statement("Allow", `"*"`, "*", "*", ""), statement("Deny", `"*"`, "kms:*", "*", "")))}, " with an explicit deny in a resource control policy"},
 		"EndpointLimits":        {policy.Request{Principal: rootUser, Endpoint: of(t, policy.Endpoint, statement("Allow", `"*"`, "s3:*", "*", ""))}, " because no VPC endpoint policy allows the kms:Encrypt action"},
 		"ResourceDenies":        {policy.Request{Principal: rootUser, ResourcePolicy: of(t, policy.Resource, statement("Deny", `"*"`, "kms:*", "*", ""))}, " with an explicit deny in a resource-based policy"},
-		"CrossAccountBoth":      {policy.Request{Principal: bob, Identity: identity("Allow", "kms:*"), ResourcePolicy: named(aws(theirs))}, ""},
+		"CrossAccountBoth":      {policy.Request{Principal: bob, Identity: identity("Allow", "kms:*"), ResourcePolicy: named(aws(policytest.Theirs))}, ""},
 		"CrossAccountNoPolicy":  {policy.Request{Principal: bob, Identity: identity("Allow", "kms:*")}, " because no resource-based policy allows the kms:Encrypt action"},
-		"CrossAccountUnnamed":   {policy.Request{Principal: bob, Identity: identity("Allow", "kms:*"), ResourcePolicy: named(aws(ours))}, " because no resource-based policy allows the kms:Encrypt action"},
+		"CrossAccountUnnamed":   {policy.Request{Principal: bob, Identity: identity("Allow", "kms:*"), ResourcePolicy: named(aws(policytest.Ours))}, " because no resource-based policy allows the kms:Encrypt action"},
 		"CrossAccountNoIAM":     {policy.Request{Principal: bob, ResourcePolicy: named(aws(bob.ARN))}, " because no identity-based policy allows the kms:Encrypt action"},
 		"CrossAccountPublic":    {policy.Request{Principal: bob, ResourcePolicy: named(`"*"`)}, " because no identity-based policy allows the kms:Encrypt action"},
 		"KeyPolicyDelegates":    {policy.Request{Principal: ann, Identity: identity("Allow", "kms:*"), ResourcePolicy: delegated, ResourcePolicyRequired: true}, ""},
@@ -92,7 +93,7 @@ func TestDecide(t *testing.T) {
 		"KeyPolicyForgetsRoot":  {policy.Request{Principal: rootUser, ResourcePolicy: named(aws(ann.ARN)), ResourcePolicyRequired: true}, " because no resource-based policy allows the kms:Encrypt action"},
 		"KeyPolicyNamesUser":    {policy.Request{Principal: ann, ResourcePolicy: named(aws(ann.ARN)), ResourcePolicyRequired: true}, ""},
 		"KeyPolicyNamesID":      {policy.Request{Principal: ann, ResourcePolicy: named(aws(ann.ID)), ResourcePolicyRequired: true}, ""},
-		"NormalAccountAlone":    {policy.Request{Principal: ann, ResourcePolicy: named(aws(ours))}, " because no identity-based policy allows the kms:Encrypt action"},
+		"NormalAccountAlone":    {policy.Request{Principal: ann, ResourcePolicy: named(aws(policytest.Ours))}, " because no identity-based policy allows the kms:Encrypt action"},
 		"Grant":                 {policy.Request{Principal: ann, ResourcePolicy: named(aws(ops.Issuer)), ResourcePolicyRequired: true, Grant: &policy.Grant{ID: "g"}}, ""},
 		"GrantAcrossAccounts":   {policy.Request{Principal: bob, Grant: &policy.Grant{Grantee: bob.ARN}}, " because no identity-based policy allows the kms:Encrypt action"},
 		"GrantAndIAM":           {policy.Request{Principal: bob, Identity: identity("Allow", "kms:*"), Grant: &policy.Grant{Grantee: bob.ARN}}, ""},
@@ -114,7 +115,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.r
-			r.Action, r.Resource, r.ResourceAccount = "kms:Encrypt", keyARN, ours
+			r.Action, r.Resource, r.ResourceAccount = "kms:Encrypt", keyARN, policytest.Ours
 			want := c.want
 			if want != "" {
 				who := r.Principal.ARN
@@ -148,14 +149,14 @@ func TestDecideTrust(t *testing.T) {
 		"AccountAlone":     {policy.Request{Principal: ann, ResourcePolicy: trust(`{"AWS":"111122223333"}`)}, " because no identity-based policy allows the sts:AssumeRole action"},
 		"UserAlone":        {policy.Request{Principal: ann, ResourcePolicy: trust(`{"AWS":"` + ann.ARN + `"}`)}, ""},
 		"IAMAlone":         {policy.Request{Principal: ann, Identity: allowed, ResourcePolicy: trust(`{"Service":"ec2.amazonaws.com"}`)}, " because no role trust policy allows the sts:AssumeRole action"},
-		"FederatedAllowed": {policy.Request{Principal: callers[7], ResourcePolicy: trust(`{"Federated":"accounts.google.com"}`)}, ""},
-		"OtherProvider":    {policy.Request{Principal: callers[7], ResourcePolicy: trust(`{"Federated":"cognito-identity.amazonaws.com"}`)}, " because no role trust policy allows the sts:AssumeRole action"},
+		"FederatedAllowed": {policy.Request{Principal: policytest.Callers[7], ResourcePolicy: trust(`{"Federated":"accounts.google.com"}`)}, ""},
+		"OtherProvider":    {policy.Request{Principal: policytest.Callers[7], ResourcePolicy: trust(`{"Federated":"cognito-identity.amazonaws.com"}`)}, " because no role trust policy allows the sts:AssumeRole action"},
 		"ExplicitDeny": {policy.Request{Principal: ann, Identity: allowed, ResourcePolicy: must(t, policy.Trust, `{"Statement":{"Effect":"Deny","Principal":"*","Action":"sts:*"}}`)},
 			" with an explicit deny in the role trust policy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.r
-			r.Action, r.Resource, r.ResourceAccount, r.ResourcePolicyRequired = "sts:AssumeRole", role, ours, true
+			r.Action, r.Resource, r.ResourceAccount, r.ResourcePolicyRequired = "sts:AssumeRole", role, policytest.Ours, true
 			if d := policy.Decide(&r); !strings.HasSuffix(d.Message(), c.want) || d.Allowed != (c.want == "") {
 				t.Errorf("Decide: allowed %t, message %q, want %q", d.Allowed, d.Message(), c.want)
 			}
@@ -181,7 +182,7 @@ func TestDecideNotPrincipal(t *testing.T) {
 		"AnonymousIsNobodyInTheList": {`"` + ann.ARN + `"`, policy.Principal{}, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &policy.Request{Principal: c.who, Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: ours,
+			r := &policy.Request{Principal: c.who, Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: policytest.Ours,
 				ResourcePolicy: must(t, policy.Resource, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":[`+c.list+`]},"Action":"*","Resource":"*"}}`)}
 			if c.boundary {
 				r.Boundary = of(t, policy.Boundary, statement("Allow", "", "*", "*", ""))
@@ -221,7 +222,7 @@ func (l lazy) Lookup(key string) ([]string, bool) {
 
 func TestContextIsAskedOnlyForWhatMatters(t *testing.T) {
 	l := lazy{map[string]int{}}
-	r := &policy.Request{Principal: ann, Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: ours, Context: l, Identity: []*policy.Policy{
+	r := &policy.Request{Principal: ann, Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: policytest.Ours, Context: l, Identity: []*policy.Policy{
 		of(t, policy.Identity, statement("Allow", "", "s3:*", "*", `{"Bool":{"aws:SecureTransport":"true"}}`),
 			statement("Allow", "", "kms:*", "*", `{"StringEquals":{"aws:PrincipalTag/Team":"${aws:username, 'x'}d"}}`),
 			statement("Allow", "", "kms:*", "*", `{"StringEquals":{"aws:PrincipalTag/Team":"${aws:nosuch, 're'}d"}}`))}}

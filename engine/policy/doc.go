@@ -10,6 +10,6 @@
 //
 // The package knows no store, no service and no clock: the time of a request is a
 // context value like any other. README.md states the semantics, with their sources,
-// and what is refused. A second, naive implementation in oracle_test.go is compared
+// and what is refused. A second, naive implementation in policytest is compared
 // with this one on generated cases.
 package policy

@@ -1,509 +1,153 @@
 package policy_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"math/big"
-	"net"
-	"regexp"
-	"slices"
+	"os"
+	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/engine/policy/policytest"
 )
 
-// The semantics a second time, as plainly as they can be said: documents as decoded
-// JSON, wildcards as regular expressions, numbers as fractions, every rule a formula over
-// "some statement says". It shares no code with the package and is slow.
-
-type doc = map[string]any
-
-// world is a request with its policies as documents.
-type world struct {
-	who             policy.Principal
-	action          string
-	resource        string
-	resourceAccount string
-	context         map[string][]string
-	identity        []doc
-	groups          []doc
-	boundary        doc
-	session         []doc
-	scp, rcp        [][]doc
-	endpoint        doc
-	resourcePolicy  doc
-	trust           bool
-	required        bool
-	grantee         *string
-}
-
-type verdict struct {
-	outcome policy.Outcome
-	kind    policy.Kind
-}
-
-func (w *world) judge() verdict {
-	resourceKind := policy.Resource
-	if w.trust {
-		resourceKind = policy.Trust
+// TestOracle compares the package with the oracle on generated requests: on whole ones,
+// and on ones where a single statement decides, so that nothing hides what it does. A
+// failure prints the seed; HOLDFAST_POLICY_SEED repeats it and HOLDFAST_POLICY_CASES asks
+// for more.
+func TestOracle(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("HOLDFAST_POLICY_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
-	type layer struct {
-		kind policy.Kind
-		docs []doc
+	cases := 2500
+	if s := os.Getenv("HOLDFAST_POLICY_CASES"); s != "" {
+		cases, _ = strconv.Atoi(s)
 	}
-	one := func(d doc) []doc {
-		if d == nil {
-			return nil
-		}
-		return []doc{d}
-	}
-	layers := []layer{
-		{policy.RCP, slices.Concat(w.rcp...)}, {policy.SCP, slices.Concat(w.scp...)}, {policy.Endpoint, one(w.endpoint)},
-		{resourceKind, one(w.resourcePolicy)}, {policy.Identity, slices.Concat(w.identity, w.groups)},
-		{policy.Boundary, one(w.boundary)}, {policy.Session, w.session},
-	}
-	for _, l := range layers {
-		if w.says("Deny", l.docs) > 0 {
-			return verdict{policy.ExplicitDeny, l.kind}
-		}
-	}
-	for _, level := range w.rcp {
-		if w.says("Allow", level) == 0 {
-			return verdict{policy.ImplicitDeny, policy.RCP}
-		}
-	}
-	for _, level := range w.scp {
-		if w.says("Allow", level) == 0 {
-			return verdict{policy.ImplicitDeny, policy.SCP}
-		}
-	}
-	if w.endpoint != nil && w.says("Allow", one(w.endpoint)) == 0 {
-		return verdict{policy.ImplicitDeny, policy.Endpoint}
-	}
-
-	named := w.says("Allow", one(w.resourcePolicy))
-	if w.grantee != nil {
-		g := 3
-		if *w.grantee != "" {
-			g = w.closeness([2]string{"AWS", *w.grantee})
-			if w.who.Kind == policy.Service && *w.grantee == w.who.ServiceName {
-				g = 3
+	t.Run("Whole", func(t *testing.T) {
+		t.Parallel()
+		tally := compare(t, seed, cases, (*policytest.Generator).World)
+		// The comparison is worth what its cases reach.
+		for _, outcome := range []policy.Outcome{policy.ExplicitDeny, policy.ImplicitDeny} {
+			for kind := policy.Identity; kind <= policy.Trust; kind++ {
+				if name := fmt.Sprintf("%v by %v", outcome, kind); tally[name] == 0 && name != "implicitDeny by resource control policy" {
+					t.Errorf("no generated case ended in %s", name)
+				}
 			}
 		}
-		named = max(named, g)
-	}
-	root := w.who.Kind == policy.Root
-	identityOK := root || w.says("Allow", slices.Concat(w.identity, w.groups)) > 0
-	boundaryOK := w.boundary == nil || w.says("Allow", one(w.boundary)) > 0
-	limited := len(w.session) > 0 || w.who.Kind == policy.FederatedUser
-	sessionOK := !limited || w.says("Allow", w.session) > 0
-
-	hasAccount := w.who.Account != ""
-	same := w.resourceAccount == w.who.Account
-	// Each row: is it this case, and what must hold, in the order it is complained of.
-	type wish struct {
-		ok   bool
-		kind policy.Kind
-	}
-	var wishes []wish
-	winner := resourceKind
-	switch {
-	case !hasAccount:
-		wishes = []wish{{named == 3, resourceKind}}
-	case !same:
-		wishes = []wish{{identityOK, policy.Identity}, {boundaryOK, policy.Boundary}, {sessionOK, policy.Session}, {named > 0, resourceKind}}
-		winner = policy.Identity
-	case named == 3 && root && limited, named == 2:
-		wishes = []wish{{boundaryOK, policy.Boundary}, {sessionOK, policy.Session}}
-	case named == 3:
-	default:
-		wishes = []wish{{!w.required || named == 1, resourceKind}, {identityOK, policy.Identity}, {boundaryOK, policy.Boundary}, {sessionOK, policy.Session}}
-		winner = policy.Identity
-	}
-	for _, x := range wishes {
-		if !x.ok {
-			return verdict{policy.ImplicitDeny, x.kind}
-		}
-	}
-	return verdict{policy.Allow, winner}
-}
-
-// says is how closely the closest statement of that effect names the caller: 0 not at all,
-// 1 its account, 2 its role or user, 3 itself.
-func (w *world) says(effect string, docs []doc) int {
-	best := 0
-	for _, d := range docs {
-		statements, ok := d["Statement"].([]any)
-		if !ok {
-			statements = []any{d["Statement"]}
-		}
-		modern := d["Version"] == "2012-10-17"
-		for _, s := range statements {
-			s := s.(doc)
-			if s["Effect"] == effect {
-				best = max(best, w.applies(s, modern))
+		for _, kind := range []policy.Kind{policy.Identity, policy.Resource, policy.Trust} {
+			if tally[fmt.Sprintf("%v by %v", policy.Allow, kind)] < cases/150 {
+				t.Errorf("too few allows by %v", kind)
 			}
 		}
-	}
-	return best
-}
-
-func (w *world) applies(s doc, modern bool) int {
-	how := 3
-	if p, ok := s["Principal"]; ok {
-		how = 0
-		for _, v := range principalList(p) {
-			how = max(how, w.closeness(v))
-		}
-	}
-	if p, ok := s["NotPrincipal"]; ok && w.excepted(p) {
-		how = 0
-	}
-	action, hasAction := s["Action"]
-	notAction, hasNotAction := s["NotAction"]
-	actionFits := func(v any) bool {
-		return slices.ContainsFunc(list(v), func(p string) bool {
-			return glob(strings.ToLower(p), nil).MatchString(strings.ToLower(w.action))
-		})
-	}
-	if !(hasAction && actionFits(action) || hasNotAction && !actionFits(notAction)) {
-		return 0
-	}
-	resource, hasResource := s["Resource"]
-	notResource, hasNotResource := s["NotResource"]
-	resourceFits := func(v any) bool {
-		subject := w.resource
-		if subject == "" {
-			subject = "*"
-		}
-		return slices.ContainsFunc(list(v), func(p string) bool { return w.resourceGlob(p, modern).MatchString(subject) })
-	}
-	// Only trust policies apply without a resource; elsewhere it is a statement without effect.
-	bare := w.trust && !hasResource && !hasNotResource
-	if !(bare || hasResource && resourceFits(resource) || hasNotResource && !resourceFits(notResource)) {
-		return 0
-	}
-	conditions, _ := s["Condition"].(doc)
-	for name, block := range conditions {
-		for key, v := range block.(doc) {
-			if !w.condition(name, key, list(v), modern) {
-				return 0
-			}
-		}
-	}
-	return how
-}
-
-func principalList(v any) (out [][2]string) {
-	if v == "*" {
-		return [][2]string{{"AWS", "*"}}
-	}
-	for kind, values := range v.(doc) {
-		for _, s := range list(values) {
-			out = append(out, [2]string{kind, s})
-		}
-	}
-	return out
-}
-
-func (w *world) closeness(named [2]string) int {
-	kind, s := named[0], named[1]
-	p := w.who
-	names := map[string]int{}
-	learn := func(kind, name string, how int) {
-		if name != "" {
-			names[kind+" "+name] = max(how, names[kind+" "+name])
-		}
-	}
-	switch p.Kind {
-	case policy.Root:
-		learn("AWS", p.Account, 3)
-		learn("AWS", p.ARN, 3)
-	case policy.User:
-		learn("AWS", p.Account, 1)
-		learn("AWS", "arn:aws:iam::"+p.Account+":root", 1)
-		learn("AWS", p.ARN, 3)
-		learn("AWS", p.ID, 3)
-	case policy.Role, policy.FederatedUser:
-		learn("AWS", p.Account, 1)
-		learn("AWS", "arn:aws:iam::"+p.Account+":root", 1)
-		learn("AWS", p.Issuer, 2)
-		learn("AWS", p.ID, 2)
-		learn("AWS", p.ARN, 3)
-	case policy.Service:
-		learn("Service", p.ServiceName, 3)
-	}
-	learn("Federated", p.Provider, 3)
-	learn("CanonicalUser", p.CanonicalID, 3)
-	learn("AWS", "*", 3)
-	return names[kind+" "+s]
-}
-
-func (w *world) excepted(notPrincipal any) bool {
-	p := w.who
-	if w.boundary != nil && (p.Kind == policy.User || p.Kind == policy.Role) {
-		return false
-	}
-	listed := func(name string) bool {
-		return name != "" && slices.Contains(principalList(notPrincipal), [2]string{"AWS", name})
-	}
-	if listed("*") {
-		return true
-	}
-	if p.Kind == policy.Role && listed(p.ARN) {
-		return listed(p.Issuer) || listed(p.ID)
-	}
-	return slices.ContainsFunc(principalList(notPrincipal), func(n [2]string) bool { return w.closeness(n) == 3 })
-}
-
-// value is what a key holds, in the context or by what the request is.
-func (w *world) value(key string) []string {
-	key = strings.ToLower(key)
-	for k, v := range w.context {
-		if strings.ToLower(k) == key {
-			return v
-		}
-	}
-	p := w.who
-	own := map[string]string{
-		"aws:principalarn":          p.ARN,
-		"aws:principalaccount":      p.Account,
-		"aws:principalisawsservice": fmt.Sprint(p.Kind == policy.Service),
-		"aws:principalservicename":  p.ServiceName,
-		"aws:resourceaccount":       w.resourceAccount,
-		"aws:principaltype":         map[policy.PrincipalKind]string{policy.Anonymous: "Anonymous", policy.Root: "Account", policy.User: "User", policy.Role: "AssumedRole", policy.FederatedUser: "FederatedUser"}[p.Kind],
-		"aws:username":              p.UserName,
-	}
-	switch p.Kind {
-	case policy.Root:
-		own["aws:userid"] = p.Account
-	case policy.User:
-		own["aws:userid"] = p.ID
-	case policy.Role:
-		own["aws:userid"] = p.ID + ":" + p.SessionName
-		own["aws:principalarn"] = p.Issuer
-	case policy.FederatedUser:
-		own["aws:userid"] = p.Account + ":" + p.SessionName
-	}
-	if p.Kind != policy.Federated {
-		own["aws:federatedprovider"] = p.Provider
-	}
-	if own[key] == "" {
-		return nil
-	}
-	return []string{own[key]}
-}
-
-var variableText = regexp.MustCompile(`\$\{([^}]*)\}`)
-
-// abstract replaces each variable by a private character and says what each stands for.
-// The second result is false when one stands for nothing.
-func (w *world) abstract(s string, modern bool) (string, map[rune]string, bool) {
-	values := map[rune]string{}
-	if !modern {
-		return s, values, true
-	}
-	ok := true
-	s = variableText.ReplaceAllStringFunc(s, func(v string) string {
-		r := rune(0xE000 + len(values))
-		name := v[2 : len(v)-1]
-		if name == "*" || name == "?" || name == "$" {
-			values[r] = name
-			return string(r)
-		}
-		key, def, hasDefault := strings.Cut(name, ",")
-		got := w.value(strings.TrimSpace(key))
-		switch {
-		case len(got) == 1:
-			values[r] = got[0]
-		case len(got) == 0 && hasDefault:
-			values[r] = strings.Trim(strings.TrimSpace(def), "'")
-		default:
-			ok = false
-			values[r] = "?"
-		}
-		return string(r)
 	})
-	return s, values, ok
-}
-
-var never = regexp.MustCompile(`[^\s\S]`)
-
-// glob compiles wildcards; private characters stand for the values' text.
-func glob(s string, values map[rune]string) *regexp.Regexp {
-	var b strings.Builder
-	for _, r := range s {
-		if v, ok := values[r]; ok {
-			b.WriteString(regexp.QuoteMeta(v))
-		} else if r == '*' {
-			b.WriteString(".*")
-		} else if r == '?' {
-			b.WriteString(".")
-		} else {
-			b.WriteString(regexp.QuoteMeta(string(r)))
+	t.Run("Organizations", func(t *testing.T) {
+		t.Parallel()
+		tally := compare(t, seed, max(cases, 10_000), (*policytest.Generator).Organized)
+		for _, name := range []string{"explicitDeny by service control policy", "implicitDeny by service control policy", "explicitDeny by resource control policy",
+			"allowed by identity-based policy", "allowed by resource-based policy", "allowed by role trust policy"} {
+			if tally[name] < 50 {
+				t.Errorf("%d cases ended in %s", tally[name], name)
+			}
 		}
-	}
-	return compiled(`(?s)\A` + b.String() + `\z`)
+	})
+	t.Run("SingleStatement", func(t *testing.T) {
+		t.Parallel()
+		tally := compare(t, seed, cases, (*policytest.Generator).Single)
+		for _, outcome := range []policy.Outcome{policy.ExplicitDeny, policy.ImplicitDeny, policy.Allow} {
+			if tally[fmt.Sprintf("%v by %v", outcome, policy.Identity)] < cases/10 {
+				t.Errorf("too few cases ended in %v", outcome)
+			}
+		}
+	})
 }
 
-var expressions = map[string]*regexp.Regexp{}
-
-// compiled is regexp.MustCompile with a memory: the same few patterns come up all the time.
-func compiled(s string) *regexp.Regexp {
-	if expressions[s] == nil {
-		expressions[s] = regexp.MustCompile(s)
-	}
-	return expressions[s]
-}
-
-var starsInside = regexp.MustCompile(`\*+([^:*])`)
-
-func (w *world) resourceGlob(s string, modern bool) *regexp.Regexp {
-	s, values, ok := w.abstract(s, modern)
-	if !ok {
-		return never
-	}
-	if !strings.HasPrefix(s, "arn:") {
-		return glob(s, values)
-	}
-	fields := strings.SplitN(s, ":", 6)
-	for i, f := range fields {
-		if i == 5 {
+// compare runs the cases and counts how they end.
+func compare(t *testing.T, seed uint64, cases int, next func(*policytest.Generator) *policytest.World) map[string]int {
+	t.Logf("seed %d, %d cases", seed, cases)
+	g := policytest.New(seed)
+	m := members{compiled: map[string]*policy.Policy{}}
+	tally := map[string]int{}
+	for i := range cases {
+		w := next(g)
+		r, err := w.Request(m.of)
+		if err != nil {
+			t.Fatalf("seed %d, case %d: %v", seed, i, err)
+		}
+		got := policy.Decide(r)
+		want := w.Judge()
+		if got.Outcome != want.Outcome || got.Kind != want.Kind || got.Allowed != (want.Outcome == policy.Allow) {
+			t.Fatalf("seed %d, case %d: Decide = %v by %v, oracle says %v by %v\n%v", seed, i, got.Outcome, got.Kind, want.Outcome, want.Kind, w)
+		}
+		if i%4 > 0 {
+			tally[fmt.Sprintf("%v by %v", got.Outcome, got.Kind)]++
 			continue
 		}
-		// A star before another character of its field does not leave the field, and a
-		// question mark never does.
-		f = starsInside.ReplaceAllString(f, "\uF000$1")
-		fields[i] = strings.ReplaceAll(f, "?", "\uF001")
+		if x := policy.Explain(r); x.Decision != got {
+			t.Fatalf("seed %d, case %d: Explain decides %+v, Decide %+v", seed, i, x.Decision, got)
+		}
+		if got.Allowed != (got.Message() == "") {
+			t.Fatalf("seed %d, case %d: allowed %t with the message %q", seed, i, got.Allowed, got.Message())
+		}
+		tally[fmt.Sprintf("%v by %v", got.Outcome, got.Kind)]++
 	}
-	pattern := glob(strings.Join(fields, ":"), values).String()
-	pattern = strings.ReplaceAll(pattern, "\uF000", "[^:]*")
-	return compiled(strings.ReplaceAll(pattern, "\uF001", "[^:]"))
+	t.Log(tally)
+	return tally
 }
 
-func (w *world) condition(name, key string, want []string, modern bool) bool {
-	set, op := "", name
-	if before, after, ok := strings.Cut(name, ":"); ok {
-		set, op = before, after
-	}
-	op, ifExists := strings.CutSuffix(op, "IfExists")
-	got := w.value(key)
-	if op == "Null" {
-		return slices.Contains(want, fmt.Sprint(len(got) == 0))
-	}
-	if ifExists && len(got) == 0 {
-		return true
-	}
-	positive := strings.Replace(op, "Not", "", 1)
-	matches := func(v string) bool {
-		return slices.ContainsFunc(want, func(p string) bool { return w.fits(positive, p, v, modern) })
-	}
-	misses := func(v string) bool { return !matches(v) }
-	negated := positive != op
-	test := matches
-	if negated {
-		test = misses
-	}
-	switch set {
-	case "ForAllValues":
-		return !slices.ContainsFunc(got, func(v string) bool { return !test(v) })
-	case "ForAnyValue":
-		return slices.ContainsFunc(got, test)
-	}
-	return slices.ContainsFunc(got, matches) != negated
+// members reads organizations upwards from the account, as package organization does.
+type members struct {
+	world    []*policytest.Organization
+	compiled map[string]*policy.Policy
 }
 
-func (w *world) fits(op, want, got string, modern bool) bool {
-	switch op {
-	case "StringEquals", "StringEqualsIgnoreCase":
-		s, values, ok := w.abstract(want, modern)
-		for r, v := range values {
-			s = strings.ReplaceAll(s, string(r), v)
-		}
-		return ok && (s == got || op != "StringEquals" && strings.EqualFold(s, got))
-	case "StringLike":
-		s, values, ok := w.abstract(want, modern)
-		return ok && glob(s, values).MatchString(got)
-	case "ArnEquals", "ArnLike":
-		s, values, ok := w.abstract(want, modern)
-		wants, gots := strings.SplitN(s, ":", 6), strings.SplitN(got, ":", 6)
-		if !ok || len(gots) != 6 || gots[0] != "arn" {
-			return false
-		}
-		if n := len(wants); n < 6 {
-			if !strings.HasSuffix(s, "*") {
-				return false
-			}
-			gots = strings.SplitN(got, ":", n)
-		}
-		for i := range wants {
-			if !glob(wants[i], values).MatchString(gots[i]) {
-				return false
-			}
-		}
-		return true
-	case "Bool":
-		return strings.EqualFold(want, got)
-	case "BinaryEquals":
-		a, err := base64.StdEncoding.DecodeString(got)
-		b, _ := base64.StdEncoding.DecodeString(want)
-		return err == nil && string(a) == string(b)
-	case "IpAddress":
-		return inRange(want, got)
+func (m *members) of(w *policytest.World, account string) *policytest.Membership {
+	if now := w.Organizations(); len(m.world) == 0 || m.world[0] != now[0] {
+		m.world = now
+		clear(m.compiled)
 	}
-	var sign int
-	if after, ok := strings.CutPrefix(op, "Numeric"); ok {
-		a, ok := new(big.Rat).SetString(got)
-		b, _ := new(big.Rat).SetString(want)
+	for _, o := range m.world {
+		place, ok := o.Parents[account]
 		if !ok {
-			return false
+			continue
 		}
-		op, sign = after, a.Cmp(b)
-	} else {
-		a, ok := instant(got)
-		b, _ := instant(want)
-		if !ok {
-			return false
+		path, chain := "", []string{account}
+		for ; place != ""; place = o.Parents[place] {
+			path, chain = place+"/"+path, append([]string{place}, chain...)
 		}
-		op, sign = strings.TrimPrefix(op, "Date"), a.Compare(b)
+		levels := func(kind policy.Kind, enabled bool) [][]*policy.Policy {
+			if !enabled || account == o.Management {
+				return nil
+			}
+			levels := make([][]*policy.Policy, len(chain))
+			for i, target := range chain {
+				for _, a := range o.Attachments {
+					if a.Target == target && o.Kinds[a.Policy] == kind {
+						levels[i] = append(levels[i], m.compile(o, a.Policy))
+					}
+				}
+			}
+			return levels
+		}
+		return &policytest.Membership{OrgID: o.ID, Paths: []string{o.ID + "/" + path}, SCP: levels(policy.SCP, o.SCPs), RCP: func(action string) [][]*policy.Policy {
+			if action == "kms:RetireGrant" || strings.HasPrefix(action, "iam:") {
+				return nil
+			}
+			return levels(policy.RCP, o.RCPs)
+		}}
 	}
-	return map[string]bool{"Equals": sign == 0, "LessThan": sign < 0, "LessThanEquals": sign <= 0,
-		"GreaterThan": sign > 0, "GreaterThanEquals": sign >= 0}[op]
+	return nil
 }
 
-func inRange(want, got string) bool {
-	ip := net.ParseIP(got)
-	if _, network, err := net.ParseCIDR(want); err == nil {
-		return ip != nil && network.Contains(ip)
-	}
-	return ip != nil && ip.Equal(net.ParseIP(want))
-}
-
-func instant(s string) (time.Time, bool) {
-	if n, ok := new(big.Int).SetString(s, 10); ok && len(s) != 4 {
-		return time.Unix(n.Int64(), 0), true
-	}
-	for _, form := range []string{"2006-01-02T15:04:05Z07:00", "2006-01-02", "2006"} {
-		if t, err := time.Parse(form, s); err == nil {
-			return t, true
+func (m *members) compile(o *policytest.Organization, id string) *policy.Policy {
+	p, ok := m.compiled[o.ID+id]
+	if !ok {
+		var err error
+		if p, err = policytest.Compile(o.Policies[id], o.Kinds[id]); err != nil {
+			panic(err)
 		}
+		m.compiled[o.ID+id] = p
 	}
-	return time.Time{}, false
-}
-
-// list is a JSON value or array of values as strings.
-func list(v any) (out []string) {
-	if items, ok := v.([]any); ok {
-		for _, item := range items {
-			out = append(out, list(item)...)
-		}
-		return out
-	}
-	if s, ok := v.(string); ok {
-		return []string{s}
-	}
-	text, _ := json.Marshal(v)
-	return []string{string(text)}
+	return p
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/engine/policy/policytest"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
@@ -178,7 +179,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("statement %d is said to be %q", s.Index, doc[s.Start:s.End])
 			}
 		}
-		r := &policy.Request{Principal: callers[2], Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: ours,
+		r := &policy.Request{Principal: policytest.Callers[2], Action: "kms:Encrypt", Resource: keyARN, ResourceAccount: policytest.Ours,
 			Identity: []*policy.Policy{p}, ResourcePolicy: p, Boundary: p, Context: benchContext}
 		if x := policy.Explain(r); x.Decision.Allowed != (x.Decision.Message() == "") {
 			t.Fatalf("allowed %t with message %q", x.Decision.Allowed, x.Decision.Message())

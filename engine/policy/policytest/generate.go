@@ -1,89 +1,65 @@
-package policy_test
+package policytest
 
 import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
-	"testing"
-	"time"
+	"reflect"
+	"regexp"
+	"slices"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 )
 
-// TestOracle compares the package with the oracle on generated requests: on whole ones,
-// and on ones where a single statement decides, so that nothing hides what it does. A
-// failure prints the seed; HOLDFAST_POLICY_SEED repeats it and HOLDFAST_POLICY_CASES asks
-// for more.
-func TestOracle(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("HOLDFAST_POLICY_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	cases := 6000
-	if s := os.Getenv("HOLDFAST_POLICY_CASES"); s != "" {
-		cases, _ = strconv.Atoi(s)
-	}
-	t.Run("Whole", func(t *testing.T) {
-		tally := compare(t, seed, cases, (*generator).world)
-		// The comparison is worth what its cases reach.
-		for _, outcome := range []policy.Outcome{policy.ExplicitDeny, policy.ImplicitDeny} {
-			for kind := policy.Identity; kind <= policy.Trust; kind++ {
-				if name := fmt.Sprintf("%v by %v", outcome, kind); tally[name] == 0 && name != "implicitDeny by resource control policy" {
-					t.Errorf("no generated case ended in %s", name)
-				}
-			}
-		}
-		for _, kind := range []policy.Kind{policy.Identity, policy.Resource, policy.Trust} {
-			if tally[fmt.Sprintf("%v by %v", policy.Allow, kind)] < 20 {
-				t.Errorf("too few allows by %v", kind)
-			}
-		}
-	})
-	t.Run("SingleStatement", func(t *testing.T) {
-		tally := compare(t, seed, cases, (*generator).single)
-		for _, outcome := range []policy.Outcome{policy.ExplicitDeny, policy.ImplicitDeny, policy.Allow} {
-			if tally[fmt.Sprintf("%v by %v", outcome, policy.Identity)] < cases/10 {
-				t.Errorf("too few cases ended in %v", outcome)
-			}
-		}
-	})
+// Generator makes Worlds.
+type Generator struct {
+	*rand.Rand
+	callers     []policy.Principal
+	accounts    []string
+	expressions map[string]*regexp.Regexp
+	compiled    *compiled
+
+	// Compiling is most of the work, so policies may be used for several Worlds, and organizations are for many.
+	template      *World
+	reuse, uses   int
+	organizations []*Organization
+	inhabitants   *Generator // whose cast are the accounts' people
+	left          int
 }
 
-// compare runs the cases and counts how they end.
-func compare(t *testing.T, seed uint64, cases int, next func(*generator) *world) map[string]int {
-	t.Logf("seed %d, %d cases", seed, cases)
-	g := &generator{rand.New(rand.NewPCG(seed, 1))}
-	tally := map[string]int{}
-	for i := range cases {
-		w := next(g)
-		r := w.request(t)
-		got := policy.Decide(r)
-		want := w.judge()
-		if got.Outcome != want.outcome || got.Kind != want.kind || got.Allowed != (want.outcome == policy.Allow) {
-			dump, _ := json.MarshalIndent(w.dump(), "", " ")
-			t.Fatalf("seed %d, case %d: Decide = %v by %v, oracle says %v by %v\n%s",
-				seed, i, got.Outcome, got.Kind, want.outcome, want.kind, dump)
-		}
-		if x := policy.Explain(r); x.Decision != got {
-			t.Fatalf("seed %d, case %d: Explain decides %+v, Decide %+v", seed, i, x.Decision, got)
-		}
-		if got.Allowed != (got.Message() == "") {
-			t.Fatalf("seed %d, case %d: allowed %t with the message %q", seed, i, got.Allowed, got.Message())
-		}
-		tally[fmt.Sprintf("%v by %v", got.Outcome, got.Kind)]++
-	}
-	t.Log(tally)
-	return tally
+// compiled remembers what documents were compiled to. It holds the documents, so that no other one comes to lie where one of them lay.
+type compiled map[uintptr]struct {
+	doc    Doc
+	policy *policy.Policy
 }
 
-type generator struct{ *rand.Rand }
+func (c *compiled) of(d Doc, kind policy.Kind) (*policy.Policy, error) {
+	at := reflect.ValueOf(d).Pointer()
+	if known, ok := (*c)[at]; ok && known.policy.Kind() == kind {
+		return known.policy, nil
+	}
+	p, err := Compile(d, kind)
+	if len(*c) > 500 {
+		clear(*c)
+	}
+	if err == nil {
+		(*c)[at] = struct {
+			doc    Doc
+			policy *policy.Policy
+		}{d, p}
+	}
+	return p, err
+}
 
-func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
+// New returns a Generator whose Worlds follow from the seed.
+func New(seed uint64) *Generator {
+	return &Generator{Rand: rand.New(rand.NewPCG(seed, 1)), callers: Callers, accounts: []string{Ours, Theirs}, expressions: map[string]*regexp.Regexp{}, compiled: &compiled{}}
+}
+
+func pick[T any](g *Generator, from ...T) T { return from[g.IntN(len(from))] }
 
 // some picks one string, or an array of up to three.
-func (g *generator) some(from ...string) any {
+func (g *Generator) some(from ...string) any {
 	if g.IntN(2) == 0 {
 		return pick(g, from...)
 	}
@@ -94,35 +70,44 @@ func (g *generator) some(from ...string) any {
 	return out
 }
 
+// The accounts of most Worlds.
 const (
-	ours   = "111122223333"
-	theirs = "444455556666"
+	Ours   = "111122223333"
+	Theirs = "444455556666"
 )
 
-var callers = []policy.Principal{
+// Callers are who asks in most Worlds: nobody, the root user, ann and bob (of Theirs), sessions of the roles team/ops and web,
+// fay whom ann federated, somebody from Google, and a service.
+var Callers = []policy.Principal{
 	{},
-	{Kind: policy.Root, Account: ours, ARN: "arn:aws:iam::111122223333:root"},
-	{Kind: policy.User, Account: ours, ARN: "arn:aws:iam::111122223333:user/ann", ID: "AIDAANNANNANNANNANN01", UserName: "ann"},
-	{Kind: policy.User, Account: theirs, ARN: "arn:aws:iam::444455556666:user/bob", ID: "AIDABOBBOBBOBBOBBOB01", UserName: "bob"},
-	{Kind: policy.Role, Account: ours, ARN: "arn:aws:sts::111122223333:assumed-role/ops/s1", Issuer: "arn:aws:iam::111122223333:role/team/ops", ID: "AROAOPSOPSOPSOPSOPS01", SessionName: "s1"},
-	{Kind: policy.Role, Account: ours, ARN: "arn:aws:sts::111122223333:assumed-role/web/s2", Issuer: "arn:aws:iam::111122223333:role/web", ID: "AROAWEBWEBWEBWEBWEB01", SessionName: "s2", Provider: "accounts.google.com"},
-	{Kind: policy.FederatedUser, Account: ours, ARN: "arn:aws:sts::111122223333:federated-user/fay", Issuer: "arn:aws:iam::111122223333:user/ann", ID: "AIDAANNANNANNANNANN01", SessionName: "fay"},
+	{Kind: policy.Root, Account: Ours, ARN: "arn:aws:iam::111122223333:root"},
+	{Kind: policy.User, Account: Ours, ARN: "arn:aws:iam::111122223333:user/ann", ID: "AIDAANNANNANNANNANN01", UserName: "ann"},
+	{Kind: policy.User, Account: Theirs, ARN: "arn:aws:iam::444455556666:user/bob", ID: "AIDABOBBOBBOBBOBBOB01", UserName: "bob"},
+	{Kind: policy.Role, Account: Ours, ARN: "arn:aws:sts::111122223333:assumed-role/ops/s1", Issuer: "arn:aws:iam::111122223333:role/team/ops", ID: "AROAOPSOPSOPSOPSOPS01", SessionName: "s1"},
+	{Kind: policy.Role, Account: Ours, ARN: "arn:aws:sts::111122223333:assumed-role/web/s2", Issuer: "arn:aws:iam::111122223333:role/web", ID: "AROAWEBWEBWEBWEBWEB01", SessionName: "s2", Provider: "accounts.google.com"},
+	{Kind: policy.FederatedUser, Account: Ours, ARN: "arn:aws:sts::111122223333:federated-user/fay", Issuer: "arn:aws:iam::111122223333:user/ann", ID: "AIDAANNANNANNANNANN01", SessionName: "fay"},
 	{Kind: policy.Federated, Provider: "accounts.google.com"},
 	{Kind: policy.Service, ServiceName: "events.amazonaws.com"},
 }
 
-func (g *generator) principal() any {
+func (g *Generator) principal() any {
 	if g.IntN(5) == 0 {
 		return "*"
 	}
-	aws := []string{"*", ours, theirs, "arn:aws:iam::111122223333:root", "arn:aws:iam::444455556666:root"}
-	for _, c := range callers[2:7] {
+	aws := []string{"*"}
+	for _, account := range g.accounts {
+		aws = append(aws, account, "arn:aws:iam::"+account+":root")
+	}
+	for _, c := range g.callers {
+		if c.Account == "" || c.Kind == policy.Root {
+			continue
+		}
 		aws = append(aws, c.ARN, c.ID)
 		if c.Issuer != "" {
 			aws = append(aws, c.Issuer)
 		}
 	}
-	p := doc{}
+	p := Doc{}
 	if g.IntN(4) > 0 {
 		p["AWS"] = g.some(aws[1:]...)
 	}
@@ -191,13 +176,13 @@ var operatorsOf = map[string][]string{
 
 var families = []string{"String", "String", "Numeric", "Date", "Bool", "Binary", "Ip", "Arn"}
 
-func (g *generator) conditions() doc {
-	c := doc{}
+func (g *Generator) conditions() Doc {
+	c := Doc{}
 	for range 1 + g.IntN(2) {
 		f := pick(g, families...)
 		key := pick(g, keysOf[f]...)
 		if g.IntN(8) == 0 {
-			c["Null"] = doc{key: g.some("true", "false")}
+			c["Null"] = Doc{key: g.some("true", "false")}
 			continue
 		}
 		name := pick(g, "", "", "ForAllValues:", "ForAnyValue:") + pick(g, operatorsOf[f]...) + pick(g, "", "", "IfExists")
@@ -210,16 +195,16 @@ func (g *generator) conditions() doc {
 		case f == "Numeric" && g.IntN(3) == 0:
 			value = float64(g.IntN(12))
 		}
-		c[name] = doc{key: value}
+		c[name] = Doc{key: value}
 	}
 	return c
 }
 
 // document makes a policy. lean is the share of statements, of ten, that allow.
-func (g *generator) document(kind policy.Kind, lean int) doc {
+func (g *Generator) document(kind policy.Kind, lean int) Doc {
 	var statements []any
 	for range 1 + g.IntN(3) {
-		s := doc{"Effect": "Deny"}
+		s := Doc{"Effect": "Deny"}
 		if g.IntN(10) < lean {
 			s["Effect"] = "Allow"
 		}
@@ -242,10 +227,10 @@ func (g *generator) document(kind policy.Kind, lean int) doc {
 		case policy.Resource, policy.Endpoint:
 			if s["Effect"] == "Deny" && g.IntN(3) == 0 {
 				s["NotPrincipal"] = g.principal()
-				if c := pick(g, callers[2:7]...); g.IntN(3) == 0 {
-					s["NotPrincipal"] = doc{"AWS": []any{ours, c.ARN, pick(g, c.Issuer, c.ID, theirs)}}
+				if c := pick(g, slices.DeleteFunc(slices.Clone(g.callers), func(p policy.Principal) bool { return p.Account == "" || p.Kind == policy.Root })...); g.IntN(3) == 0 {
+					s["NotPrincipal"] = Doc{"AWS": []any{Ours, c.ARN, pick(g, c.Issuer, c.ID, Theirs)}}
 					if c.Issuer == "" {
-						s["NotPrincipal"] = doc{"AWS": c.ARN}
+						s["NotPrincipal"] = Doc{"AWS": c.ARN}
 					}
 				}
 				break
@@ -265,9 +250,9 @@ func (g *generator) document(kind policy.Kind, lean int) doc {
 		statements = append(statements, s)
 	}
 	if kind == policy.RCP {
-		statements = append(statements, doc{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"})
+		statements = append(statements, Doc{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"})
 	}
-	d := doc{"Statement": statements}
+	d := Doc{"Statement": statements}
 	if len(statements) == 1 && g.IntN(2) == 0 {
 		d["Statement"] = statements[0]
 	}
@@ -277,18 +262,28 @@ func (g *generator) document(kind policy.Kind, lean int) doc {
 	return d
 }
 
-func (g *generator) documents(kind policy.Kind, atLeast, atMost, lean int) (out []doc) {
+func (g *Generator) documents(kind policy.Kind, atLeast, atMost, lean int) (out []Doc) {
 	for range atLeast + g.IntN(atMost-atLeast+1) {
 		out = append(out, g.document(kind, lean))
 	}
 	return out
 }
 
-func (g *generator) world() *world {
-	w := &world{
-		who: pick(g, callers...), action: pick(g, actions...), resource: pick(g, resources...),
-		resourceAccount: pick(g, ours, ours, theirs), context: map[string][]string{}, required: g.IntN(3) == 0,
+// World returns a request under policies of every kind.
+func (g *Generator) World() *World {
+	w := g.policies()
+	g.ask(w)
+	return w
+}
+
+// ask makes the request of a World that has its policies.
+func (g *Generator) ask(w *World) {
+	w.who, w.action, w.resource = pick(g, g.callers...), pick(g, actions...), pick(g, resources...)
+	w.resourceAccount, w.required = pick(g, Ours, Ours, Theirs), w.trust || g.IntN(3) == 0
+	if w.trust && g.IntN(4) > 0 {
+		w.action = "sts:AssumeRole"
 	}
+	w.context = map[string][]string{}
 	for _, f := range families {
 		for _, key := range keysOf[f] {
 			if key == "aws:PrincipalIsAWSService" || g.IntN(3) == 0 {
@@ -301,6 +296,19 @@ func (g *generator) world() *world {
 			w.context[key] = values
 		}
 	}
+	if g.IntN(5) == 0 {
+		w.grantee = new(pick(g, "", Ours, "arn:aws:iam::111122223333:root", w.who.ARN, w.who.Issuer, Theirs, "events.amazonaws.com", "arn:aws:iam::111122223333:user/nobody"))
+	}
+}
+
+// policies returns a World without a request. Several in succession have the same policies.
+func (g *Generator) policies() *World {
+	if g.uses--; g.uses > 0 {
+		return new(*g.template)
+	}
+	g.uses = g.reuse
+	w := &World{expressions: g.expressions, compiled: g.compiled}
+	g.template = w
 	rarely := func() bool { return g.IntN(5) == 0 }
 	w.identity = g.documents(policy.Identity, 0, 2, 9)
 	if g.IntN(2) == 0 {
@@ -313,64 +321,65 @@ func (g *generator) world() *world {
 		w.session = g.documents(policy.Session, 1, 2, 9)
 	}
 	if rarely() {
-		w.scp = [][]doc{g.documents(policy.SCP, 1, 2, 9), g.documents(policy.SCP, 1, 1, 9)}
+		w.scp = [][]Doc{g.documents(policy.SCP, 1, 2, 9), g.documents(policy.SCP, 1, 1, 9)}
 	}
 	if rarely() {
-		w.rcp = [][]doc{g.documents(policy.RCP, 1, 1, 0)}
+		w.rcp = [][]Doc{g.documents(policy.RCP, 1, 1, 0)}
 	}
 	if rarely() {
-		w.endpoint = g.document(policy.Endpoint, 9)
+		w.endpoint = g.document(policy.Endpoint, 6)
 	}
 	switch g.IntN(5) {
 	case 0:
 	case 1:
-		w.trust, w.required, w.resourcePolicy = true, true, g.document(policy.Trust, 8)
-		if g.IntN(4) > 0 {
-			w.action = "sts:AssumeRole"
-		}
+		w.trust, w.resourcePolicy = true, g.document(policy.Trust, 8)
 	default:
 		w.resourcePolicy = g.document(policy.Resource, 8)
 	}
-	if rarely() {
-		w.grantee = new(pick(g, "", ours, "arn:aws:iam::111122223333:root", w.who.ARN, w.who.Issuer, theirs, "events.amazonaws.com", "arn:aws:iam::111122223333:user/nobody"))
-	}
-	return w
+	return new(*w)
 }
 
-// single is a world whose one statement decides: it allows, or it denies what another allows.
-func (g *generator) single() *world {
-	w := g.world()
-	statement := doc{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": g.conditions()}
+// Single returns a World whose one statement decides: it allows, or it denies what another allows.
+func (g *Generator) Single() *World {
+	w := &World{}
+	g.ask(w)
+	statement := Doc{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": g.conditions()}
 	if g.IntN(2) == 0 {
 		delete(statement, "Condition")
 		statement["Action"] = pick(g, actionPatterns...)
 		statement["Resource"] = pick(g, resourcePatterns...)
 	}
-	w.identity = []doc{{"Version": pick(g, "2012-10-17", "2012-10-17", "2008-10-17"), "Statement": statement}}
+	w.identity = []Doc{{"Version": pick(g, "2012-10-17", "2012-10-17", "2008-10-17"), "Statement": statement}}
 	if g.IntN(2) == 0 {
 		statement["Effect"] = "Deny"
-		w.identity = append(w.identity, doc{"Statement": doc{"Effect": "Allow", "Action": "*", "Resource": "*"}})
+		w.identity = append(w.identity, Doc{"Statement": Doc{"Effect": "Allow", "Action": "*", "Resource": "*"}})
 	}
-	return &world{who: callers[2+g.IntN(2)*2], action: w.action, resource: w.resource, resourceAccount: ours, context: w.context, identity: w.identity}
+	return &World{who: Callers[2+g.IntN(2)*2], action: w.action, resource: w.resource, resourceAccount: Ours, context: w.context, identity: w.identity, expressions: g.expressions, compiled: g.compiled}
 }
 
-// request compiles the world's documents.
-func (w *world) request(t testing.TB) *policy.Request {
-	parse := func(d doc, kind policy.Kind) *policy.Policy {
+// Membership is what an implementation knows of an account's place in an organization.
+type Membership struct {
+	OrgID string
+	Paths []string
+	SCP   [][]*policy.Policy
+	RCP   func(action string) [][]*policy.Policy // those that bind an action on the account's resources
+}
+
+// Request compiles the World's documents. What accounts are members of is asked of memberships, which returns nil for an account outside of
+// organizations; it is not called in Worlds without them.
+func (w *World) Request(memberships func(w *World, account string) *Membership) (*policy.Request, error) {
+	var problem error
+	parse := func(d Doc, kind policy.Kind) *policy.Policy {
 		if d == nil {
 			return nil
 		}
-		text, err := json.Marshal(d)
+		p, err := w.compiled.of(d, kind)
 		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := policy.Parse(text, kind)
-		if err != nil {
-			t.Fatalf("Parse(%s, %v) = %v", text, kind, err)
+			problem = err
 		}
 		return p
 	}
-	all := func(ds []doc, kind policy.Kind) (out []*policy.Policy) {
+	all := func(ds []Doc, kind policy.Kind) (out []*policy.Policy) {
 		for _, d := range ds {
 			out = append(out, parse(d, kind))
 		}
@@ -391,19 +400,38 @@ func (w *world) request(t testing.TB) *policy.Request {
 	for _, level := range w.rcp {
 		r.RCP = append(r.RCP, all(level, policy.RCP))
 	}
+	if len(w.organizations) > 0 {
+		w.place(r, context, memberships)
+	}
 	if r.ResourcePolicy = parse(w.resourcePolicy, policy.Resource); w.trust {
 		r.ResourcePolicy = parse(w.resourcePolicy, policy.Trust)
 	}
 	if w.grantee != nil {
 		r.Grant = &policy.Grant{ID: "g", Grantee: *w.grantee}
 	}
-	return r
+	return r, problem
 }
 
-func (w *world) dump() doc {
-	return doc{
+// Compile parses a document.
+func Compile(d Doc, kind policy.Kind) (*policy.Policy, error) {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.Parse(text, kind)
+	if err != nil {
+		return nil, fmt.Errorf("parsing %s as %v: %w", text, kind, err)
+	}
+	return p, nil
+}
+
+// String is the World as JSON, for failure messages.
+func (w *World) String() string {
+	text, _ := json.MarshalIndent(Doc{
 		"who": w.who, "action": w.action, "resource": w.resource, "resourceAccount": w.resourceAccount, "context": w.context,
 		"identity": w.identity, "groups": w.groups, "boundary": w.boundary, "session": w.session, "scp": w.scp, "rcp": w.rcp,
 		"endpoint": w.endpoint, "resourcePolicy": w.resourcePolicy, "required": w.required, "grantee": w.grantee,
-	}
+		"organizations": w.organizations, "serviceLinked": w.serviceLinked, "source": w.source,
+	}, "", " ")
+	return string(text)
 }
