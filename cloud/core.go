@@ -25,6 +25,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/iam"
 	"github.com/holdfast-cloud/holdfast/service/kms"
+	"github.com/holdfast-cloud/holdfast/service/organizations"
 	"github.com/holdfast-cloud/holdfast/service/sts"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
@@ -159,7 +160,11 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []door.Room{i.Room(), k.Room(), new(sts.Service).Room()}, nil
+	o, err := organizations.New(organizations.Config{Partition: partition})
+	if err != nil {
+		return nil, err
+	}
+	return []door.Room{i.Room(), k.Room(), o.Room(), new(sts.Service).Room()}, nil
 }
 
 // background has fn run from start to close.
