@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/sigv4"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -38,7 +39,7 @@ type Directory interface {
 	Session(ctx context.Context, accessKeyID, token string) (*identity.Credential, error)
 }
 
-// Config is what a door is made of. All fields are needed but Signatures, Organizations, Dev and Catalog.
+// Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev and Catalog.
 type Config struct {
 	Store     store.Store
 	Clock     clock.Clock
@@ -48,6 +49,9 @@ type Config struct {
 
 	// Organizations says which policies of organizations bind a call; nil is that there are no organizations.
 	Organizations call.Members
+
+	// Evidence takes why calls are allowed or denied; nil is that nobody asks.
+	Evidence *evidence.Recorder
 
 	// Signatures is the clock that signatures are held against; nil is Clock. Clients sign by the time of the world, also where a user or a test
 	// has moved the cloud's clock.

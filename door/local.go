@@ -42,7 +42,9 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 		mark, marked = tx.Mark(), true
 		return tx, nil
 	})
+	inner.Traced(d.cfg.Evidence, nil)
 	out, err := d.run(inner, rt.endpoint, in)
+	c.Join(inner)
 	if err != nil {
 		if marked {
 			c.Tx().Reset(mark)

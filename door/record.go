@@ -47,8 +47,10 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 	case c.Source.IP.IsValid():
 		r.SourceIP = c.Source.IP.String()
 	}
+	trace := c.Trace().JSON()
 	if e != nil {
 		own, op := r, e.Op
+		own.Trace = trace
 		own.ErrorCode, own.ErrorMessage = end.code, end.message
 		own.Source, own.Name, own.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
 		if in != nil {
@@ -71,6 +73,9 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		event.Identity, event.SourceIP, event.UserAgent, event.TLS = identity.Service(host).UserIdentity(), host, host, nil
 		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, o.Event, o.Details
 		event.EventID = newID()
+		if e == nil {
+			event.Trace = trace // the only record of a timer
+		}
 		records = share(records, &event)
 	}
 	return records

@@ -35,6 +35,7 @@ type exchange struct {
 	in       wire.Shape
 	decoding wire.Request // what the protocol is given; kept here so that it costs no allocation
 	response wire.Response
+	trace    []byte // room for the decision trace
 }
 
 // defaultBodyLimit holds until the operation is known.
@@ -50,6 +51,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	*x = exchange{
 		// Who speaks until the request says what it wants.
 		route: unknownService(wire.RESTJSON), body: x.body, response: wire.Response{Header: w.Header(), Body: x.response.Body}, request: r, id: newID(),
+		trace: x.trace,
 	}
 	out, err := d.serve(x)
 	if err == nil {
@@ -62,9 +64,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	cut := x.send(w)
 	d.metrics.observe(&x.route, err, watch.Elapsed())
-	// Nothing of a request outlives it in the pool but two buffers, and those not if they are large.
-	*x = exchange{body: x.body[:0], response: wire.Response{Body: x.response.Body[:0]}}
-	if cap(x.body) <= keptBuffer && cap(x.response.Body) <= keptBuffer {
+	// Nothing of a request outlives it in the pool but three buffers, and those not if they are large.
+	*x = exchange{body: x.body[:0], response: wire.Response{Body: x.response.Body[:0]}, trace: x.trace[:0]}
+	if cap(x.body) <= keptBuffer && cap(x.response.Body) <= keptBuffer && cap(x.trace) <= keptBuffer {
 		d.scratch.Put(x)
 	}
 	if cut != nil {
@@ -353,6 +355,7 @@ func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
 		Context: ctx, Op: x.endpoint.Op, Scope: x.scope, Caller: x.caller, Time: d.cfg.Clock.Now(), Source: src,
 		RequestID: x.id, EventID: newID(), Rand: d.rand,
 	}
+	c.Traced(d.cfg.Evidence, x.trace)
 	return c.Bind(x.service.Package, d.cfg.Organizations, func() (store.Tx, error) {
 		tx, err := d.cfg.Store.Begin(ctx)
 		if err != nil {
@@ -391,9 +394,16 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			continue
 		}
 		if !recorded {
+			if kerr := c.KeepTrace(); kerr != nil {
+				return nil, kerr
+			}
 			if rerr := d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, endedWith(err, &x.route))...); rerr != nil {
 				return nil, rerr
 			}
+		}
+		x.trace = c.Trace().Buffer()
+		if err != nil {
+			d.tell(x, c, err)
 		}
 		return out, err
 	}
@@ -416,6 +426,9 @@ func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool
 			err = tx.Commit(c.Context)
 		}
 		return out, false, err
+	}
+	if err := c.KeepTrace(); err != nil {
+		return nil, false, err
 	}
 	d.cfg.Trail.Commit(c.Tx(), d.records(c, x.endpoint, x.in, out, ended{})...)
 	// The caller may hang up now; what was decided is carried through.

@@ -53,7 +53,11 @@ func (d *Door) fireOnce(ctx context.Context, room *Room, t *timer.Timer) error {
 		RequestID: newID(), EventID: newID(), Rand: d.rand,
 	}
 	c.Bind(t.Service, d.cfg.Organizations, func() (store.Tx, error) { return tx, nil })
+	c.Traced(d.cfg.Evidence, nil)
 	if err := room.Timers[t.Kind](c, t.Subject, t.Payload); err != nil {
+		return err
+	}
+	if err := c.KeepTrace(); err != nil {
 		return err
 	}
 	if records := d.records(c, nil, nil, nil, ended{}); len(records) > 0 {

@@ -136,6 +136,14 @@ func Encode(s Sealer, account string, f *Failure) (string, error) {
 	}
 }
 
+// Encode is the function Encode with the recorder's seal; without one the message is empty.
+func (r *Recorder) Encode(account string, f *Failure) (string, error) {
+	if r.cfg.Seal == nil {
+		return "", nil
+	}
+	return Encode(r.cfg.Seal, account, f)
+}
+
 func encode(s Sealer, account string, d *document) (string, error) {
 	plain, err := json.Marshal(d)
 	if err != nil {
