@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/seal"
@@ -49,6 +50,7 @@ type core struct {
 	clock     clock.Clock
 	keyring   *seal.Keyring
 	trail     *audit.Trail
+	evidence  *evidence.Recorder
 	directory *identity.Directory
 	members   *organization.Directory
 	door      *door.Door
@@ -106,6 +108,9 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 	if err != nil {
 		return nil, err
 	}
+	c.evidence = evidence.New(evidence.Config{
+		Store: c.store, Seal: c.keyring, KeepOn: cfg.AuditKeepOn, Failed: func(err error) { cfg.Log.Error("evidence", "cause", err.Error()) },
+	})
 	partition := door.PartitionOf(cfg.Region)
 	var guests []string
 	if cfg.Dev {
@@ -122,7 +127,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		c.endpoints = append(c.endpoints, r.Endpoints...)
 	}
 	c.door, err = door.New(door.Config{
-		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Directory: c.directory, Organizations: c.members, Log: cfg.Log,
+		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Evidence: c.evidence, Directory: c.directory, Organizations: c.members, Log: cfg.Log,
 		Partition: partition, Account: cfg.Account, Region: cfg.Region, Dev: cfg.Dev, Catalog: catalog.Services(),
 	}, rooms...)
 	if err != nil {
@@ -176,6 +181,7 @@ func (c *core) start(cfg Config) {
 	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
+	c.background(func(ctx context.Context) { c.evidence.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
 	if cfg.Idle {
 		return
 	}
