@@ -41,9 +41,10 @@ bench: build ## the tables of docs/performance.md
 MODELS ?= ../shared/models
 IAM_DATA ?= ../shared/iam-data
 
-generate: ## write api/ and the generated parts of docs/ anew
+generate: ## write api/, the managed policies and the generated parts of docs/ anew
 	go run ./internal/apigen/cmd/apigen -models "$(MODELS)" -iam "$(IAM_DATA)"
 	go run ./internal/apigen/cmd/apigen -models "$(MODELS)" -iam "$(IAM_DATA)" -manifest wire/wiretest/manifest.txt -out wire/wiretest -catalog=false
+	go run ./internal/managedgen -iam "$(IAM_DATA)"
 	go run ./internal/reference
 
 deps: ## install what the tests need, or tell what to install

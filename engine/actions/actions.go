@@ -5,7 +5,11 @@
 // asked for.
 package actions
 
-import "iter"
+import (
+	"iter"
+	"slices"
+	"strings"
+)
 
 // Access levels of actions.
 const (
@@ -18,40 +22,57 @@ const (
 
 // Service is the actions of one service prefix. Callers must not change its slices.
 type Service struct {
-	Prefix  string // kms
-	Name    string // AWS Key Management Service
-	Actions []Action
+	Prefix  string   // kms; what IAM calls the service's namespace
+	Name    string   // AWS Key Management Service
+	Actions []Action // sorted by name
 }
 
-// Action is an IAM action.
+// Action is an IAM action. Callers must not change its slices.
 type Action struct {
 	Name      string   // Decrypt
-	Level     string   // List, Read, Write, Tagging, Permissions
-	Resources []string // ARN patterns with ${Partition}, ${Region}, ${Account} and others; none: only * will do
-	Keys      []string // condition keys of the service that are there, those of the resources included
+	Level     string   // List, Read, Write, Tagging or Permissions
+	Resources []string // ARN patterns with ${Partition}, ${Region}, ${Account} and names of parts; none: only * will do
+	Keys      []string // condition keys beside the global ones, those that come with the resources included
 }
 
-type reference struct {
-	services map[string]*Service
-	sorted   []*Service
-	keys     map[string]string
-}
-
-// Service returns the actions of a prefix, which is in lower case.
+// Find returns the service of a prefix, without regard to case.
 func Find(prefix string) (*Service, bool) {
-	s, ok := load().services[prefix]
+	s, ok := load().services[strings.ToLower(prefix)]
 	return s, ok
 }
 
 // Services yields all services, sorted by prefix.
-func Services() iter.Seq[*Service] {
-	return func(yield func(*Service) bool) {
-		for _, s := range load().sorted {
-			if !yield(s) {
-				return
-			}
+func Services() iter.Seq[*Service] { return slices.Values(load().sorted) }
+
+// Action returns the action of a name, without regard to case.
+func (s *Service) Action(name string) (*Action, bool) {
+	for i := range s.Actions {
+		if strings.EqualFold(s.Actions[i].Name, name) {
+			return &s.Actions[i], true
 		}
 	}
+	return nil, false
 }
 
-func load() *reference { return &reference{} }
+// Key returns the type of a condition key, without regard to case: String, ARN, Bool, Date, IPAddress or Numeric, and
+// ArrayOf before it where the key has several values. It knows the global keys too. Where the reference leaves a part of
+// the key open, any will do: aws:ResourceTag/team is found as aws:ResourceTag/${TagKey}.
+func Key(name string) (kind string, ok bool) {
+	r := load()
+	name = strings.ToLower(name)
+	if kind, ok = r.keys[name]; ok {
+		return kind, true
+	}
+	for _, o := range r.open {
+		if len(name) > len(o.before)+len(o.after) && strings.HasPrefix(name, o.before) && strings.HasSuffix(name, o.after) {
+			return o.kind, true
+		}
+	}
+	return "", false
+}
+
+// Multivalued reports whether a condition key has several values in a request.
+func Multivalued(key string) bool {
+	kind, _ := Key(key)
+	return strings.HasPrefix(kind, "ArrayOf")
+}

@@ -33,7 +33,8 @@ type ActionResource struct {
 
 // ResourceType is a kind of resource.
 type ResourceType struct {
-	ARN string `json:"arn"`
+	ARN           string   `json:"arn"`
+	ConditionKeys []string `json:"conditionKeys"`
 }
 
 // ReadReference reads the reference of one prefix.
