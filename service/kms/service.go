@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/engine/attest"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/lastuse"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -48,7 +49,7 @@ type Service struct {
 	generator *keys.Generator
 	cache     *cache.Cache[place, *key]
 	aliases   *cache.Cache[aliasPlace, string]
-	uses      usage
+	uses      *lastuse.Recorder[place, usageRecord]
 }
 
 // New returns the service over what is in cfg.Store.
@@ -59,7 +60,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	s := &Service{cfg: cfg, generator: keys.NewGenerator(0)}
+	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage)}
 	s.cache = cache.New(cacheLimit, s.loadKey)
 	s.aliases = cache.New(cacheLimit, s.loadAlias)
 	s.watch()
@@ -70,7 +71,7 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) CacheStats() cache.Stats { return s.cache.Stats() }
 
 // Run does what the service does in the background, until ctx ends.
-func (s *Service) Run(ctx context.Context) { s.runUsage(ctx) }
+func (s *Service) Run(ctx context.Context) { s.uses.Run(ctx, s.cfg.Report) }
 
 // Room is the service as it stands behind the door.
 func (s *Service) Room() door.Room {
