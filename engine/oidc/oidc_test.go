@@ -51,7 +51,10 @@ func (u *uptime) advance(d time.Duration) {
 	u.d += d
 }
 
-func plain() oidc.Config { return oidc.Config{PlainLoopback: true, Uptime: new(uptime).now} }
+// plain has a long timeout, so that a busy machine does not make a provider look down.
+func plain() oidc.Config {
+	return oidc.Config{PlainLoopback: true, Uptime: new(uptime).now, Timeout: time.Minute}
+}
 
 func verify(v *oidc.Verifier, p oidc.Provider, token string) (*oidc.Claims, error) {
 	t, err := oidc.Parse(token)
@@ -171,15 +174,19 @@ func TestClaims(t *testing.T) {
 	})
 }
 
+// generated is one key for all tests: making one takes a while.
+var generated = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+func rsaKey(t *testing.T) *rsa.PrivateKey {
+	key, err := generated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 func TestSignatures(t *testing.T) {
 	idp := oidctest.New(t)
-	rsaKey := sync.OnceValue(func() crypto.Signer {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	})
 	curve := func(c elliptic.Curve) crypto.Signer {
 		key, err := ecdsa.GenerateKey(c, rand.Reader)
 		if err != nil {
@@ -200,7 +207,7 @@ func TestSignatures(t *testing.T) {
 			case jose.ES512:
 				idp.Use(curve(elliptic.P521()))
 			default:
-				idp.Use(rsaKey())
+				idp.Use(rsaKey(t))
 			}
 			_, err := verify(oidc.New(plain()), idp.Registration(client), idp.Sign(algorithm, nil, claims))
 			wantError(t, err, 0, "")
@@ -479,10 +486,7 @@ func TestSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rs, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rs := rsaKey(t)
 	keys, err := oidc.KeySet(oidc.PublicKey{ID: "one", Key: ec.Public()}, oidc.PublicKey{ID: "two", Key: rs.Public()})
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func metadata(t testing.TB, p *samltest.Provider) *saml.Metadata {
 }
 
 func TestVerify(t *testing.T) {
-	idp := samltest.New(t, entity)
+	idp := samltest.NewEC(t, entity)
 	m := metadata(t, idp)
 	got, err := m.Verify(idp.Sign(samltest.Response{
 		Now: now, NameID: "ann@example.com", Format: "urn:oasis:names:tc:SAML:2.0:nameid-format:transient", SessionName: "ann@example.com",
@@ -132,7 +132,7 @@ func TestContents(t *testing.T) {
 	const badName, badSource = "RoleSessionName in AuthnResponse must match [a-zA-Z_0-9+=,.@-]{2,64}",
 		`Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with "aws:"`
 	const badDuration = "SessionDuration in AuthnResponse must be between 900 and 43200 seconds"
-	for _, test := range []struct {
+	for i, test := range []struct {
 		name     string
 		response samltest.Response
 		kind     saml.Kind
@@ -214,11 +214,9 @@ func TestContents(t *testing.T) {
 			saml.Invalid, "Encrypted SAML assertions are not supported"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, whole := range []bool{false, true} {
-				test.response.Now, test.response.SignResponse = now, whole
-				_, err := m.Verify(idp.Sign(test.response), saml.Service{}, now)
-				wantError(t, err, test.kind, test.message)
-			}
+			test.response.Now, test.response.SignResponse = now, i%2 == 1 // what is signed makes no difference to what is said
+			_, err := m.Verify(idp.Sign(test.response), saml.Service{}, now)
+			wantError(t, err, test.kind, test.message)
 		})
 	}
 	t.Run("OwnService", func(t *testing.T) {
