@@ -2,6 +2,8 @@ package policy_test
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -47,6 +49,41 @@ func tenPolicies(t testing.TB) (out []*policy.Policy) {
 		"Condition":{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.0.2.0/24"]},"StringLike":{"kms:ViaService":["s3.*.amazonaws.com"]}}}}`))
 }
 
+// managedPolicies are ten of the size and the form of those that AWS manages: long lists of actions of one service and its neighbours.
+// Only the last allows kms:Decrypt.
+func managedPolicies(t testing.TB) (out []*policy.Policy) {
+	verbs := []string{"BatchGet", "Describe", "Get", "List", "Lookup", "Create", "Delete", "Put", "Update", "Tag", "Untag", "Start", "Stop"}
+	nouns := []string{"Item", "Table", "Bucket", "Queue", "Policy", "Configuration"}
+	for i, service := range []string{"s3", "sqs", "sns", "dynamodb", "logs", "ecr", "lambda", "states", "secretsmanager"} {
+		var actions []string
+		for j := range 5 + i*4 {
+			actions = append(actions, strconv.Quote(service+":"+verbs[j%len(verbs)]+nouns[j%len(nouns)]))
+		}
+		out = append(out, must(t, policy.Identity, fmt.Sprintf(`{"Version":"2012-10-17","Statement":[
+			{"Effect":"Allow","Action":[%[2]s],"Resource":"*"},
+			{"Effect":"Allow","Action":["cloudwatch:GetMetric*","cloudwatch:ListMetrics","ec2:DescribeVpcs","ec2:DescribeSubnets","tag:GetResources","kms:DescribeKey","kms:ListAliases"],"Resource":"*"},
+			{"Effect":"Allow","Action":"iam:PassRole","Resource":"arn:aws:iam::*:role/service-role/%[1]s*","Condition":{"StringEquals":{"iam:PassedToService":"%[1]s.amazonaws.com"}}},
+			{"Effect":"Allow","Action":["%[1]s:Get*","%[1]s:List*"],"Resource":"arn:aws:%[1]s:*:*:shared/*","Condition":{"StringEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"}}},
+			{"Effect":"Deny","Action":["%[1]s:Delete*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}}]}`,
+			service, strings.Join(actions, ","))))
+	}
+	return append(out, must(t, policy.Identity, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:CreateAlias","kms:CreateKey","kms:DeleteAlias",
+		"kms:Describe*","kms:GenerateRandom","kms:Get*","kms:List*","kms:TagResource","kms:UntagResource","kms:Encrypt","kms:Decrypt","kms:GenerateDataKey*"],"Resource":"*"}]}`))
+}
+
+// managedRequest is asked by somebody with ten such policies whose account lies two units deep in an organization, at each level of which
+// everything is allowed, and something denied.
+func managedRequest(t testing.TB) *policy.Request {
+	r := fullRequest(t)
+	r.Identity = managedPolicies(t)
+	full := must(t, policy.SCP, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	region := must(t, policy.SCP, `{"Version":"2012-10-17","Statement":{"Effect":"Deny","NotAction":["iam:*","organizations:*","route53:*","support:*","sts:*"],"Resource":"*",
+		"Condition":{"StringNotEquals":{"aws:RequestedRegion":["eu-west-1","eu-central-1"]},"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/admin"}}}}`)
+	guard := must(t, policy.SCP, `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":["cloudtrail:StopLogging","cloudtrail:DeleteTrail","kms:ScheduleKeyDeletion","organizations:LeaveOrganization"],"Resource":"*"}}`)
+	r.SCP = [][]*policy.Policy{{full}, {full, region}, {full, guard}}
+	return r
+}
+
 var benchContext = policy.Values{
 	"aws:requestedregion":   {"eu-west-1"},
 	"aws:securetransport":   {"true"},
@@ -79,6 +116,8 @@ func BenchmarkDefaultKeyPolicyUser(b *testing.B) { run(b, keyRequest(b)) }
 
 func BenchmarkTenIdentityPolicies(b *testing.B) { run(b, fullRequest(b)) }
 
+func BenchmarkTenManagedPolicies(b *testing.B) { run(b, managedRequest(b)) }
+
 func BenchmarkEveryKind(b *testing.B) {
 	r := fullRequest(b)
 	full := must(b, policy.SCP, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
@@ -107,7 +146,7 @@ func run(b *testing.B, r *policy.Request) {
 }
 
 func TestDecideAllocatesNothing(t *testing.T) {
-	for name, r := range map[string]*policy.Request{"DefaultKeyPolicy": keyRequest(t), "TenPolicies": fullRequest(t)} {
+	for name, r := range map[string]*policy.Request{"DefaultKeyPolicy": keyRequest(t), "TenPolicies": fullRequest(t), "Managed": managedRequest(t)} {
 		t.Run(name, func(t *testing.T) {
 			if n := testing.AllocsPerRun(100, func() {
 				if d := policy.Decide(r); !d.Allowed {

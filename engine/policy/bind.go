@@ -63,9 +63,13 @@ func (p *Policy) Rewrite(value func(PrincipalRef) string) string {
 
 // file puts a statement on the list of its effect.
 func (p *Policy) file(s *statement) {
+	f := filed{vendors: everyVendor, statement: s}
+	if !s.notAction {
+		f.vendors = s.actions.set()
+	}
 	if s.view.Effect == "Deny" {
-		p.deny = append(p.deny, s)
+		p.deny = append(p.deny, f)
 	} else {
-		p.allow = append(p.allow, s)
+		p.allow = append(p.allow, f)
 	}
 }

@@ -14,11 +14,27 @@ func Decide(r *Request) Decision {
 
 // evaluation is one decision being made.
 type evaluation struct {
-	r   *Request
-	one [1]string // what lookup returns a single derived value in
+	r *Request
+	// vendor is the action's, vendors its set.
+	vendor  vendor
+	vendors vendorSet
+	// found has what the context keys asked for last were worth: policies ask for the same few, and an answer may be dear.
+	found [8]value
+}
+
+// value is what a context key is worth in this request.
+type value struct {
+	key    string // empty: nothing yet
+	values []string
+	ok     bool
+	// own is what the request itself gives, where the context gives nothing. (values must not point to it: that would
+	// send the evaluation to the heap.)
+	own [1]string
 }
 
 func (e *evaluation) decide() Decision {
+	e.vendor = vendorOf(e.r.Action)
+	e.vendors = e.vendor.set()
 	if d, denied := e.denied(); denied {
 		return d
 	}
@@ -112,9 +128,10 @@ func (e *evaluation) denies(kind Kind, p *Policy) (Decision, bool) {
 	if p == nil {
 		return Decision{}, false
 	}
-	for _, s := range p.deny {
-		if e.applies(s) != unnamed {
-			return Decision{Outcome: ExplicitDeny, Kind: kind, Policy: p, Statement: s.index, request: e.r}, true
+	for i := range p.deny {
+		f := &p.deny[i]
+		if f.vendors&e.vendors != 0 && e.applies(f.statement) != unnamed {
+			return Decision{Outcome: ExplicitDeny, Kind: kind, Policy: p, Statement: f.statement.index, request: e.r}, true
 		}
 	}
 	return Decision{}, false
@@ -123,9 +140,13 @@ func (e *evaluation) denies(kind Kind, p *Policy) (Decision, bool) {
 // allows returns the Allow statement of p that names the principal most closely, or -1.
 func (e *evaluation) allows(p *Policy) (statement int, best strength) {
 	statement = -1
-	for _, s := range p.allow {
-		if how := e.applies(s); how > best {
-			statement, best = s.index, how
+	for i := range p.allow {
+		f := &p.allow[i]
+		if f.vendors&e.vendors == 0 {
+			continue
+		}
+		if how := e.applies(f.statement); how > best {
+			statement, best = f.statement.index, how
 			if best == byIdentity {
 				break
 			}
@@ -267,25 +288,13 @@ func (e *evaluation) outside(ps *principals) bool {
 // covers reports whether the statement's action and resource elements fit. A statement
 // without one of them, which resource policies may have, has no effect.
 func (e *evaluation) covers(s *statement) bool {
-	if len(s.actions) == 0 || len(s.resources) == 0 && !s.anyRes {
+	if len(s.actions.patterns) == 0 || len(s.resources) == 0 && !s.anyRes {
 		return false
 	}
-	if e.anyAction(s) == s.notAction {
+	if s.actions.match(e.r.Action, e.vendor) == s.notAction {
 		return false
 	}
 	return s.anyRes || e.anyResource(s) != s.notRes
-}
-
-func (e *evaluation) anyAction(s *statement) bool {
-	if !hasPrefixFold(e.r.Action, s.vendor) {
-		return false
-	}
-	for i := range s.actions {
-		if s.actions[i].matchFold(e.r.Action) {
-			return true
-		}
-	}
-	return false
 }
 
 func (e *evaluation) anyResource(s *statement) bool {
@@ -301,20 +310,23 @@ func (e *evaluation) anyResource(s *statement) bool {
 	return false
 }
 
-// lookup asks the context, and then what the request itself says. The slice is good until
-// the next lookup; its strings stay.
+// lookup asks the context, and then what the request itself says, once for each key: a further key may take the place of
+// one of eight. The slice is good until the next lookup; its strings stay.
 func (e *evaluation) lookup(key string) ([]string, bool) {
-	if e.r.Context != nil {
-		if values, ok := e.r.Context.Lookup(key); ok {
-			return values, true
+	v := &e.found[(len(key)+int(key[len(key)-1]))%len(e.found)]
+	if v.key != key {
+		v.key, v.values, v.ok, v.own[0] = key, nil, false, ""
+		if e.r.Context != nil {
+			v.values, v.ok = e.r.Context.Lookup(key)
+		}
+		if !v.ok {
+			v.own[0] = e.derived(key)
 		}
 	}
-	v := e.derived(key)
-	if v == "" {
-		return nil, false
+	if v.own[0] != "" {
+		return v.own[:], true
 	}
-	e.one[0] = v
-	return e.one[:], true
+	return v.values, v.ok
 }
 
 // derived is the value of a key that follows from the request, or empty.

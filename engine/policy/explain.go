@@ -70,7 +70,7 @@ func (e *evaluation) reads(s *statement) bool {
 	if s.principals.present && !s.principals.not && s.principals.names(&e.r.Principal) == unnamed {
 		return false
 	}
-	if len(s.actions) == 0 || e.anyAction(s) == s.notAction {
+	if len(s.actions.patterns) == 0 || s.actions.match(e.r.Action, e.vendor) == s.notAction {
 		return false
 	}
 	if e.covers(s) {

@@ -209,6 +209,7 @@ func (c *compiler) statement(n *node, index int) error {
 	if c.policy.kind == RCP {
 		c.note(c.resourceControl(s))
 	}
+	s.actions = compileActions(s.view.Actions)
 	s.view.Sid, s.view.Start, s.view.End = s.sid, s.start, s.end
 	s.view.NotAction, s.view.NotResource, s.view.NotPrincipal = s.notAction, s.notRes, s.principals.not
 	s.view.Principals = s.principals.refs
@@ -324,13 +325,6 @@ func (c *compiler) action(s *statement, v *node) error {
 	if c.policy.kind == Trust && !strings.EqualFold(vendor, "sts") {
 		return c.failAt(v.start, "AssumeRole policy may only specify STS AssumeRole actions.")
 	}
-	p, _, _ := compilePattern(v.text, dialect{wildcards: true, fold: true})
-	common := strings.ToLower(vendor) + ":"
-	if vendor == "*" || len(s.actions) > 0 && common != s.vendor {
-		common = ""
-	}
-	s.vendor = common
-	s.actions = append(s.actions, p)
 	s.view.Actions = append(s.view.Actions, v.text)
 	return nil
 }

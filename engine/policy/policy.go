@@ -18,18 +18,21 @@ type Policy struct {
 	statements []statement
 	// deny and allow split the statements by effect, so that each of the two passes of a
 	// decision touches only its own.
-	deny, allow []*statement
+	deny, allow []filed
+}
+
+// filed is a statement with what settles most of them: whether it says anything of the service asked for.
+type filed struct {
+	vendors   vendorSet
+	statement *statement
 }
 
 type statement struct {
 	index      int
 	sid        string
 	principals principals
-	actions    []pattern
+	actions    actions
 	notAction  bool
-	// vendor is what all actions begin with ("kms:", in lower case), where they agree: one
-	// comparison then settles most statements of other services.
-	vendor     string
 	resources  []pattern
 	notRes     bool
 	anyRes     bool // the kind of policy has no Resource element
