@@ -54,29 +54,6 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestActionsAreKnown holds the documents against the reference: a name written wrong would allow nothing.
-func TestActionsAreKnown(t *testing.T) {
-	for p := range managed.All() {
-		for s := range p.Compiled().Statements() {
-			for _, a := range s.Actions {
-				prefix, name, _ := strings.Cut(a, ":")
-				if a == "*" {
-					continue
-				}
-				svc, ok := actions.Find(prefix)
-				if !ok {
-					t.Errorf("%s: %s is of no service", p.Name, a)
-					continue
-				}
-				pattern := regexp.MustCompile("(?i)^" + strings.ReplaceAll(regexp.QuoteMeta(name), `\*`, ".*") + "$")
-				if !slices.ContainsFunc(svc.Actions, func(a actions.Action) bool { return pattern.MatchString(a.Name) }) {
-					t.Errorf("%s: %s is no action", p.Name, a)
-				}
-			}
-		}
-	}
-}
-
 func TestFind(t *testing.T) {
 	for _, c := range []struct{ outcome, arn, path string }{
 		{"OK", "arn:aws:iam::aws:policy/AdministratorAccess", "/"},
