@@ -19,7 +19,7 @@ func storeTable(ctx context.Context, _ options) error {
 func engines(ctx context.Context, _ options) error {
 	fmt.Print("## Engines\n\n")
 	return micro(ctx,
-		benchmark{"./engine/policy", "^Benchmark(DefaultKeyPolicy|TenIdentity)"},
+		benchmark{"./engine/policy", "^Benchmark(DefaultKeyPolicy|TenIdentity|TenManaged)"},
 		benchmark{"./engine/keys", "^Benchmark(Encrypt|Decrypt)"},
 		benchmark{"./sigv4", "^BenchmarkVerify"},
 		benchmark{"./wire", "^Benchmark"},
