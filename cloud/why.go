@@ -46,6 +46,7 @@ type Used struct {
 	Principal string // ARN of a user, the root user, or a role; a role's are the calls of all its sessions
 	Since     time.Time
 	Until     time.Time // zero is now
+	Account   string    // only of records for this account; "" for all
 	Denied    bool      // also what was denied
 }
 
@@ -55,7 +56,7 @@ func (c *Cloud) GeneratePolicy(ctx context.Context, u Used) ([]string, error) {
 	core, release := c.hold()
 	defer release()
 	var usage evidence.Usage
-	damage := core.trail.Each(ctx, audit.Filter{From: u.Since, To: u.Until}, func(r audit.Traced) error {
+	damage := core.trail.Each(ctx, audit.Filter{From: u.Since, To: u.Until, Account: u.Account}, func(r audit.Traced) error {
 		if len(r.Trace) == 0 || !evidence.PrincipalOf(r.Record, u.Principal) {
 			return nil
 		}

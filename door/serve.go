@@ -36,6 +36,7 @@ type exchange struct {
 	decoding wire.Request // what the protocol is given; kept here so that it costs no allocation
 	response wire.Response
 	trace    []byte // room for the decision trace
+	why      why
 }
 
 // defaultBodyLimit holds until the operation is known.
@@ -60,6 +61,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		visible, hide := answerable(err, &x.route)
 		d.log(x, visible, err, hide)
 		x.protocol.EncodeError(x.service, operation(x), visible, x.id, &x.response)
+		x.why.set(x.response.Header)
 		err = visible
 	}
 	cut := x.send(w)

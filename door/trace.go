@@ -2,6 +2,7 @@ package door
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/sigv4"
@@ -13,6 +14,18 @@ const (
 	whyHeader     = "X-Holdfast-Why"
 	messageHeader = "X-Holdfast-Authorization-Message"
 )
+
+// why is what the answer tells a denied caller of its reasons; nothing by default.
+type why struct{ event, message string }
+
+func (y why) set(h http.Header) {
+	if y.event != "" {
+		h.Set(whyHeader, y.event)
+	}
+	if y.message != "" {
+		h.Set(messageHeader, y.message)
+	}
+}
 
 // encodedSuffix is how EC2 tells the message.
 const encodedSuffix = " Encoded authorization failure message: "
@@ -27,13 +40,12 @@ func (d *Door) tell(x *exchange, c *call.Call, err error) {
 	if !ok || !c.MayKnowWhy() {
 		return
 	}
-	x.response.Header.Set(whyHeader, c.EventID)
+	x.why.event = c.EventID
 	message, err := d.cfg.Evidence.Encode(c.Caller.Account, c.Failure(denied))
 	if err != nil || message == "" {
 		return // the sentence says what matters
 	}
-	x.response.Header.Set(messageHeader, message)
-	denied.Encoded = message
+	x.why.message, denied.Encoded = message, message
 }
 
 // sentence is what a denied caller is told.

@@ -110,6 +110,9 @@ var tasks = map[string]task{
 	"credentials": makeCredentials,
 	"rewrap":      rewrap,
 	"rotate":      rotate,
+
+	"why":             explainCalls,
+	"policy-generate": generatePolicy,
 }
 
 // errNoServer says that no server answers for the data directory.
