@@ -79,7 +79,8 @@ func (s *Service) resourceOf(u *use) *call.Resource {
 		Policy: u.key.policy, PolicyRequired: true,
 		Grant: s.grantFor(u),
 		Tags:  u.key.Tags, RequestTags: u.tags, RequestTagKeys: u.tagKeys,
-		Conditions: u,
+		ServiceOwned: u.key.Manager == kms.KeyManagerTypeAws,
+		Conditions:   u,
 	}
 	return &u.resource
 }
@@ -194,6 +195,9 @@ func (s *Service) grantFor(u *use) *policy.Grant {
 // isGrantee reports whether the grant may be the caller's; the policy engine decides what naming its role or account is worth.
 func (g *grantRecord) isGrantee(c *call.Call) bool {
 	p := &c.Caller.Principal
+	if g.GranteeID != "" && g.GranteeID != p.ID {
+		return false // somebody else of the same name
+	}
 	if g.GranteeService != "" {
 		return p.Kind == policy.Service && p.ServiceName == g.GranteeService
 	}
@@ -218,10 +222,8 @@ func (g *grantRecord) retirer() string {
 // covers reports whether the constraints of the grant are met. They bind only uses that have an encryption context; others, such as DescribeKey, they
 // leave alone: https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html
 func (g *grantRecord) covers(u *use) bool {
-	if g.SourceARN != "" {
-		if !slices.Contains(u.valuesOf("aws:sourcearn"), g.SourceARN) {
-			return false
-		}
+	if g.SourceARN != "" && g.SourceARN != u.c.Source.ARN {
+		return false
 	}
 	if !u.hasEC {
 		return true

@@ -66,7 +66,10 @@ func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.Cr
 	if err := s.authorizeGrant(c, k, g, in.GrantTokens); err != nil {
 		return nil, err
 	}
-	if err := s.known(c, g.Grantee, g.Retiring); err != nil {
+	if g.GranteeID, err = s.known(c, g.Grantee); err != nil {
+		return nil, err
+	}
+	if g.RetiringID, err = s.known(c, g.Retiring); err != nil {
 		return nil, err
 	}
 	if err := g.fits(k); err != nil {
@@ -108,21 +111,17 @@ func sensible(in *kms.CreateGrantRequest) error {
 	return nil
 }
 
-// known refuses names of principals that do not exist. Who may not make the grant learns nothing of this.
-func (s *Service) known(c *call.Call, names ...string) error {
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
-		there, err := s.cfg.Principals.Exists(c.Context, name)
-		if err != nil {
-			return err
-		}
-		if !there {
-			return &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + name}
-		}
+// known refuses the name of a principal that does not exist, and returns the unique ID of one that has one. Who may not make the grant learns nothing
+// of this.
+func (s *Service) known(c *call.Call, name string) (id string, err error) {
+	if name == "" {
+		return "", nil
 	}
-	return nil
+	there, id, err := s.cfg.Principals.Find(c.Tx(), name)
+	if err == nil && !there {
+		err = &kms.InvalidArnException{Message: "ARN does not refer to a valid principal: " + name}
+	}
+	return id, err
 }
 
 // principalName is a principal as grants name it. An account goes by its ARN, also where its digits were given, so that conditions on
@@ -236,7 +235,8 @@ func (k *key) sameGrant(g *grantRecord) *grantRecord {
 }
 
 func (g *grantRecord) says(o *grantRecord) bool {
-	return g.Name == o.Name && g.grantee() == o.grantee() && g.retirer() == o.retirer() && g.Issuer == o.Issuer && g.SourceARN == o.SourceARN &&
+	return g.Name == o.Name && g.grantee() == o.grantee() && g.GranteeID == o.GranteeID && g.retirer() == o.retirer() && g.RetiringID == o.RetiringID &&
+		g.Issuer == o.Issuer && g.SourceARN == o.SourceARN &&
 		slices.Equal(g.Operations, o.Operations) && maps.Equal(g.Equals, o.Equals) && maps.Equal(g.Subset, o.Subset)
 }
 
@@ -271,20 +271,28 @@ func (s *Service) readToken(token string) (t grantToken, err error) {
 	return t, nil
 }
 
-// entry is the grant as the lists show it.
-func (s *Service) entry(g *grantRecord) kms.GrantListEntry {
+// entry is the grant as the lists show it. Users and roles that are gone are shown by their unique IDs.
+func (s *Service) entry(c *call.Call, g *grantRecord) (kms.GrantListEntry, error) {
+	grantee, err := s.shown(c, g.grantee(), g.GranteeID)
+	if err != nil {
+		return kms.GrantListEntry{}, err
+	}
+	retirer, err := s.shown(c, g.retirer(), g.RetiringID)
+	if err != nil {
+		return kms.GrantListEntry{}, err
+	}
 	e := kms.GrantListEntry{
 		KeyId: new(s.arn(place{g.Account, g.Region, g.KeyID})), GrantId: &g.ID, Name: &g.Name, CreationDate: &g.Created,
 		IssuingAccount: new(rootARN(s.cfg.Partition, g.Issuer)), Operations: g.Operations,
 	}
-	if name := g.grantee(); name != "" { // a service is shown as its service principal
-		e.GranteePrincipal = &name
+	if grantee != "" { // a service is shown as its service principal
+		e.GranteePrincipal = &grantee
 	}
 	if g.GranteeService != "" {
 		e.GranteeServicePrincipal = &g.GranteeService
 	}
-	if name := g.retirer(); name != "" {
-		e.RetiringPrincipal = &name
+	if retirer != "" {
+		e.RetiringPrincipal = &retirer
 	}
 	if g.RetiringService != "" {
 		e.RetiringServicePrincipal = &g.RetiringService
@@ -295,7 +303,19 @@ func (s *Service) entry(g *grantRecord) kms.GrantListEntry {
 			e.Constraints.SourceArn = &g.SourceARN
 		}
 	}
-	return e
+	return e, nil
+}
+
+// shown is the name of a principal, or its unique ID where the one of that ID is gone.
+func (s *Service) shown(c *call.Call, name, id string) (string, error) {
+	if id == "" {
+		return name, nil
+	}
+	_, now, err := s.cfg.Principals.Find(c.Tx(), name)
+	if err != nil || now == id {
+		return name, err
+	}
+	return id, nil
 }
 
 // ListGrants lists the grants of a key.
@@ -322,7 +342,11 @@ func (s *Service) ListGrants(c *call.Call, in *kms.ListGrantsRequest) (*kms.List
 	}
 	out := &kms.ListGrantsResponse{Grants: make([]kms.GrantListEntry, 0, len(found))}
 	for _, g := range found {
-		out.Grants = append(out.Grants, s.entry(g))
+		e, err := s.entry(c, g)
+		if err != nil {
+			return nil, err
+		}
+		out.Grants = append(out.Grants, e)
 	}
 	out.NextMarker, out.Truncated = truncated(next)
 	return out, nil
@@ -346,7 +370,11 @@ func (s *Service) ListRetirableGrants(c *call.Call, in *kms.ListRetirableGrantsR
 	}
 	out := &kms.ListGrantsResponse{Grants: make([]kms.GrantListEntry, 0, len(found))}
 	for _, g := range found {
-		out.Grants = append(out.Grants, s.entry(g))
+		e, err := s.entry(c, g)
+		if err != nil {
+			return nil, err
+		}
+		out.Grants = append(out.Grants, e)
 	}
 	out.NextMarker, out.Truncated = truncated(next)
 	return out, nil
@@ -422,7 +450,7 @@ func (s *Service) authorizeRetire(c *call.Call, k *key, g *grantRecord) error {
 	u := &use{c: c, key: k}
 	u.constrained(g)
 	r := &call.Resource{ARN: k.arn, Account: k.account, PolicyRequired: true, Tags: k.Tags, Conditions: u}
-	byRetirer := grantRecord{Grantee: g.Retiring, GranteeService: g.RetiringService}
+	byRetirer := grantRecord{Grantee: g.Retiring, GranteeService: g.RetiringService, GranteeID: g.RetiringID}
 	switch {
 	case g.retirer() != "" && byRetirer.isGrantee(c):
 		r.Grant = &policy.Grant{ID: g.ID, Grantee: g.retirer()}

@@ -54,20 +54,17 @@ func parsePolicy(document string) (*policy.Policy, error) {
 	return p, err
 }
 
-// checkPolicy refuses a policy, which the key has already, that names nobody, that is wider than it looks, or that locks the caller out.
+// checkPolicy pins the policy, which the key has already, to those it names. It refuses one that names nobody, that is wider than it looks, or that locks the caller out.
 func (s *Service) checkPolicy(c *call.Call, k *key, bypass bool) error {
-	for ref := range k.policy.Principals() {
-		if ref.Value == "*" || ref.Type != "AWS" || isUniqueID(ref.Value) {
-			continue
-		}
-		there, err := s.cfg.Principals.Exists(c.Context, ref.Value)
-		if err != nil {
-			return err
-		}
-		if !there {
-			return malformed("Policy contains a statement with one or more invalid principals.")
-		}
+	pins, unknown, err := s.cfg.Principals.Pin(c.Tx(), k.policy)
+	if err != nil {
+		return err
 	}
+	if unknown != "" {
+		return malformed("Policy contains a statement with one or more invalid principals.")
+	}
+	k.Pins = pins
+	k.policy = pins.Bind(k.policy)
 	for cond := range k.policy.Conditions() {
 		if cond.Set == policy.ForAllValues && overlyPermissive(strings.ToLower(cond.Key)) {
 			return malformed("Policy contains an OverlyPermissiveCondition: ForAllValues matches requests without %s.", cond.Key)
@@ -90,12 +87,7 @@ func overlyPermissive(key string) bool {
 	return strings.HasPrefix(key, "kms:encryptioncontext:") || strings.HasPrefix(key, "aws:requesttag/")
 }
 
-// isUniqueID reports whether a principal is the ID that stands in a policy for one that was deleted.
-func isUniqueID(name string) bool {
-	return strings.HasPrefix(name, "AIDA") || strings.HasPrefix(name, "AROA")
-}
-
-// GetKeyPolicy returns the key policy as it was put.
+// GetKeyPolicy returns the key policy as it was put. Users and roles that are gone are shown by their unique IDs.
 func (s *Service) GetKeyPolicy(c *call.Call, in *kms.GetKeyPolicyRequest) (*kms.GetKeyPolicyResponse, error) {
 	k, err := s.forChange(c, in.KeyId, false)
 	if err != nil {
@@ -107,7 +99,11 @@ func (s *Service) GetKeyPolicy(c *call.Call, in *kms.GetKeyPolicyRequest) (*kms.
 	if err := namedPolicy(in.PolicyName); err != nil {
 		return nil, err
 	}
-	return &kms.GetKeyPolicyResponse{Policy: &k.Policy, PolicyName: new(policyName)}, nil
+	text, err := s.cfg.Principals.Show(c.Tx(), k.policy, k.Pins)
+	if err != nil {
+		return nil, err
+	}
+	return &kms.GetKeyPolicyResponse{Policy: &text, PolicyName: new(policyName)}, nil
 }
 
 func namedPolicy(name *string) error {

@@ -272,48 +272,6 @@ func TestCrossAccount(t *testing.T) {
 		refused(t, "NotFoundException", "Alias arn:aws:kms:us-east-1:"+other+":alias/shared is not found.")(eve.Encrypt(ctx, &kms.EncryptInput{KeyId: aws.String("alias/shared"), Plaintext: message}))
 		refused(t, "NotFoundException", "Key 'arn:aws:kms:us-east-1:"+other+":key/"+id(key)+"' does not exist")(eve.Encrypt(ctx, &kms.EncryptInput{KeyId: aws.String(id(key)), Plaintext: message}))
 	})
-	t.Run("Operations", func(t *testing.T) {
-		yes := []string{"CreateGrant", "Decrypt", "DeriveSharedSecret", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext",
-			"GenerateDataKeyWithoutPlaintext", "GenerateMac", "GetKeyRotationStatus", "GetPublicKey", "ListGrants", "ReEncrypt", "RetireGrant", "RevokeGrant", "Sign", "Verify", "VerifyMac"}
-		for _, o := range walk {
-			if o.on == nothing && o.name != "ListAliases" || o.name == "CancelKeyDeletion" {
-				continue
-			}
-			t.Run(o.name, func(t *testing.T) {
-				s := o.subject(t, w, "cross-"+o.name)
-				for _, k := range []string{s.key, s.second} {
-					w.put(t, k, keyPolicy(`"Principal":{"AWS":"`+eveARN+`"},"Action":"kms:*","Resource":"*"`))
-				}
-				if o.name == "RetireGrant" { // by who may: here the issuing account
-					out, err := eve.CreateGrant(ctx, &kms.CreateGrantInput{KeyId: &s.key, GranteePrincipal: &eveARN, Operations: []types.GrantOperation{types.GrantOperationEncrypt}})
-					ok(t)(out, err)
-					s.grant = *out.GrantId
-				}
-				_, err := o.run(eve, s)
-				want := "AccessDeniedException"
-				for _, name := range yes {
-					if name == o.name {
-						want = ""
-					}
-				}
-				switch o.name {
-				case "CreateAlias", "DeleteAlias", "UpdateAlias": // of the caller's own account, and there is none
-					if code(err) == "" {
-						t.Error("an alias reached into another account")
-					}
-					return
-				}
-				if code(err) != want {
-					t.Errorf("got %q, want %q", code(err), want)
-				}
-				if want == "" {
-					if mine := w.recorded(t, account, o.name, ""); mine.SharedEventID == "" || mine.UserIdentity.ARN != eveARN || mine.ResponseElements != nil {
-						t.Errorf("the owner's record is %s", mine.Raw)
-					}
-				}
-			})
-		}
-	})
 	t.Run("NotToldApart", func(t *testing.T) {
 		// Whether a key that one may not use is there cannot be told.
 		hidden := w.key(t)

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/tuple"
@@ -27,6 +28,7 @@ type keyRecord struct {
 	Origin      kms.OriginType
 	Manager     kms.KeyManagerType
 	Policy      string            // as it was given, byte for byte
+	Pins        identity.Pins     `json:",omitempty"` // of Policy
 	Tags        map[string]string `json:",omitempty"`
 	Deletion    time.Time         `json:",omitzero"` // while State is PendingDeletion
 
@@ -61,7 +63,9 @@ type grantRecord struct {
 	Name            string `json:",omitempty"`
 	Grantee         string `json:",omitempty"` // principal ARN; or else
 	GranteeService  string `json:",omitempty"` // service principal
+	GranteeID       string `json:",omitempty"` // unique ID of the grantee when the grant was made, if it is a user or a role
 	Retiring        string `json:",omitempty"`
+	RetiringID      string `json:",omitempty"`
 	RetiringService string `json:",omitempty"`
 	Operations      []kms.GrantOperation
 	Equals, Subset  map[string]string // constraints on the encryption context; an empty one is one, nil is none
@@ -205,6 +209,7 @@ func (s *Service) read(r store.Reader, p place) (*key, error) {
 	if k.policy, err = policy.Parse([]byte(rec.Policy), policy.Resource); err != nil {
 		return nil, fmt.Errorf("compiling the policy of key %s: %w", p.id, err)
 	}
+	k.policy = rec.Pins.Bind(k.policy)
 	for a, err := range aliasTable.In(p.account, p.region).Scan(r, store.Query{Index: "key", Prefix: store.Key{p.id}}) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the aliases of key %s: %w", p.id, err)

@@ -11,23 +11,18 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/engine/attest"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/lastuse"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
-// Principals tells who is there to be named in a key policy or a grant.
-type Principals interface {
-	// Exists reports whether name, an ARN or an account, is a principal.
-	Exists(ctx context.Context, name string) (bool, error)
-}
-
 // Config is what the service is made of.
 type Config struct {
 	Store      store.Store
 	Seal       *seal.Keyring
-	Principals Principals
-	Partition  string // aws, aws-cn, aws-us-gov
+	Principals *identity.Directory // who may be named in key policies and grants
+	Partition  string              // aws, aws-cn, aws-us-gov
 
 	// ManagedServices are the services that may have an AWS managed key, e.g. "secretsmanager".
 	ManagedServices map[string]bool
