@@ -344,6 +344,9 @@ func (x *exchange) source() call.Source {
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		s.IP = ap.Addr().Unmap()
 	}
+	if e := through(r.Context()); e != nil {
+		s.VPCEndpoint, s.VPC, s.Endpoint = e.ID, e.VPC, e.Policy
+	}
 	if t := r.TLS; t != nil {
 		s.TLS = &audit.TLS{Version: tlsVersion(t.Version), Cipher: cipherName(t.CipherSuite), Host: r.Host}
 	}

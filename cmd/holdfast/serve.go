@@ -27,6 +27,7 @@ type settings struct {
 	logFormat, logLevel           string
 	auditSync, auditRetention     time.Duration
 	auditFailure                  string
+	endpoints                     vpcEndpoints
 }
 
 func (s *settings) register(f *flags) {
@@ -42,6 +43,7 @@ func (s *settings) register(f *flags) {
 	f.StringVar(&s.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	f.DurationVar(&s.auditSync, "audit-sync", 100*time.Millisecond, "`time` that audit records of reads may wait for their fsync; 0 makes each call wait")
 	f.StringVar(&s.auditFailure, "audit-failure", "refuse", "`what` to do when a call cannot be recorded: refuse or continue")
+	f.Func("vpc-endpoint", "one more address to listen on, as a VPC endpoint that policies can tell: `ID=ADDRESS[,vpc=ID][,policy=FILE]`; may be given several times", s.endpoints.add)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
 }
 
@@ -88,6 +90,11 @@ func serve(ctx context.Context, e *env, args []string) error {
 		endpoint = "https://" + reachable(listener.Addr())
 		listener = tls.NewListener(listener, tlsConfig)
 	}
+	further, err := s.endpoints.listen(tlsConfig, s.dev)
+	if err != nil {
+		return err
+	}
+	defer further.close()
 	admin, err := newAdmin(c, s.data, endpoint, tlsConfig)
 	if err != nil {
 		return err
@@ -97,7 +104,7 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
-	return s.run(ctx, listener, admin, log)
+	return s.run(ctx, append(further, listener), admin, log)
 }
 
 // reachable is the address at which a caller on this machine finds a listener that may listen on all of them.
@@ -111,13 +118,15 @@ func reachable(a net.Addr) string {
 // drain is how long calls that are under way may take to finish.
 const drain = 30 * time.Second
 
-func (s *settings) run(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+func (s *settings) run(ctx context.Context, ways listeners, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: &patience{Handler: h, first: firstPatience, pace: slowestBody}, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnContext: s.endpoints.through,
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	ended := make(chan error, len(ways))
+	for _, l := range ways {
+		go func() { ended <- server.Serve(l) }()
+	}
 	select {
 	case err := <-ended:
 		return err
