@@ -85,11 +85,12 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer c.Close()
-	endpoint := "http://" + reachable(listener.Addr())
+	scheme := "http://"
 	if tlsConfig != nil {
-		endpoint = "https://" + reachable(listener.Addr())
+		scheme = "https://"
 		listener = tls.NewListener(listener, tlsConfig)
 	}
+	endpoint := scheme + reachable(listener.Addr())
 	further, err := s.endpoints.listen(tlsConfig, s.dev)
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer admin.close()
-	if err := s.greet(ctx, e, c, endpoint); err != nil {
+	if err := s.greet(ctx, e, c, scheme, endpoint); err != nil {
 		return err
 	}
 	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
@@ -217,9 +218,12 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 }
 
 // greet tells a new user what they need next: the endpoint, credentials, a command to try.
-func (s *settings) greet(ctx context.Context, e *env, c *cloud.Cloud, endpoint string) error {
+func (s *settings) greet(ctx context.Context, e *env, c *cloud.Cloud, scheme, endpoint string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nHoldfast %s listens on %s\n", cloud.Version, endpoint)
+	for _, v := range s.endpoints {
+		fmt.Fprintf(&b, "VPC endpoint %s listens on %s\n", v.ID, scheme+v.address)
+	}
 	id, secret := "test", "test"
 	if s.dev {
 		b.WriteString("\n  *** DEV MODE: unknown access keys are let in without a signature check. Not for production. ***\n")

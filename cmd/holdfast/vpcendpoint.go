@@ -17,8 +17,8 @@ import (
 // vpcEndpoint is an address whose callers come through a VPC endpoint.
 type vpcEndpoint struct {
 	door.VPCEndpoint
-	address string
-	port    int // once it listens
+	address string // to listen on; once it listens, where callers reach it
+	port    int    // once it listens
 }
 
 // vpcEndpoints are the values of the flag --vpc-endpoint.
@@ -84,7 +84,7 @@ func (s vpcEndpoints) listen(t *tls.Config, dev bool) (all listeners, err error)
 		if err != nil {
 			return all, err
 		}
-		e.port = l.Addr().(*net.TCPAddr).Port
+		e.address, e.port = reachable(l.Addr()), l.Addr().(*net.TCPAddr).Port
 		if t != nil {
 			l = tls.NewListener(l, t)
 		}
