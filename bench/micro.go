@@ -23,6 +23,7 @@ func engines(ctx context.Context, _ options) error {
 		benchmark{"./engine/keys", "^Benchmark(Encrypt|Decrypt)"},
 		benchmark{"./sigv4", "^BenchmarkVerify"},
 		benchmark{"./wire", "^Benchmark"},
+		benchmark{"./door", "^BenchmarkAuthorization"},
 		benchmark{"./cloud", "^BenchmarkEncrypt"},
 	)
 }
