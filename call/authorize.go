@@ -41,6 +41,10 @@ type Denied struct {
 	Action  string
 	Message string // AWS's sentence
 
+	// Explicit is set where a statement denied, of a policy of the kind By; a Refuse tells of none.
+	Explicit bool
+	By       policy.Kind
+
 	// Encoded is the message of sts:DecodeAuthorizationMessage, for callers who may know; set by the door.
 	Encoded string
 
@@ -68,7 +72,7 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 		c.decided(d, "")
 		return nil
 	}
-	denied := &Denied{Action: action, Message: d.Message()}
+	denied := &Denied{Action: action, Message: d.Message(), Explicit: d.Outcome == policy.ExplicitDeny, By: d.Kind}
 	if c.context.ambiguous {
 		denied.Message += ": there are tags whose keys differ in case alone, and whose values differ"
 	}
