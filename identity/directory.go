@@ -275,6 +275,48 @@ func (d *Directory) PutUser(ctx context.Context, u User, now time.Time) error {
 	})
 }
 
+// PutRole creates a role or replaces its trust policy, its tags and its policies. An ID is given to a new one.
+func (d *Directory) PutRole(ctx context.Context, role Role, now time.Time) error {
+	for name, doc := range role.Inline {
+		if _, err := policy.Parse([]byte(doc), policy.Identity); err != nil {
+			return fmt.Errorf("policy %s: %w", name, err)
+		}
+	}
+	trust, err := policy.Parse([]byte(role.Trust), policy.Trust)
+	if err != nil {
+		return fmt.Errorf("trust policy: %w", err)
+	}
+	id := NewID("AROA")
+	return d.store.Update(ctx, func(tx store.Tx) error {
+		role.Bound = make(map[string]string)
+		for ref := range trust.Principals() {
+			if ref.Type != "AWS" {
+				continue
+			}
+			_, id, err := d.Find(tx, ref.Value)
+			if err != nil {
+				return err
+			}
+			if id != "" {
+				role.Bound[ref.Value] = id
+			}
+		}
+		if role.MaxSession == 0 {
+			role.MaxSession = time.Hour
+		}
+		rows := Roles.In(role.Account, "")
+		switch old, err := rows.Get(tx, role.Name); {
+		case err == nil:
+			role.ID, role.Created = old.ID, old.Created
+		case errors.Is(err, store.ErrNotFound):
+			role.ID, role.Created = id, now
+		default:
+			return err
+		}
+		return rows.Put(tx, &role)
+	})
+}
+
 // NewKey makes an access key for a user of an account, or for its root user if user is empty, to be put into the store. The secret is told here and never again.
 func (d *Directory) NewKey(account, user string, now time.Time) (key *AccessKey, secret string, err error) {
 	number, err := accountNumber(account)

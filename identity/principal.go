@@ -4,6 +4,7 @@ package identity
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -109,6 +110,9 @@ func (p *Principal) seal() *Principal {
 	case policy.Federated:
 		u.Type, u.UserName, u.IdentityProvider = "WebIdentityUser", p.SessionName, p.Provider
 		u.PrincipalID = p.ID
+		if strings.Contains(p.Provider, ":saml-provider/") {
+			u.Type = "SAMLUser"
+		}
 	default:
 		u.Type = "Unknown"
 	}

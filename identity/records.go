@@ -124,6 +124,7 @@ type MFADevice struct {
 	User    string            `json:",omitempty"`
 	Enabled time.Time         `json:",omitzero"`
 	Step    int64             `json:",omitempty"` // of the last code that was taken: none is taken twice (RFC 6238, section 5.2)
+	Drift   int64             `json:",omitempty"` // by how many steps the device's clock is ahead
 	Tags    map[string]string `json:",omitempty"`
 	Created time.Time
 }
