@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/engine/attest"
+	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/seal"
 )
@@ -57,6 +59,13 @@ type Config struct {
 	// Attestation decides which enclaves KMS believes; its zero value trusts AWS's Nitro root.
 	Attestation attest.Verifier
 
+	// IdentityProviders says which OpenID Connect providers are reached for their keys; its zero value reaches public https servers. A cloud in dev mode
+	// reaches loopback and private addresses as well.
+	IdentityProviders oidc.Config
+
+	// PublicURL is where others reach the cloud: the issuers of its web identity tokens lie below it. Empty is http://127.0.0.1:4566.
+	PublicURL string
+
 	// Log takes structured lines; nil discards them.
 	Log *slog.Logger
 }
@@ -64,8 +73,17 @@ type Config struct {
 const (
 	defaultAccount   = "000000000000"
 	defaultRegion    = "us-east-1"
+	defaultURL       = "http://127.0.0.1:4566"
 	defaultRetention = 90 * 24 * time.Hour
 )
+
+// private are the networks of a house, where a developer's identity provider may be: RFC 1918, RFC 4193 and loopback.
+func private() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+	}
+}
 
 // Cloud is a running cloud.
 type Cloud struct {
@@ -92,6 +110,13 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	}
 	if cfg.Region == "" {
 		cfg.Region = defaultRegion
+	}
+	if cfg.PublicURL == "" {
+		cfg.PublicURL = defaultURL
+	}
+	if cfg.Dev {
+		cfg.IdentityProviders.PlainLoopback = true
+		cfg.IdentityProviders.Allow = append(slices.Clone(cfg.IdentityProviders.Allow), private()...)
 	}
 	if cfg.AuditRetention == 0 {
 		cfg.AuditRetention = defaultRetention
@@ -144,6 +169,13 @@ func (c *Cloud) PutUser(ctx context.Context, u identity.User) error {
 	core, release := c.hold()
 	defer release()
 	return core.directory.PutUser(ctx, u, core.clock.Now())
+}
+
+// PutRole creates a role or replaces its trust policy, its tags and its policies.
+func (c *Cloud) PutRole(ctx context.Context, role identity.Role) error {
+	core, release := c.hold()
+	defer release()
+	return core.directory.PutRole(ctx, role, core.clock.Now())
 }
 
 // Events returns audit records, oldest first. With an error that wraps audit.ErrAltered come all that could be read.

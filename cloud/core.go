@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
@@ -54,6 +55,7 @@ type core struct {
 	directory *identity.Directory
 	members   *organization.Directory
 	door      *door.Door
+	sts       *sts.Service // publishes documents, too
 	scheduler *timer.Scheduler
 	registry  *prometheus.Registry
 	caches    map[string]func() cache.Stats // by name
@@ -169,7 +171,13 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []door.Room{i.Room(), k.Room(), o.Room(), new(sts.Service).Room()}, nil
+	if c.sts, err = sts.New(sts.Config{
+		Store: c.store, Seal: c.keyring, Directory: c.directory, Organizations: c.members, Verifier: oidc.New(cfg.IdentityProviders), Partition: partition,
+		PublicURL: cfg.PublicURL,
+	}); err != nil {
+		return nil, err
+	}
+	return []door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room()}, nil
 }
 
 // background has fn run from start to close.

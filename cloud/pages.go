@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/service/sts"
 )
 
 // pagePrefix is where everything lives that is not AWS's: no service has such a path.
@@ -32,6 +34,8 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	switch path := r.URL.Path[len(pagePrefix):]; {
+	case strings.HasPrefix(r.URL.Path, identity.IssuerPath) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		c.issuerDocument(w, r)
 	case path == "health" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		c.health(w, r)
 	case path == "reset" && r.Method == http.MethodPost:
@@ -98,6 +102,25 @@ func (c *Cloud) health(w http.ResponseWriter, r *http.Request) {
 		h.Status, status = "failing", http.StatusServiceUnavailable
 	}
 	reply(w, status, h)
+}
+
+// issuerDocument is what those fetch who check web identity tokens, wherever they are.
+func (c *Cloud) issuerDocument(w http.ResponseWriter, r *http.Request) {
+	core, release := c.hold()
+	defer release()
+	doc, err := core.sts.Document(r.Context(), r.URL.Path[len(identity.IssuerPath):])
+	if errors.Is(err, sts.ErrNoDocument) {
+		reply(w, http.StatusNotFound, problem{"there is no such issuer, or no such document of it"})
+		return
+	}
+	if err != nil {
+		c.cfg.Log.Error("publishing an issuer's document", "cause", err.Error())
+		reply(w, http.StatusInternalServerError, problem{"the document could not be made"})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(doc)
 }
 
 // clockMove is the body of POST /_holdfast/clock: one of both.

@@ -25,6 +25,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
 )
 
@@ -54,13 +55,20 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 		c.Clock = m
 	}
 	c.Account, c.Region = cfg.Account, cfg.Region
+	server := httptest.NewUnstartedServer(nil)
+	c.URL = "http://" + server.Listener.Addr().String()
+	if cfg.PublicURL == "" {
+		cfg.PublicURL = c.URL
+	}
+	cfg.IdentityProviders.PlainLoopback = true // where a test's identity provider is
 	inner, err := cloud.Open(context.Background(), cfg)
 	if err != nil {
+		server.Listener.Close()
 		t.Fatalf("cloudtest: opening a cloud: %v", err)
 	}
 	c.Cloud = inner
-	server := httptest.NewServer(inner)
-	c.URL = server.URL
+	server.Config.Handler = inner
+	server.Start()
 	t.Cleanup(func() {
 		server.Close()
 		if err := inner.Close(); err != nil {
@@ -103,6 +111,27 @@ func (c *Cloud) User(account, name string, policies ...string) aws.Config {
 		c.t.Fatalf("cloudtest: making user %s of account %s: %v", name, account, err)
 	}
 	return c.user(account, name)
+}
+
+// Role makes an IAM role with a trust policy and identity policies, or replaces those it has, and returns its ARN. Sessions of it last up to twelve hours.
+func (c *Cloud) Role(account, name, trust string, policies ...string) string {
+	c.t.Helper()
+	r := identity.Role{Account: account, Name: name, Trust: trust, MaxSession: 12 * time.Hour}
+	r.Inline = make(map[string]string)
+	for i, p := range policies {
+		r.Inline["policy-"+string(rune('a'+i))] = p
+	}
+	if err := c.PutRole(context.Background(), r); err != nil {
+		c.t.Fatalf("cloudtest: making role %s of account %s: %v", name, account, err)
+	}
+	return r.ARN(door.PartitionOf(c.Region))
+}
+
+// Session is the AWS SDK's configuration for temporary credentials.
+func (c *Cloud) Session(accessKeyID, secret, token string) aws.Config {
+	cfg := c.As(accessKeyID, secret)
+	cfg.Credentials = credentials.NewStaticCredentialsProvider(accessKeyID, secret, token)
+	return cfg
 }
 
 func (c *Cloud) user(account, name string) aws.Config {

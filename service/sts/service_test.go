@@ -1,7 +1,6 @@
 package sts_test
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
@@ -45,25 +43,6 @@ func TestGetCallerIdentity(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("records (-want +got):\n%s", d)
-	}
-}
-
-// What needs no signature and is not built says so to strangers, too.
-func TestUnsignedOperations(t *testing.T) {
-	c := cloudtest.Start(t)
-	cfg := c.Config()
-	cfg.Credentials = aws.AnonymousCredentials{}
-	_, err := sts.NewFromConfig(cfg).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
-		RoleArn: aws.String("arn:aws:iam::111122223333:role/r"), RoleSessionName: aws.String("session"), WebIdentityToken: aws.String("a token"),
-	})
-	var e smithy.APIError
-	if !errors.As(err, &e) || e.ErrorCode() != "NotImplemented" {
-		t.Errorf("AssumeRoleWithWebIdentity() = %v", err)
-	}
-	for _, e := range c.Trail(c.Account) {
-		if e.EventName != "AssumeRoleWithWebIdentity" || e.ErrorCode != "NotImplemented" {
-			t.Errorf("recorded %s", e.Raw)
-		}
 	}
 }
 
