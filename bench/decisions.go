@@ -120,7 +120,7 @@ func decisions(_ context.Context, o options) error {
 	fmt.Println("| engine | decisions/s per core | a decision | allocations |\n| --- | ---: | ---: | ---: |")
 	for _, e := range engines {
 		slices.Sort(e.turns)
-		each := e.turns[len(e.turns)/4] // the turns that other processes disturbed least
+		each := e.turns[len(e.turns)/10] // of the turns that other processes disturbed least
 		fmt.Printf("| %s | %.0f | %.2f µs | %d |\n", e.name, 1e9/each, each/1e3, e.allocations/e.decisions)
 	}
 	fmt.Println()

@@ -3,10 +3,9 @@ package policy
 import "strings"
 
 // Context gives the values of condition keys. Lookup is called with the key in lower
-// case, for the keys that policies ask for and no others, possibly several times for
-// one; a value that is costly should be computed on the first call. A key that is not
-// known, or has no values, is absent. The slice stays the Context's: it must
-// not change during the decision.
+// case, for the keys that policies ask for and no others, mostly once for each: the
+// answers to the last few are kept. A key that is not known, or has no values, is absent. The slice stays
+// the Context's: it must not change during the decision, not even by a further Lookup.
 type Context interface {
 	Lookup(key string) (values []string, ok bool)
 }

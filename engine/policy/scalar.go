@@ -67,3 +67,15 @@ func parseDate(s string) (time.Time, bool) {
 	}
 	return time.Time{}, false
 }
+
+// IsNumber reports whether a context value is a number to the Numeric operators.
+func IsNumber(s string) bool {
+	_, ok := parseNumber(s)
+	return ok
+}
+
+// IsDate reports whether a context value is a date to the Date operators.
+func IsDate(s string) bool {
+	_, ok := parseDate(s)
+	return ok
+}

@@ -42,6 +42,7 @@ type World struct {
 
 	expressions map[string]*regexp.Regexp // a memory: the same few patterns come up all the time
 	compiled    *compiled
+	own         map[string]string // what follows() found
 }
 
 // Verdict is what a Decision has to say.
@@ -274,6 +275,17 @@ func (w *World) value(key string) []string {
 			return v
 		}
 	}
+	if w.own == nil {
+		w.own = w.follows()
+	}
+	if w.own[key] == "" {
+		return nil
+	}
+	return []string{w.own[key]}
+}
+
+// follows is the values of the keys that the request and the records say by themselves.
+func (w *World) follows() map[string]string {
 	p := w.who
 	own := map[string]string{
 		"aws:principalarn":          p.ARN,
@@ -299,10 +311,7 @@ func (w *World) value(key string) []string {
 		own["aws:federatedprovider"] = p.Provider
 	}
 	w.learnOrganizations(own)
-	if own[key] == "" {
-		return nil
-	}
-	return []string{own[key]}
+	return own
 }
 
 var variableText = regexp.MustCompile(`\$\{([^}]*)\}`)
