@@ -111,7 +111,7 @@ func decisions(_ context.Context, o options) error {
 	}
 	fmt.Printf("## Decisions\n\nTen policies of %d statements, %d requests in turn of which %d are allowed, on one core.\n\n", statements, len(questions), allowed)
 
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // what the collector does is part of the price
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the collector works on the same core
 	for start := time.Now(); time.Since(start) < 2*o.seconds; {
 		for _, e := range engines {
 			e.turn()
