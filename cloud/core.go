@@ -163,7 +163,9 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	}
 	c.background(k.Run)
 	c.caches["kms_keys"] = k.CacheStats
-	i, err := iam.New(iam.Config{Directory: c.directory, Organizations: c.members, Partition: partition})
+	i, err := iam.New(iam.Config{
+		Directory: c.directory, Organizations: c.members, Seal: c.keyring, Partition: partition, PublicURL: cfg.PublicURL,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +190,7 @@ func (c *core) start(cfg Config) {
 	c.stop = stop
 	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
+	c.background(func(ctx context.Context) { c.directory.RunUses(ctx, failed) })
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
 	c.background(func(ctx context.Context) { c.evidence.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
 	if cfg.Idle {

@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -37,6 +38,8 @@ type Directory interface {
 	// Session is for temporary credentials. It returns identity.ErrUnknownKey for a token that was not issued here for the key, and identity.ErrGone
 	// if whom it stood for is no more.
 	Session(ctx context.Context, accessKeyID, token string) (*identity.Credential, error)
+	// Used is told of each call of a service, as actions name it, that a credential has signed. It must cost next to nothing.
+	Used(c *identity.Credential, service, region string, now time.Time)
 }
 
 // Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev and Catalog.

@@ -274,6 +274,7 @@ func (d *Door) authenticate(x *exchange) error {
 		return err
 	}
 	x.caller, x.scope.Account = cred.Principal, cred.Principal.Account
+	d.cfg.Directory.Used(cred, x.service.ActionPrefix, x.scope.Region, d.cfg.Clock.Now())
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity/managed"
+	"github.com/holdfast-cloud/holdfast/lastuse"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -38,6 +39,8 @@ type Directory struct {
 	credentials *cache.Cache[string, *Credential]
 	sessions    *cache.Cache[sessionKey, *Credential]
 	documents   *cache.Cache[document, *policy.Policy]
+
+	uses *lastuse.Recorder[useKey, used]
 }
 
 // Credential is an access key with its secret and its owner.
@@ -45,6 +48,8 @@ type Credential struct {
 	Secret    string
 	Principal *Principal
 	Expires   time.Time // of temporary credentials, by the cloud's clock; zero for long-term ones
+
+	noted noted
 }
 
 type document struct {
@@ -57,7 +62,7 @@ const cacheLimit = 10_000
 
 // New returns the directory that lies in s. Guests are the ARNs of principals that are there without a record, such as the user of dev mode.
 func New(s store.Store, keys *seal.Keyring, partition string, guests ...string) *Directory {
-	d := &Directory{store: s, keys: keys, partition: partition, guests: guests}
+	d := &Directory{store: s, keys: keys, partition: partition, guests: guests, uses: lastuse.New(s, writeUse)}
 	d.credentials = cache.New(cacheLimit, d.load)
 	d.sessions = cache.New(cacheLimit, d.loadSession)
 	d.documents = cache.New(cacheLimit, func(_ context.Context, doc document) (*policy.Policy, error) {

@@ -9,13 +9,18 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
+	"github.com/holdfast-cloud/holdfast/seal"
 )
 
 // Config is what the service is made of.
 type Config struct {
 	Directory     *identity.Directory
 	Organizations *organization.Directory
+	Seal          *seal.Keyring
 	Partition     string // aws, aws-cn, aws-us-gov
+
+	// PublicURL is where others reach the cloud: the issuers of web identity tokens lie below it.
+	PublicURL string
 }
 
 // Service is Identity and Access Management.
@@ -26,8 +31,8 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Directory == nil || cfg.Organizations == nil || cfg.Partition == "" {
-		return nil, errors.New("iam: Config needs Directory, Organizations and Partition")
+	if cfg.Directory == nil || cfg.Organizations == nil || cfg.Seal == nil || cfg.Partition == "" || cfg.PublicURL == "" {
+		return nil, errors.New("iam: Config needs Directory, Organizations, Seal, Partition and PublicURL")
 	}
 	return &Service{cfg: cfg}, nil
 }
