@@ -112,7 +112,7 @@ func (d *Directory) open(accessKeyID, token string) (*Session, error) {
 	if len(token) > MaxToken {
 		return nil, ErrUnknownKey
 	}
-	wrapped, err := base64.StdEncoding.DecodeString(token)
+	wrapped, err := base64.StdEncoding.Strict().DecodeString(token)
 	if err != nil {
 		return nil, ErrUnknownKey
 	}
