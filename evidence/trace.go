@@ -95,7 +95,7 @@ func (t *Trace) Decided(r *policy.Request, d policy.Decision, sentence string, a
 	b = t.set(b, "fences", &fences, d.Policy)
 	if r.ResourcePolicy != nil {
 		b = t.set(b, "resourcePolicy", &binding{resource: r.ResourcePolicy}, nil)
-		if name := r.ResourcePolicy.Name(); name != "" {
+		if name := r.ResourcePolicy.Name(); name != "" && name != r.Resource {
 			b = append(b, `,"resourcePolicyName":`...)
 			b = wire.AppendJSONString(b, name)
 		}
