@@ -135,7 +135,11 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 	}
 	if err := wire.Validate(x.in); err != nil {
 		if e, ok := errors.AsType[*wire.Error](err); ok {
-			err = generic(invalid, x.style, e.Message)
+			if own := x.room.Invalid; own != nil {
+				err = own(e)
+			} else {
+				err = generic(invalid, x.style, e.Message)
+			}
 		}
 		return nil, d.refuse(x, err)
 	}

@@ -15,6 +15,7 @@ type Error struct {
 	Message string
 	Status  int  // HTTP status
 	Fault   bool // the server's fault, not the sender's
+	Broken  Rule // what Validate found first
 }
 
 // Error gives code and message.

@@ -31,9 +31,9 @@ func Validate(in Shape) error {
 	var f findings
 	f.structure(root, "", false)
 	if len(f) == 0 { // it lies where a list or map is too long to be told
-		f = findings{"Members of lists and maps must satisfy their constraints"}
+		f = findings{{RuleItem, "Members of lists and maps must satisfy their constraints"}}
 	}
-	return &Error{Code: "ValidationException", Message: f.message(), Status: 400}
+	return &Error{Code: "ValidationException", Message: f.message(), Status: 400, Broken: f[0].rule}
 }
 
 // checker is a Writer that finds out whether anything is wrong, not what.
@@ -294,19 +294,44 @@ func (r *recorder) Document(m *Member, v any) {
 
 func (r *recorder) Null(m *Member) { r.add(m, value{text: "null", isNull: true}) }
 
+// Rule is a kind of constraint, for services that answer each with a reason of its own.
+type Rule uint8
+
+const (
+	RuleNone Rule = iota
+	RuleRequired
+	RuleMinLength
+	RuleMaxLength
+	RuleMinValue
+	RuleMaxValue
+	RulePattern
+	RuleEnum
+	RuleItem // any of them, for what is in a list or a map
+)
+
+// finding is a violation: of which rule, and AWS's words for it.
+type finding struct {
+	rule Rule
+	text string
+}
+
 // findings are the violations so far, in the order of the model.
-type findings []string
+type findings []finding
 
 func (f findings) message() string {
 	noun := "errors"
 	if len(f) == 1 {
 		noun = "error"
 	}
-	return fmt.Sprintf("%d validation %s detected: %s", len(f), noun, strings.Join(f, "; "))
+	texts := make([]string, len(f))
+	for i := range f {
+		texts[i] = f[i].text
+	}
+	return fmt.Sprintf("%d validation %s detected: %s", len(f), noun, strings.Join(texts, "; "))
 }
 
 // add notes that what is found at path breaks a rule.
-func (f *findings) add(v *value, path string, sensitive bool, rule string) {
+func (f *findings) add(v *value, path string, sensitive bool, broken finding) {
 	shown := v.print()
 	if len(shown) > maxShown {
 		shown = strings.ToValidUTF8(shown[:maxShown], "") + "..."
@@ -315,7 +340,7 @@ func (f *findings) add(v *value, path string, sensitive bool, rule string) {
 	if sensitive {
 		shown = ""
 	}
-	*f = append(*f, "Value"+shown+" at '"+path+"' failed to satisfy constraint: "+rule)
+	*f = append(*f, finding{broken.rule, "Value" + shown + " at '" + path + "' failed to satisfy constraint: " + broken.text})
 }
 
 // structure checks the members of v. Everything below a sensitive member is sensitive.
@@ -336,7 +361,7 @@ func (f *findings) structure(v *value, path string, sensitive bool) {
 		case part != nil:
 			f.value(part, at, sensitive || v.schema.Sensitive)
 		case m.Required:
-			*f = append(*f, "Value null at '"+at+"' failed to satisfy constraint: Member must not be null")
+			*f = append(*f, finding{RuleRequired, "Value null at '" + at + "' failed to satisfy constraint: Member must not be null"})
 		}
 	}
 }
@@ -368,13 +393,13 @@ func (f *findings) value(v *value, path string, sensitive bool) {
 				f.value(p, path+"."+strconv.Itoa(i+1)+".member", sensitive)
 			}
 		} else if anyBroken(v.parts) {
-			f.add(v, path, hidden, "Member must satisfy constraint: ["+rules(elem.Target)+"]")
+			f.add(v, path, hidden, finding{RuleItem, "Member must satisfy constraint: [" + rules(elem.Target) + "]"})
 		}
 	case Map:
 		if key := v.schema.Key; key != nil && key.Target.Constraint != nil {
 			for _, p := range v.parts {
 				if !key.Target.Constraint.allows(p.key) {
-					f.add(v, path, sensitive || v.holdsSecrets(), "Map keys must satisfy constraint: ["+rules(key.Target)+"]")
+					f.add(v, path, sensitive || v.holdsSecrets(), finding{RuleItem, "Map keys must satisfy constraint: [" + rules(key.Target) + "]"})
 					break
 				}
 			}
@@ -386,7 +411,7 @@ func (f *findings) value(v *value, path string, sensitive bool) {
 				f.value(p, path+"."+p.key+".member", sensitive)
 			}
 		} else if anyBroken(v.parts) {
-			f.add(v, path, sensitive || v.holdsSecrets(), "Map value must satisfy constraint: ["+rules(elem.Target)+"]")
+			f.add(v, path, sensitive || v.holdsSecrets(), finding{RuleItem, "Map value must satisfy constraint: [" + rules(elem.Target) + "]"})
 		}
 	}
 }
@@ -416,35 +441,35 @@ func anyBroken(parts []*value) bool {
 }
 
 // broken gives the rules that v itself breaks.
-func (v *value) broken() []string {
+func (v *value) broken() []finding {
 	c := v.schema.Constraint
 	if c == nil {
 		return nil
 	}
-	var b []string
+	var b []finding
 	switch v.schema.Kind {
 	case Integer, Long, Float, Double:
 		if c.HasMin && !(v.number >= c.Min) {
-			b = append(b, "Member must have value greater than or equal to "+limit(c.Min))
+			b = append(b, finding{RuleMinValue, "Member must have value greater than or equal to " + limit(c.Min)})
 		}
 		if c.HasMax && !(v.number <= c.Max) {
-			b = append(b, "Member must have value less than or equal to "+limit(c.Max))
+			b = append(b, finding{RuleMaxValue, "Member must have value less than or equal to " + limit(c.Max)})
 		}
 	case String, Enum, Blob, List, Map:
 		n := float64(v.length)
 		if c.HasMin && n < c.Min {
-			b = append(b, "Member must have length greater than or equal to "+limit(c.Min))
+			b = append(b, finding{RuleMinLength, "Member must have length greater than or equal to " + limit(c.Min)})
 		}
 		if c.HasMax && n > c.Max {
-			b = append(b, "Member must have length less than or equal to "+limit(c.Max))
+			b = append(b, finding{RuleMaxLength, "Member must have length less than or equal to " + limit(c.Max)})
 		}
 	}
 	if v.schema.Kind == String || v.schema.Kind == Enum {
 		if (!c.HasMax || v.length <= maxMatched) && !c.matches(v.text) {
-			b = append(b, "Member must satisfy regular expression pattern: "+c.Pattern)
+			b = append(b, finding{RulePattern, "Member must satisfy regular expression pattern: " + c.Pattern})
 		}
 		if !c.inEnum(v.text) {
-			b = append(b, enumRule(c))
+			b = append(b, finding{RuleEnum, enumRule(c)})
 		}
 	}
 	return b
