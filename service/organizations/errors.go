@@ -1,6 +1,9 @@
 package organizations
 
-import "github.com/holdfast-cloud/holdfast/api/organizations"
+import (
+	"github.com/holdfast-cloud/holdfast/api/organizations"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
 
 // The texts of errors that several operations answer with.
 
@@ -50,4 +53,28 @@ func constraint(reason organizations.ConstraintViolationExceptionReason, message
 
 func handshakeConstraint(reason organizations.HandshakeConstraintViolationExceptionReason, message string) error {
 	return &organizations.HandshakeConstraintViolationException{Message: message, Reason: reason}
+}
+
+// breach is what Organizations says of an input that breaks a constraint of its model: it does not tell which.
+func breach(e *wire.Error) wire.ModeledError {
+	answer := func(reason organizations.InvalidInputExceptionReason, message string) wire.ModeledError {
+		return &organizations.InvalidInputException{Message: message, Reason: reason}
+	}
+	switch e.Broken {
+	case wire.RuleRequired:
+		return answer(organizations.InvalidInputExceptionReasonInputRequired, "You must include a value for all required parameters.")
+	case wire.RulePattern:
+		return answer(organizations.InvalidInputExceptionReasonInvalidPattern, "You provided a value that does not match the required pattern.")
+	case wire.RuleEnum:
+		return answer(organizations.InvalidInputExceptionReasonInvalidEnum, "You specified an invalid value.")
+	case wire.RuleMinLength:
+		return answer(organizations.InvalidInputExceptionReasonMinLengthExceeded, "You provided a string parameter that is shorter than allowed.")
+	case wire.RuleMaxLength:
+		return answer(organizations.InvalidInputExceptionReasonMaxLengthExceeded, "You provided a string parameter that is longer than allowed.")
+	case wire.RuleMinValue:
+		return answer(organizations.InvalidInputExceptionReasonMinValueExceeded, "You provided a numeric value that is smaller than allowed.")
+	case wire.RuleMaxValue:
+		return answer(organizations.InvalidInputExceptionReasonMaxValueExceeded, "You provided a numeric value that is larger than allowed.")
+	}
+	return answer(organizations.InvalidInputExceptionReasonInvalidListMember, "You provided a list to a parameter that contains at least one invalid value.")
 }

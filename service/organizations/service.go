@@ -36,6 +36,7 @@ func (s *Service) Room() door.Room {
 		Internal: &organizations.ServiceException{
 			Message: "AWS Organizations can't complete your request because of an internal service error. Try again later.",
 		},
-		Timers: map[string]door.TimerHandler{closureTimer: s.closureDue},
+		Invalid: breach,
+		Timers:  map[string]door.TimerHandler{closureTimer: s.closureDue},
 	}
 }

@@ -264,3 +264,36 @@ func decode(t *testing.T, text string) (v any) {
 	}
 	return v
 }
+
+// What breaks the model's constraints is answered as Organizations does, with a reason.
+func TestInvalidInput(t *testing.T) {
+	w := organized(t)
+	for want, call := range map[string]func() error{
+		"INVALID_PATTERN": func() error {
+			_, err := w.DescribeAccount(bg, &organizations.DescribeAccountInput{AccountId: aws.String("arn:aws:x")})
+			return err
+		},
+		"INVALID_ENUM": func() error {
+			_, err := w.ListPolicies(bg, &organizations.ListPoliciesInput{Filter: "NO_POLICY"})
+			return err
+		},
+		"MAX_VALUE_EXCEEDED": func() error {
+			_, err := w.ListRoots(bg, &organizations.ListRootsInput{MaxResults: aws.Int32(21)})
+			return err
+		},
+		"MIN_VALUE_EXCEEDED": func() error {
+			_, err := w.ListRoots(bg, &organizations.ListRootsInput{MaxResults: aws.Int32(0)})
+			return err
+		},
+		"MAX_LENGTH_EXCEEDED": func() error {
+			_, err := w.CreateOrganizationalUnit(bg, &organizations.CreateOrganizationalUnitInput{ParentId: aws.String(w.root()), Name: aws.String(strings.Repeat("x", 129))})
+			return err
+		},
+		"INVALID_LIST_MEMBER": func() error {
+			_, err := w.ListCreateAccountStatus(bg, &organizations.ListCreateAccountStatusInput{States: []types.CreateAccountState{"GONE"}})
+			return err
+		},
+	} {
+		fails(t, call(), "InvalidInputException/"+want)
+	}
+}
