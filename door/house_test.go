@@ -52,6 +52,7 @@ type house struct {
 	log       logged
 
 	orchard, almanac room
+	depot            wagons
 	timers           map[string]door.TimerHandler
 
 	key, secret string // of the root user
@@ -121,6 +122,19 @@ func (shore) GetManifest(c *call.Call, in *ferry.GetManifestRequest) (*ferry.Get
 	return &ferry.GetManifestResponse{Manifest: io.NopCloser(r)}, nil
 }
 
+// wagons is the depot's room.
+type wagons struct {
+	depot.Unimplemented
+	describe func(c *call.Call) error
+}
+
+func (w *wagons) DescribeWagons(c *call.Call, in *depot.DescribeWagonsRequest) (*depot.DescribeWagonsResult, error) {
+	if w.describe == nil {
+		return w.Unimplemented.DescribeWagons(c, in)
+	}
+	return &depot.DescribeWagonsResult{}, w.describe(c)
+}
+
 type option func(*door.Config)
 
 func newHouse(t testing.TB, options ...option) *house {
@@ -144,7 +158,7 @@ func newHouse(t testing.TB, options ...option) *house {
 		door.Room{Service: almanac.Service, Endpoints: almanac.Endpoints(&h.almanac)},
 		door.Room{Service: ferry.Service, Endpoints: ferry.Endpoints(shore{})},
 		door.Room{Service: beacon.Service, Endpoints: beacon.Endpoints(beacon.Unimplemented{})},
-		door.Room{Service: depot.Service, Endpoints: depot.Endpoints(depot.Unimplemented{})},
+		door.Room{Service: depot.Service, Endpoints: depot.Endpoints(&h.depot)},
 		door.Room{Service: quarry.Service, Endpoints: quarry.Endpoints(quarry.Unimplemented{})},
 	)
 	if err != nil {
