@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/holdfast-cloud/holdfast/audit"
@@ -24,6 +25,13 @@ const (
 )
 
 var ctx = context.Background()
+
+// What requests hold that could hold anything.
+var (
+	red    = []types.Tag{{Key: new("team"), Value: new("red")}}
+	keys   = []string{"team"}
+	anyone = document(`"Action":"s3:*","Resource":"*"`)
+)
 
 // world is a cloud and its root user's client.
 type world struct {
