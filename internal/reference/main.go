@@ -135,7 +135,7 @@ func answers(e call.Endpoint) (built bool) {
 }
 
 // commands are those with flags.
-var commands = [...]string{"serve", "events", "credentials", "seal rewrap", "seal rotate"}
+var commands = [...]string{"serve", "events", "why", "policy generate", "credentials", "seal rewrap", "seal rotate"}
 
 // configurationPage puts the flags between the marks that the page has for each command.
 func configurationPage() ([]byte, error) {
