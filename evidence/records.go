@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/clock"
@@ -95,28 +96,45 @@ const pruneBatch = 500
 // Prune forgets what no call used since the time given. What was used is marked once in a period, so a period more is left.
 func (r *Recorder) Prune(ctx context.Context, before time.Time) error {
 	before = before.Add(-period)
-	for {
-		n := 0
-		err := r.cfg.Store.Update(ctx, func(tx store.Tx) error {
-			n = 0
-			for row, err := range texts.In("", "").Scan(tx, store.Query{}) {
-				if err != nil {
-					return err
-				}
-				if n < pruneBatch && row.Seen.Before(before) {
-					n++
-					if err := texts.In("", "").Delete(tx, row.ID); err != nil {
-						return err
-					}
-				}
+	err := errors.Join(
+		prune(ctx, r.cfg.Store, texts.In("", ""), func(t *text) (string, bool) { return t.ID, t.Seen.Before(before) }),
+		prune(ctx, r.cfg.Store, sets.In("", ""), func(s *set) (string, bool) { return s.ID, s.Seen.Before(before) }),
+	)
+	if err != nil {
+		return fmt.Errorf("forgetting policies that no record names: %w", err)
+	}
+	return nil
+}
+
+// prune looks for what is old on a snapshot, and again in the transaction that deletes it: somebody may use it meanwhile.
+func prune[R any](ctx context.Context, s store.Store, rows store.Rows[R], old func(*R) (id string, yes bool)) error {
+	var ids []string
+	err := s.View(ctx, func(rd store.Reader) error {
+		for row, err := range rows.Scan(rd, store.Query{}) {
+			if err != nil {
+				return err
 			}
-			for row, err := range sets.In("", "").Scan(tx, store.Query{}) {
+			if id, yes := old(row); yes {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(ids, pruneBatch) {
+		err := s.Update(ctx, func(tx store.Tx) error {
+			for _, id := range some {
+				row, err := rows.Get(tx, id)
+				if errors.Is(err, store.ErrNotFound) {
+					continue
+				}
 				if err != nil {
 					return err
 				}
-				if n < pruneBatch && row.Seen.Before(before) {
-					n++
-					if err := sets.In("", "").Delete(tx, row.ID); err != nil {
+				if _, yes := old(row); yes {
+					if err := rows.Delete(tx, id); err != nil {
 						return err
 					}
 				}
@@ -124,12 +142,10 @@ func (r *Recorder) Prune(ctx context.Context, before time.Time) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("forgetting policies that no record names: %w", err)
-		}
-		if n < pruneBatch {
-			return nil
+			return err
 		}
 	}
+	return nil
 }
 
 // RunRetention forgets once an hour what no record of the last keep names, until ctx ends.
