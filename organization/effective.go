@@ -1,12 +1,16 @@
 package organization
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // TagPolicy is the type of policy that says how tags are written.
@@ -330,4 +334,40 @@ func (n *node) show() any {
 		return nil
 	}
 	return out
+}
+
+// Inherited returns the documents of a type at each level from the root to an account, as Effective takes them, and when the last change of
+// any took effect: never, if there is none.
+func Inherited(r store.Reader, o *Organization, a *Account, policyType string) (levels [][]string, updated time.Time, err error) {
+	chain, err := Chain(r, o, a.Parent)
+	if err != nil {
+		return nil, updated, err
+	}
+	for _, target := range append(chain, a.ID) {
+		var here []*Attachment
+		for at, err := range Attachments.In(o.Management, "").Scan(r, store.Query{Prefix: store.Key{target, policyType}}) {
+			if err != nil {
+				return nil, updated, err
+			}
+			here = append(here, at)
+		}
+		slices.SortStableFunc(here, func(a, b *Attachment) int {
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Policy, b.Policy))
+		})
+		var docs []string
+		for _, at := range here {
+			p, err := Find(r, o, at.Policy)
+			if err != nil {
+				return nil, updated, err
+			}
+			docs = append(docs, p.Content)
+			for _, when := range []time.Time{at.Created, p.Updated} {
+				if when.After(updated) {
+					updated = when
+				}
+			}
+		}
+		levels = append(levels, docs)
+	}
+	return levels, updated, nil
 }

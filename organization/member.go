@@ -24,6 +24,9 @@ type Member struct {
 	// organization has not enabled the type. SCPs bind the principals of the account, but for service-linked roles.
 	// RCPs bind those who use its resources: ask RCPFor.
 	SCP, RCP [][]*policy.Policy
+
+	// Tags are what tag policies enforce on the account's resources, those of the management account included: ask TagViolation.
+	Tags TagRules
 }
 
 // RCPFor returns the resource control policies that bind an action, such as kms:Encrypt, on a resource of the account: nil for services that have none. A call of
@@ -169,6 +172,21 @@ func (d *Directory) read(ctx context.Context, r store.Reader, account string) (*
 	m := &Member{
 		OrgID: o.ID, ManagementAccount: o.Management, Management: account == o.Management, Status: a.Status,
 		Paths: []string{o.ID + "/" + strings.Join(chain, "/") + "/"},
+	}
+	if slices.Contains(o.Types, TagPolicy) {
+		docs, updated, err := Inherited(r, o, a, TagPolicy)
+		if err != nil {
+			return nil, err
+		}
+		if !updated.IsZero() {
+			effective, err := Effective(TagPolicy, docs)
+			if err != nil {
+				return nil, err
+			}
+			if m.Tags, err = compileTags(effective); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if m.Management {
 		return m, nil
