@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
+	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // Resource is what a handler asks permission for.
@@ -70,6 +71,10 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 	}
 	if d.Allowed {
 		c.decided(d, "")
+		if err := c.taggable(action, r); err != nil {
+			c.denied = err
+			return err
+		}
 		return nil
 	}
 	denied := &Denied{Action: action, Message: d.Message(), Explicit: d.Outcome == policy.ExplicitDeny, By: d.Kind}
@@ -79,6 +84,24 @@ func (c *Call) AuthorizeAction(action string, r *Resource) error {
 	denied.failure = c.decided(d, denied.Message)
 	c.denied = denied
 	return denied
+}
+
+// TagPolicyViolation is the code of the error that Authorize returns, a *wire.Error, for tags that the tag policies of the resource's owner do not
+// let anybody set. A service that has an error of its own for it translates.
+const TagPolicyViolation = "TagPolicyViolation"
+
+// taggable returns an error if the request sets tags on r that its owner's tag policies forbid. They bind administrators, too: they are about
+// tags and not about who may set them.
+func (c *Call) taggable(action string, r *Resource) error {
+	if len(r.RequestTags) == 0 {
+		return nil
+	}
+	prefix, _, _ := strings.Cut(action, ":")
+	key, found := c.context.owner.TagViolation(prefix, r.ARN, r.RequestTags)
+	if !found {
+		return nil
+	}
+	return &wire.Error{Code: TagPolicyViolation, Status: 400, Message: "The tag policy does not allow the specified value for the following tag key: '" + key + "'."}
 }
 
 // Refuse is a refusal that names no policy, in the words given after "is not authorized to perform: ACTION". A handler uses it where
