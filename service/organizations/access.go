@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // org is the organization that a call is about: that of the caller's account.
@@ -84,7 +85,7 @@ func (o *org) ask(who access, resources ...*call.Resource) error {
 		own.Account = o.caller.ID
 		own.Policy = denies
 		if err := o.c.Authorize(&own); err != nil {
-			return err
+			return untaggable(err)
 		}
 		switch {
 		case o.caller.ID == o.Management, who == member, who == readable && delegated:
@@ -99,6 +100,14 @@ func (o *org) ask(who access, resources ...*call.Resource) error {
 		return notAllowed()
 	}
 	return nil
+}
+
+// untaggable is what Organizations says of tags that its own tag policies forbid.
+func untaggable(err error) error {
+	if e, ok := errors.AsType[*wire.Error](err); ok && e.Code == call.TagPolicyViolation {
+		return constraint(organizations.ConstraintViolationExceptionReasonTagPolicyViolation, e.Message)
+	}
+	return err
 }
 
 // isDelegated reports whether an account is a delegated administrator for some service.

@@ -7,7 +7,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
+	"github.com/aws/aws-sdk-go-v2/service/organizations/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -143,4 +145,40 @@ func TestConditionKeys(t *testing.T) {
 			refused(t, err, "")
 		})
 	}
+}
+
+// What a tag policy enforces, it enforces on everybody's tags, the management account's too.
+func TestTagPolicyBinds(t *testing.T) {
+	m := withMember(t)
+	m.enable(types.PolicyTypeTagPolicy)
+	m.attach(m.policy(types.PolicyTypeTagPolicy, "env", `{"tags":{"env":{"tag_key":{"@@assign":"Env"},"tag_value":{"@@assign":["prod","dev"]},
+		"enforced_for":{"@@assign":["kms:key","organizations:account"]}}}}`), m.root)
+	for _, c := range []*kms.Client{kms.NewFromConfig(m.Root(m.member)), kms.NewFromConfig(m.Config())} {
+		create := func(key, value string) (string, error) {
+			out, err := c.CreateKey(bg, &kms.CreateKeyInput{Tags: []kmstypes.Tag{{TagKey: &key, TagValue: &value}}})
+			if err != nil {
+				return "", err
+			}
+			return *out.KeyMetadata.KeyId, nil
+		}
+		for _, tag := range [][2]string{{"Env", "test"}, {"env", "prod"}} {
+			_, err := create(tag[0], tag[1])
+			fails(t, err, "TagPolicyViolation")
+		}
+		id, err := create("Env", "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag := func(key, value string) error {
+			_, err := c.TagResource(bg, &kms.TagResourceInput{KeyId: &id, Tags: []kmstypes.Tag{{TagKey: &key, TagValue: &value}}})
+			return err
+		}
+		fails(t, tag("Env", "test"), "TagPolicyViolation")
+		allowed(t, tag("Env", "prod"))
+		allowed(t, tag("Team", "anything"))
+	}
+	_, err := m.TagResource(bg, &organizations.TagResourceInput{ResourceId: &m.member, Tags: []types.Tag{{Key: aws.String("Env"), Value: aws.String("test")}}})
+	fails(t, err, "ConstraintViolationException/TAG_POLICY_VIOLATION")
+	_, err = m.TagResource(bg, &organizations.TagResourceInput{ResourceId: &m.ou, Tags: []types.Tag{{Key: aws.String("Env"), Value: aws.String("test")}}})
+	allowed(t, err) // not enforced for units
 }
