@@ -33,10 +33,10 @@ import (
 
 // Directory finds out who an access key belongs to.
 type Directory interface {
-	// Lookup returns identity.ErrUnknownKey for a key that nobody has.
+	// Lookup returns identity.ErrUnknownKey for a key that nobody has, and identity.ErrInactive for one that must not be used.
 	Lookup(ctx context.Context, accessKeyID string) (*identity.Credential, error)
-	// Session is for temporary credentials. It returns identity.ErrUnknownKey for a token that was not issued here for the key, and identity.ErrGone
-	// if whom it stood for is no more.
+	// Session is for temporary credentials. It returns identity.ErrUnknownKey or identity.ErrForged for a token that was not issued here for the key, and
+	// identity.ErrGone if whom it stood for is no more.
 	Session(ctx context.Context, accessKeyID, token string) (*identity.Credential, error)
 	// Used is told of each call of a service, as actions name it, that a credential has signed. It must cost next to nothing.
 	Used(c *identity.Credential, service, region string, now time.Time)

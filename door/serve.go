@@ -287,7 +287,11 @@ func (d *Door) credential(x *exchange) (cred *identity.Credential, err error) {
 	a, ctx := x.auth, x.request.Context()
 	if a.SessionToken == "" {
 		cred, err = d.cfg.Directory.Lookup(ctx, a.AccessKeyID)
-		if errors.Is(err, identity.ErrUnknownKey) && !d.cfg.Dev {
+		switch {
+		case errors.Is(err, identity.ErrUnknownKey) && d.cfg.Dev && !identity.IsTemporary(a.AccessKeyID):
+			return nil, err
+		case errors.Is(err, identity.ErrUnknownKey), errors.Is(err, identity.ErrInactive):
+			// Also in dev mode, of which temporary credentials would else be freed by leaving out their token.
 			return nil, sigv4.Refuse(sigv4.UnknownAccessKey)
 		}
 		return cred, err
@@ -298,7 +302,7 @@ func (d *Door) credential(x *exchange) (cred *identity.Credential, err error) {
 			return nil, err
 		}
 	}
-	if errors.Is(err, identity.ErrUnknownKey) || errors.Is(err, identity.ErrGone) {
+	if errors.Is(err, identity.ErrUnknownKey) || errors.Is(err, identity.ErrForged) || errors.Is(err, identity.ErrGone) {
 		return nil, sigv4.Refuse(sigv4.InvalidToken) // a long-term key has no token
 	}
 	return cred, err
@@ -325,6 +329,9 @@ func (d *Door) letIn(x *exchange) (err error) {
 		return generic(accessDenied, x.style, "A web page cannot call a cloud in dev mode with an access key that is not known here.")
 	}
 	if x.caller, err = d.stranger(x.auth.AccessKeyID); err != nil {
+		return err
+	}
+	if err := d.active(x, x.caller.Account); err != nil {
 		return err
 	}
 	x.scope.Account = x.caller.Account

@@ -19,8 +19,12 @@ import (
 )
 
 var (
-	// ErrUnknownKey: no active access key has this ID, or no session token of ours does.
+	// ErrUnknownKey: no access key has this ID, or the session token is not one of ours.
 	ErrUnknownKey = errors.New("unknown access key")
+	// ErrInactive: the access key is there, and was made inactive, or its user is not there.
+	ErrInactive = errors.New("inactive access key")
+	// ErrForged: the session token has the form of ours, and was altered, or cut, or goes with another access key or another root key.
+	ErrForged = errors.New("forged session token")
 	// ErrGone: the user or the role that a session stood for is no more.
 	ErrGone = errors.New("the session's principal is gone")
 	// ErrNoUser: the account has no user of this name.
@@ -87,7 +91,7 @@ func (d *Directory) CacheStats() cache.Stats {
 	return cache.Stats{Values: a.Values + b.Values, Loads: a.Loads + b.Loads}
 }
 
-// Lookup returns the credential of a long-term access key, or ErrUnknownKey.
+// Lookup returns the credential of a long-term access key, ErrUnknownKey, or ErrInactive.
 func (d *Directory) Lookup(ctx context.Context, accessKeyID string) (*Credential, error) {
 	if len(accessKeyID) > 128 {
 		return nil, ErrUnknownKey
@@ -104,14 +108,18 @@ func (d *Directory) load(ctx context.Context, id string) (*Credential, error) {
 		if key, err = AccessKeys.In("", "").Get(r, id); err != nil {
 			return err
 		}
+		id = key.ID // the one given may be a part of something longer, which is not to be kept
 		if key.Inactive {
-			return store.ErrNotFound
+			return ErrInactive
 		}
 		if key.User == "" {
 			p = Root(d.partition, key.Account, id)
 			return nil
 		}
 		user, err := Users.In(key.Account, "").Get(r, key.User)
+		if missing(err) {
+			return ErrInactive // it is nobody's
+		}
 		if err != nil {
 			return err
 		}
@@ -121,10 +129,12 @@ func (d *Directory) load(ctx context.Context, id string) (*Credential, error) {
 		p.seal()
 		return nil
 	})
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrInactive):
+		return nil, ErrInactive
+	case errors.Is(err, store.ErrNotFound) && key == nil: // and not a policy or a group of the key's user
 		return nil, ErrUnknownKey
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("loading an access key: %w", err)
 	}
 	secret, err := d.keys.Unwrap(place(id), key.Secret)
@@ -132,41 +142,6 @@ func (d *Directory) load(ctx context.Context, id string) (*Credential, error) {
 		return nil, fmt.Errorf("opening the secret of an access key: %w", err)
 	}
 	return &Credential{Secret: string(secret), Principal: p}, nil
-}
-
-// Compiled returns a user or a role, named by its ARN, as the principal that acts without a session: for asking what it may do. It is store.ErrNotFound if
-// there is none.
-func (d *Directory) Compiled(r store.Reader, principalARN string) (*Principal, error) {
-	kind, account, name, ok := d.split(principalARN)
-	switch {
-	case !ok:
-	case kind == "user":
-		user, err := Users.In(account, "").Get(r, name)
-		if err != nil {
-			return nil, err
-		}
-		p, err := d.user(r, user, "")
-		if err != nil {
-			return nil, err
-		}
-		return p.seal(), nil
-	case kind == "role":
-		role, err := Roles.In(account, "").Get(r, name)
-		if err != nil {
-			return nil, err
-		}
-		p := &Principal{
-			Principal: policy.Principal{
-				Kind: policy.Role, Account: account, ARN: role.ARN(d.partition), Issuer: role.ARN(d.partition), ID: role.ID,
-			},
-			Tags: role.Tags, LinkedService: role.LinkedService,
-		}
-		if p.Identity, p.Boundary, err = d.permissions(r, &role.Permissions); err != nil {
-			return nil, err
-		}
-		return p.seal(), nil
-	}
-	return nil, store.ErrNotFound
 }
 
 // user makes the principal of a user, to be sealed.

@@ -171,6 +171,54 @@ func TestLookupUnknown(t *testing.T) {
 }
 
 // A key is found as soon as it has been made, and its user's newest policies are, by whoever looks at the same time.
+// A key that is there must not pass for one that nobody has: dev mode lets those in.
+func TestLookupOfAKeyThatIsThere(t *testing.T) {
+	d, s := open(t)
+	if err := d.PutUser(t.Context(), identity.User{Account: account, Name: "ann"}, now); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := createKey(t, d, "ann")
+	if _, err := d.Lookup(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, func(tx store.Tx) error {
+		key, err := identity.AccessKeys.In("", "").Get(tx, id)
+		if err != nil {
+			return err
+		}
+		key.Inactive = true
+		return identity.AccessKeys.In("", "").Put(tx, key)
+	})
+	if _, err := d.Lookup(t.Context(), id); !errors.Is(err, identity.ErrInactive) || errors.Is(err, identity.ErrUnknownKey) {
+		t.Errorf("an inactive key: %v", err)
+	}
+	for what, change := range map[string]func(u *identity.User){
+		"its group":           func(u *identity.User) { u.Groups = []string{"gone"} },
+		"its managed policy":  func(u *identity.User) { u.Attached = []string{"arn:aws:iam::111122223333:policy/gone"} },
+		"AWS's policy":        func(u *identity.User) { u.Attached = []string{"arn:aws:iam::aws:policy/Gone"} },
+		"its boundary":        func(u *identity.User) { u.Boundary = "arn:aws:iam::111122223333:policy/gone" },
+		"a policy's language": func(u *identity.User) { u.Inline = map[string]string{"p": "{"} },
+	} {
+		update(t, s, func(tx store.Tx) error {
+			key, err := identity.AccessKeys.In("", "").Get(tx, id)
+			if err != nil {
+				return err
+			}
+			key.Inactive = false
+			u := &identity.User{Account: account, Name: "ann", ID: "AIDA"}
+			change(u)
+			return errors.Join(identity.AccessKeys.In("", "").Put(tx, key), identity.Users.In(account, "").Put(tx, u))
+		})
+		if cred, err := d.Lookup(t.Context(), id); err == nil || errors.Is(err, identity.ErrUnknownKey) {
+			t.Errorf("without %s: %+v, %v", what, cred, err)
+		}
+	}
+	update(t, s, func(tx store.Tx) error { return identity.Users.In(account, "").Delete(tx, "ann") })
+	if cred, err := d.Lookup(t.Context(), id); !errors.Is(err, identity.ErrInactive) {
+		t.Errorf("without its user: %+v, %v", cred, err)
+	}
+}
+
 func TestLookupWhileUsersChange(t *testing.T) {
 	d, _ := open(t)
 	if err := d.PutUser(t.Context(), identity.User{Account: account, Name: "ann"}, now); err != nil {

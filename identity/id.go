@@ -49,6 +49,12 @@ func KeyAccount(accessKeyID string) (account string, ok bool) {
 	return fmt.Sprintf("%012d", number), number < 1e12
 }
 
+// IsTemporary reports whether an access key ID is one of temporary credentials. They are nothing without their session token.
+func IsTemporary(accessKeyID string) bool {
+	_, ok := KeyAccount(accessKeyID)
+	return ok && accessKeyID[1] == 'S'
+}
+
 func accountNumber(account string) (uint64, error) {
 	number, err := strconv.ParseUint(account, 10, 64)
 	if len(account) != 12 || err != nil {

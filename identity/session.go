@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -67,6 +68,9 @@ type Session struct {
 // MaxToken is the length of the longest session token that is read.
 const MaxToken = 16 << 10
 
+// maxVersion is the highest version of the root key that tokens are taken to be of.
+const maxVersion = 1 << 16
+
 // ErrTokenTooLarge: policies and tags of the session do not fit into a token.
 var ErrTokenTooLarge = errors.New("the session's policies and tags do not fit into its token")
 
@@ -107,18 +111,26 @@ func newSecret() string {
 	return base64.StdEncoding.EncodeToString(random[:])
 }
 
-// open reads a token. Its error wraps ErrUnknownKey for every token that was not issued here for this access key.
+// open reads a token. For every token that was not issued here for this access key, its error is ErrForged if the token looks like ours, and else ErrUnknownKey.
 func (d *Directory) open(accessKeyID, token string) (*Session, error) {
-	if len(token) > MaxToken {
+	// Base64 has line breaks that mean nothing. A session has one token, and not as many as there are ways to break it.
+	if len(token) > MaxToken || strings.ContainsAny(token, "\r\n") {
 		return nil, ErrUnknownKey
 	}
 	wrapped, err := base64.StdEncoding.Strict().DecodeString(token)
 	if err != nil {
 		return nil, ErrUnknownKey
 	}
+	// The first bytes say by which version of the root key. There are few versions, so hardly anybody else's tokens begin like ours.
+	if version, err := seal.Version(wrapped); err != nil || version == 0 || version > maxVersion {
+		return nil, ErrUnknownKey
+	}
 	packed, err := d.keys.Unwrap(sessionPlace(accessKeyID), wrapped)
+	if errors.Is(err, seal.ErrDamaged) {
+		return nil, ErrForged
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnknownKey, err)
+		return nil, fmt.Errorf("opening a session token: %w", err)
 	}
 	// It was made by Issue, which nobody else can do, so it unpacks to what Issue was given.
 	plain, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
@@ -135,8 +147,8 @@ func (d *Directory) open(accessKeyID, token string) (*Session, error) {
 // sessionKey is what a session is cached by.
 type sessionKey struct{ accessKeyID, token string }
 
-// Session returns the credential of temporary credentials, ErrUnknownKey if the token was not issued here for the access key, or ErrGone. Whether
-// they have expired is for the caller to find out, see Credential.Expires.
+// Session returns the credential of temporary credentials. Its error is ErrUnknownKey or ErrForged if the token was not issued here for the access key, and
+// ErrGone if whom it stood for is no more. Whether they have expired is for the caller to find out, see Credential.Expires.
 func (d *Directory) Session(ctx context.Context, accessKeyID, token string) (*Credential, error) {
 	return d.sessions.Get(ctx, sessionKey{accessKeyID, token})
 }
