@@ -193,6 +193,11 @@ func (c *Call) as(p *identity.Principal, account string) *Call {
 	return own
 }
 
+// OwnRights reports whether the service makes the call with rights of its own, see AsService, or with those of a session that it has, see As. It does not pass its
+// caller's call on then, so that aws:ViaAWSService is false:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-viaawsservice
+func (c *Call) OwnRights() bool { return c.outer != nil }
+
 // host is the service that has the call, as a principal.
 func (c *Call) host() string {
 	if c.Op == nil {

@@ -291,3 +291,22 @@ func TestWouldBySomebodyElse(t *testing.T) {
 		t.Error("the caller's tags stand for another's")
 	}
 }
+
+// What an identity provider says must not fill the keys of the service that is called.
+func TestClaimsAreNotTheServicesOwn(t *testing.T) {
+	for _, tt := range []struct {
+		key  string
+		want bool
+	}{
+		{"orchard:Gate", false}, {"issuer.example.com:aud", true}, {"gate:aud", true}, {"aws:PrincipalOrgID", false}, {"aws:SourceVpce", false},
+	} {
+		p := user(t, allowIf("StringEquals", tt.key, "open"))
+		values := map[string][]string{strings.ToLower(tt.key): {"open"}}
+		for _, s := range []*identity.Session{{Claims: values}, {Context: values}} {
+			p.Temporary = s
+			if got := newCall(p).Authorize(&call.Resource{ARN: "*", Conditions: policy.Values{}}) == nil; got != tt.want {
+				t.Errorf("%s by a session of %+v: allowed %v, want %v", tt.key, s, got, tt.want)
+			}
+		}
+	}
+}

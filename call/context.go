@@ -65,7 +65,8 @@ func (x *callContext) service(key string) ([]string, bool) {
 			return v, true
 		}
 	}
-	if t := x.p.Temporary; t != nil {
+	// Providers have names that whoever registers one may choose: what they say must not fill a key of the service that is called, which has left it empty.
+	if t := x.p.Temporary; t != nil && !x.ofCalled(key) {
 		if v, ok := t.Claims[key]; ok {
 			return v, true
 		}
@@ -74,6 +75,12 @@ func (x *callContext) service(key string) ([]string, bool) {
 		}
 	}
 	return nil, false
+}
+
+// ofCalled reports whether a key is one of the service whose permission is asked.
+func (x *callContext) ofCalled(key string) bool {
+	prefix, _, ok := strings.Cut(x.c.request.Action, ":")
+	return ok && len(key) > len(prefix) && key[len(prefix)] == ':' && strings.EqualFold(key[:len(prefix)], prefix)
 }
 
 // region is the region called. That of a global service is the partition's first.

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/internal/apigen/golden/almanac"
 	"github.com/holdfast-cloud/holdfast/internal/apigen/golden/orchard"
@@ -180,5 +182,53 @@ func TestInvokeAsService(t *testing.T) {
 	wantStatus(t, h.plantTree(), 200)
 	if caller == nil || caller.ServiceName != "orchard.amazonaws.com" || h.get("day") != call.OwnAccount {
 		t.Errorf("called by %+v in account %s", caller, h.get("day"))
+	}
+}
+
+// Services call each other from inside: what a VPC endpoint lets through is not asked of what follows from it, and its name opens nothing there. A role that a
+// service was given is no caller whose call it passes on.
+func TestInvokeFromInside(t *testing.T) {
+	h := newHouse(t)
+	endpoint, err := policy.Parse([]byte(`{"Statement":{"Effect":"Allow","Principal":"*","Action":"orchard:*","Resource":"*"}}`), policy.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := &identity.Principal{Principal: policy.Principal{Kind: policy.Role, Account: account, ARN: "arn:aws:sts::" + account + ":assumed-role/r/s", ID: "AROA"}}
+	var as func(*call.Call) *call.Call
+	h.orchard.plant = func(c *call.Call, _ *orchard.PlantTreeRequest) (*orchard.PlantTreeResponse, error) {
+		if err := c.Authorize(anything); err != nil {
+			return nil, err
+		}
+		if c.Source.VPCEndpoint != "vpce-1" {
+			t.Errorf("came from %+v", c.Source)
+		}
+		_, err := almanac.Client{Transport: h}.SetDay(as(c), &almanac.GetDayResult{})
+		return &orchard.PlantTreeResponse{}, err
+	}
+	var via []string
+	h.almanac.setDay = func(c *call.Call, _ *almanac.GetDayResult) (*almanac.SetDayResponse, error) {
+		via = c.Via
+		if s := c.Source; s.VPCEndpoint != "" || s.VPC != "" || s.Endpoint != nil {
+			t.Errorf("the inner call came from %+v", s)
+		}
+		c.Open("a test")
+		return &almanac.SetDayResponse{}, nil
+	}
+	for _, tt := range []struct {
+		name string
+		as   func(*call.Call) *call.Call
+		via  []string
+	}{
+		{"PassedOn", func(c *call.Call) *call.Call { return c }, []string{"orchard.amazonaws.com"}},
+		{"ByRole", func(c *call.Call) *call.Call { return c.As(role) }, nil},
+		{"AsService", func(c *call.Call) *call.Call { return c.AsService() }, nil},
+	} {
+		as, via = tt.as, []string{"nobody"}
+		r := toOrchard("PlantTree", `{"Fruit":"APPLE","Age":1}`)
+		r = r.WithContext(door.Through(r.Context(), &door.VPCEndpoint{ID: "vpce-1", VPC: "vpc-1", Policy: endpoint}))
+		wantStatus(t, h.do(r, "orchard"), 200)
+		if d := cmp.Diff(tt.via, via); d != "" {
+			t.Errorf("%s: Via (-want +got):\n%s", tt.name, d)
+		}
 	}
 }
