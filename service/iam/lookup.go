@@ -51,6 +51,9 @@ func (s *Service) user(c *call.Call, given *string, conditions policy.Context, w
 	if name == "" && c.Caller.Kind == policy.User {
 		name = c.Caller.UserName
 	}
+	if name == "" {
+		return nil, validation("Must specify userName when calling with non-User credentials")
+	}
 	u, err := identity.Users.In(c.Scope.Account, "").Get(c.Tx(), name)
 	there := err == nil
 	if missing(err) {
@@ -58,7 +61,7 @@ func (s *Service) user(c *call.Call, given *string, conditions policy.Context, w
 	} else if err != nil {
 		return nil, err
 	}
-	r := &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: "AWS::IAM::User", Tags: u.Tags, Conditions: own(u.Tags, u.Boundary, conditions)}
+	r := &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: "AWS::IAM::User", Tags: u.Tags, Conditions: own(u.Tags, boundaryFor(c, u.Boundary), conditions)}
 	if err := s.authorizeWith(c, r, with); err != nil {
 		return nil, err
 	}
@@ -97,7 +100,7 @@ func (s *Service) role(c *call.Call, given *string, conditions policy.Context, w
 	} else if err != nil {
 		return nil, err
 	}
-	resource := &call.Resource{ARN: r.ARN(s.cfg.Partition), Type: "AWS::IAM::Role", Tags: r.Tags, Conditions: own(r.Tags, r.Boundary, conditions)}
+	resource := &call.Resource{ARN: r.ARN(s.cfg.Partition), Type: "AWS::IAM::Role", Tags: r.Tags, Conditions: own(r.Tags, boundaryFor(c, r.Boundary), conditions)}
 	if err := s.authorizeWith(c, resource, with); err != nil {
 		return nil, err
 	}

@@ -2,10 +2,11 @@ package iam
 
 import (
 	"errors"
+	"fmt"
 
-	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // defaultItems is how many items a page has of which the caller does not say it.
@@ -13,16 +14,27 @@ const defaultItems = 100
 
 // page returns the next records of a listing: Marker, MaxItems and IsTruncated of the list operations. See store.Rows.Page for filters and keep.
 func page[R any](c *call.Call, t *store.Table[R], q store.Query, marker *string, items *int32, filters string, keep func(*R) bool) (records []*R, next *string, truncated bool, err error) {
+	return pageOf(c, t.In(c.Scope.Account, ""), q, marker, items, filters, keep)
+}
+
+func pageOf[R any](c *call.Call, rows store.Rows[R], q store.Query, marker *string, items *int32, filters string, keep func(*R) bool) (records []*R, next *string, truncated bool, err error) {
 	q.Limit = defaultItems
 	if items != nil {
 		q.Limit = int(*items)
 	}
-	records, token, err := t.In(c.Scope.Account, "").Page(c.Tx(), q, deref(marker), filters, keep)
+	records, token, err := rows.Page(c.Tx(), q, deref(marker), filters, keep)
 	if errors.Is(err, store.ErrBadToken) {
-		return nil, nil, false, &iam.InvalidInputException{Message: "Invalid Marker."}
+		return nil, nil, false, badMarker()
 	}
 	if err != nil || token == "" {
 		return records, nil, false, err
 	}
 	return records, &token, true, nil
+}
+
+func badMarker() error { return validation("Invalid Marker.") }
+
+// validation is an error of the protocol's, which the model does not have.
+func validation(format string, args ...any) error {
+	return &wire.Error{Code: "ValidationError", Status: 400, Message: fmt.Sprintf(format, args...)}
 }
