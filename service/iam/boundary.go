@@ -22,6 +22,20 @@ func (s *Service) boundary(c *call.Call, policyARN string) (string, error) {
 	return policyARN, nil
 }
 
+// boundaryFor is the boundary of a user or a role as far as the conditions of the operation's action may ask for it. For other actions the key is absent,
+// which matters to conditions that it be not something:
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+func boundaryFor(c *call.Call, boundary string) string {
+	switch c.Op {
+	case iam.OpAttachRolePolicy, iam.OpAttachUserPolicy, iam.OpCreateRole, iam.OpCreateUser, iam.OpDeleteRole, iam.OpDeleteRolePermissionsBoundary,
+		iam.OpDeleteRolePolicy, iam.OpDeleteUserPermissionsBoundary, iam.OpDeleteUserPolicy, iam.OpDetachRolePolicy, iam.OpDetachUserPolicy, iam.OpGetRole,
+		iam.OpPutRolePermissionsBoundary, iam.OpPutRolePolicy, iam.OpPutUserPermissionsBoundary, iam.OpPutUserPolicy, iam.OpUpdateAssumeRolePolicy,
+		iam.OpUpdateRole, iam.OpUpdateRoleDescription:
+		return boundary
+	}
+	return ""
+}
+
 func boundaryShape(policyARN string) *iam.AttachedPermissionsBoundary {
 	if policyARN == "" {
 		return nil
