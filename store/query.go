@@ -55,6 +55,18 @@ type found[R any] struct {
 	record *R
 }
 
+// Count returns how many entries q selects, without reading the records.
+func (w Rows[R]) Count(rd Reader, q Query) (n int, err error) {
+	_, from, to := w.bounds(q)
+	for _, err := range rd.Scan(from, to, ScanOptions{Limit: q.Limit}) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 func (w Rows[R]) scan(rd Reader, q Query, from, to []byte, limit int) iter.Seq2[found[R], error] {
 	return func(yield func(found[R], error) bool) {
 		for kv, err := range rd.Scan(from, to, ScanOptions{Reverse: q.Reverse, Limit: limit}) {

@@ -429,3 +429,21 @@ func TestPrefixEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	s := memstore.New()
+	put(t, s, secret{Account: "1", ID: "a", Tags: []string{"x", "y"}}, secret{Account: "1", ID: "b", Tags: []string{"x"}}, secret{Account: "2", ID: "c", Tags: []string{"x"}})
+	view(t, s, func(r store.Reader) {
+		for _, tt := range []struct {
+			q    store.Query
+			want int
+		}{
+			{store.Query{}, 2}, {store.Query{Index: "tag", Prefix: store.Key{"x"}}, 2}, {store.Query{Index: "tag"}, 3}, {store.Query{Index: "tag", Limit: 2}, 2},
+			{store.Query{Index: "tag", Prefix: store.Key{"z"}}, 0},
+		} {
+			if n, err := secrets().In("1", region).Count(r, tt.q); n != tt.want || err != nil {
+				t.Errorf("Count(%+v) = %d, %v, want %d", tt.q, n, err, tt.want)
+			}
+		}
+	})
+}
