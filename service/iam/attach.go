@@ -244,28 +244,18 @@ func entities[R any](c *call.Call, w *walk, in *iam.ListEntitiesForPolicyRequest
 
 // usage is how many have a managed policy attached, and how many have it as permissions boundary.
 func usage(c *call.Call, policyARN string) (attached, bounded int32, err error) {
-	count := func(n *int32, of func() (int32, error)) {
-		if err == nil {
-			var more int32
-			more, err = of()
-			*n += more
+	total := func(index string, counts ...func(store.Reader, store.Query) (int, error)) (sum int32) {
+		for _, count := range counts {
+			if err == nil {
+				var n int
+				n, err = count(c.Tx(), store.Query{Index: index, Prefix: store.Key{policyARN}})
+				sum += int32(n)
+			}
 		}
+		return sum
 	}
-	count(&attached, func() (int32, error) { return entries(c, identity.Users, "attached", policyARN) })
-	count(&attached, func() (int32, error) { return entries(c, identity.Groups, "attached", policyARN) })
-	count(&attached, func() (int32, error) { return entries(c, identity.Roles, "attached", policyARN) })
-	count(&bounded, func() (int32, error) { return entries(c, identity.Users, "bounded", policyARN) })
-	count(&bounded, func() (int32, error) { return entries(c, identity.Roles, "bounded", policyARN) })
+	users, groups := identity.Users.In(c.Scope.Account, ""), identity.Groups.In(c.Scope.Account, "")
+	attached = total("attached", users.Count, groups.Count, roles(c).Count)
+	bounded = total("bounded", users.Count, roles(c).Count)
 	return attached, bounded, err
-}
-
-// entries counts the records under an entry of an index.
-func entries[R any](c *call.Call, t *store.Table[R], index, entry string) (n int32, err error) {
-	for _, err := range t.In(c.Scope.Account, "").Scan(c.Tx(), store.Query{Index: index, Prefix: store.Key{entry}}) {
-		if err != nil {
-			return 0, err
-		}
-		n++
-	}
-	return n, nil
 }

@@ -21,22 +21,17 @@ func (s *Service) create(c *call.Call, r *call.Resource, tagging *wire.Operation
 }
 
 // insert puts a new record into its table, unless the account has its fill of them or one of that name.
-func insert[R any](c *call.Call, t *store.Table[R], r *R, quota string, limit int, counts func(*R) bool, taken string) error {
+func insert[R any](c *call.Call, t *store.Table[R], r *R, quota string, limit int, taken string) error {
 	rows := t.In(c.Scope.Account, "")
-	n := 0
-	for other, err := range rows.Scan(c.Tx(), store.Query{}) {
-		if err != nil {
-			return err
-		}
-		if counts == nil || counts(other) {
-			n++
-		}
-	}
 	err := rows.Insert(c.Tx(), r)
 	if errors.Is(err, store.ErrExists) {
 		return &iam.EntityAlreadyExistsException{Message: taken}
 	}
-	if err == nil && n >= limit {
+	if err != nil {
+		return err
+	}
+	n, err := rows.Count(c.Tx(), store.Query{})
+	if err == nil && n > limit {
 		return exceeded(quota, limit)
 	}
 	return err

@@ -83,7 +83,7 @@ func (s *Service) CreateInstanceProfile(c *call.Call, in *iam.CreateInstanceProf
 		return nil, err
 	}
 	taken := "Instance Profile " + p.Name + " already exists."
-	if err := insert(c, instanceProfiles, p, "InstanceProfilesPerAccount", instanceProfilesQuota, nil, taken); err != nil {
+	if err := insert(c, instanceProfiles, p, "InstanceProfilesPerAccount", instanceProfilesQuota, taken); err != nil {
 		return nil, err
 	}
 	out, err := s.profileShape(c, p)

@@ -115,7 +115,7 @@ func (s *Service) CreateServiceLinkedRole(c *call.Call, in *iam.CreateServiceLin
 	if _, err := parseDocument(r.Trust, policy.Trust); err != nil {
 		return nil, err
 	}
-	err := s.insertRole(c, r)
+	err := insertRole(c, r)
 	if _, taken := errors.AsType[*iam.EntityAlreadyExistsException](err); taken {
 		return nil, invalid("Service role name %s has been taken in this account, please try a different suffix.", r.Name)
 	}

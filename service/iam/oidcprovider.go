@@ -90,7 +90,7 @@ func (s *Service) CreateOpenIDConnectProvider(c *call.Call, in *iam.CreateOpenID
 		return nil, err
 	}
 	taken := "Provider with url https://" + address + " already exists."
-	if err := insert(c, identity.OIDCProviders, p, "OpenIdConnectProvidersPerAccount", providersQuota, nil, taken); err != nil {
+	if err := insert(c, identity.OIDCProviders, p, "OpenIdConnectProvidersPerAccount", providersQuota, taken); err != nil {
 		return nil, err
 	}
 	out := &iam.CreateOpenIDConnectProviderResponse{OpenIDConnectProviderArn: new(p.ARN(s.cfg.Partition))}

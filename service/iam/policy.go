@@ -116,7 +116,7 @@ func (s *Service) CreatePolicy(c *call.Call, in *iam.CreatePolicyRequest) (*iam.
 		return nil, err
 	}
 	taken := "A policy called " + p.Name + " already exists. Duplicate names are not allowed."
-	if err := insert(c, identity.Policies, p, "PoliciesPerAccount", policiesQuota, nil, taken); err != nil {
+	if err := insert(c, identity.Policies, p, "PoliciesPerAccount", policiesQuota, taken); err != nil {
 		return nil, err
 	}
 	out := s.policyShape(p, 0, 0)

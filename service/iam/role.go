@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"math"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
@@ -39,7 +40,7 @@ func (s *Service) CreateRole(c *call.Call, in *iam.CreateRoleRequest) (*iam.Crea
 			return nil, err
 		}
 	}
-	if err := s.insertRole(c, r); err != nil {
+	if err := insertRole(c, r); err != nil {
 		return nil, err
 	}
 	shown, err := s.roleShape(c, r, roleMade)
@@ -51,13 +52,13 @@ func (s *Service) CreateRole(c *call.Call, in *iam.CreateRoleRequest) (*iam.Crea
 
 const roleType = "AWS::IAM::Role"
 
-func (s *Service) insertRole(c *call.Call, r *identity.Role) error {
-	customers := func(r *identity.Role) bool { return r.LinkedService == "" } // the others do not count
+// insertRole puts a new role into the account. Service-linked roles are not held to the quota, and do count.
+func insertRole(c *call.Call, r *identity.Role) error {
 	limit := rolesQuota
 	if r.LinkedService != "" {
-		limit = 1 << 30
+		limit = math.MaxInt
 	}
-	return insert(c, identity.Roles, r, "RolesPerAccount", limit, customers, "Role with name "+r.Name+" already exists.")
+	return insert(c, identity.Roles, r, "RolesPerAccount", limit, "Role with name "+r.Name+" already exists.")
 }
 
 func session(seconds *int32) time.Duration {

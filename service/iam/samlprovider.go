@@ -87,7 +87,7 @@ func (s *Service) CreateSAMLProvider(c *call.Call, in *iam.CreateSAMLProviderReq
 		return nil, err
 	}
 	taken := "SAMLProvider with name " + p.Name + " already exists."
-	if err := insert(c, identity.SAMLProviders, p, "SAMLProvidersPerAccount", providersQuota, nil, taken); err != nil {
+	if err := insert(c, identity.SAMLProviders, p, "SAMLProvidersPerAccount", providersQuota, taken); err != nil {
 		return nil, err
 	}
 	out := &iam.CreateSAMLProviderResponse{SAMLProviderArn: new(p.ARN(s.cfg.Partition))}
