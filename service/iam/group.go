@@ -21,7 +21,7 @@ func (s *Service) CreateGroup(c *call.Call, in *iam.CreateGroupRequest) (*iam.Cr
 	if err := s.authorize(c, &call.Resource{ARN: g.ARN(s.cfg.Partition), Type: groupType}); err != nil {
 		return nil, err
 	}
-	if err := insert(c, identity.Groups, g, "GroupsPerAccount", groupsQuota, nil, taken("Group", g.Name)); err != nil {
+	if err := insert(c, identity.Groups, g, "GroupsPerAccount", groupsQuota, taken("Group", g.Name)); err != nil {
 		return nil, err
 	}
 	return &iam.CreateGroupResponse{Group: s.groupShape(g)}, nil

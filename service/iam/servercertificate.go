@@ -49,7 +49,7 @@ func (s *Service) UploadServerCertificate(c *call.Call, in *iam.UploadServerCert
 	if k.Key, err = s.cfg.Seal.Wrap(keyPlace(k.Account, k.ID), []byte(*in.PrivateKey)); err != nil {
 		return nil, err
 	}
-	if err := insert(c, certificateTable, k, "ServerCertificatesPerAccount", serverCertificatesQuota, nil, certificateTaken(k.Name)); err != nil {
+	if err := insert(c, certificateTable, k, "ServerCertificatesPerAccount", serverCertificatesQuota, certificateTaken(k.Name)); err != nil {
 		return nil, err
 	}
 	out := &iam.UploadServerCertificateResponse{ServerCertificateMetadata: s.certificateShape(k)}

@@ -37,7 +37,7 @@ func (s *Service) CreateUser(c *call.Call, in *iam.CreateUserRequest) (*iam.Crea
 			return nil, err
 		}
 	}
-	if err := insert(c, identity.Users, u, "UsersPerAccount", usersQuota, nil, taken("User", u.Name)); err != nil {
+	if err := insert(c, identity.Users, u, "UsersPerAccount", usersQuota, taken("User", u.Name)); err != nil {
 		return nil, err
 	}
 	return &iam.CreateUserResponse{User: s.userShape(u, true)}, nil
