@@ -2,6 +2,7 @@ package organizations_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -248,4 +249,38 @@ func TestCloseAccount(t *testing.T) {
 		_, err := w.DescribeAccount(bg, &organizations.DescribeAccountInput{AccountId: &a})
 		fails(t, err, "AccountNotFoundException")
 	})
+}
+
+// Accounts that are created at once all come to be, and an e-mail address goes to one of them.
+func TestCreateAccountAtOnce(t *testing.T) {
+	w := organized(t)
+	w.enable(scp)
+	const n = 12
+	ids := make([]*string, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			address := fmt.Sprintf("a%d@corp.example", i)
+			if i%2 == 0 {
+				address = "same@corp.example"
+			}
+			out, err := w.CreateAccount(bg, &organizations.CreateAccountInput{AccountName: aws.String("a"), Email: &address})
+			if err != nil {
+				t.Errorf("CreateAccount = %v", err)
+				return
+			}
+			ids[i] = out.CreateAccountStatus.Id
+		})
+	}
+	wg.Wait()
+	states := map[types.CreateAccountState]int{}
+	for _, id := range ids {
+		states[must(w.DescribeCreateAccountStatus(bg, &organizations.DescribeCreateAccountStatusInput{CreateAccountRequestId: id}))(t).CreateAccountStatus.State]++
+	}
+	if states[types.CreateAccountStateSucceeded] != n/2+1 || states[types.CreateAccountStateFailed] != n/2-1 {
+		t.Errorf("states = %v, want one of the %d with the same address, and all others", states, n/2)
+	}
+	if got := len(must(w.ListAccounts(bg, &organizations.ListAccountsInput{}))(t).Accounts); got != n/2+2 {
+		t.Errorf("%d accounts, want %d and the management account", got, n/2+1)
+	}
 }

@@ -274,7 +274,7 @@ var steps = map[string]func(*stage) step{
 		}}
 	},
 	"ListDelegatedServicesForAccount": func(s *stage) step {
-		s.delegate(s.account, guardDuty)
+		s.delegate(s.account, "config.amazonaws.com")
 		return step{[]string{s.arn("account", s.account)}, "", func(c *organizations.Client) error {
 			_, err := c.ListDelegatedServicesForAccount(bg, &organizations.ListDelegatedServicesForAccountInput{AccountId: &s.account})
 			return err
@@ -413,9 +413,13 @@ func TestWalk(t *testing.T) {
 	if d := cmp.Diff(there, slices.Sorted(maps.Keys(steps))); d != "" {
 		t.Errorf("operations of the model and of the walk (-model +walk):\n%s", d)
 	}
+	readers := set(t) // what changes nothing shares a stage
 	for name, prepare := range steps {
 		t.Run(name, func(t *testing.T) {
-			s := set(t)
+			s := readers
+			if !strings.HasPrefix(name, "List") && !strings.HasPrefix(name, "Describe") {
+				s = set(t)
+			}
 			st := prepare(s)
 			if st.account == "" {
 				st.account = management
