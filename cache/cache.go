@@ -16,7 +16,9 @@ import (
 // allocate.
 type Cache[K comparable, V any] struct {
 	load   func(ctx context.Context, key K) (V, error)
-	limit  int // per shard
+	weigh  func(K, V) int // nil: every value weighs 1
+	own    func(K) K      // nil: keys are kept as they are given
+	limit  int            // weight, per shard
 	seed   maphash.Seed
 	shards [shardCount]shard[K, V]
 }
@@ -27,6 +29,7 @@ type shard[K comparable, V any] struct {
 	mu         sync.RWMutex // guards the fields below; nothing is loaded under it
 	generation uint64       // advanced by Forget
 	values     map[K]V
+	weight     int
 	loads      uint64
 }
 
@@ -38,10 +41,23 @@ type Stats struct {
 
 // New returns a cache of at most about limit values, made by load. An error of load is returned and not kept.
 func New[K comparable, V any](limit int, load func(ctx context.Context, key K) (V, error)) *Cache[K, V] {
-	c := &Cache[K, V]{load: load, limit: max(1, limit/shardCount), seed: maphash.MakeSeed()}
+	return Weighed(limit, nil, load)
+}
+
+// Weighed is New for values of different sizes that callers choose: together they weigh about limit at most. weigh must always say the same of a value. One
+// that is heavier than a sixteenth of the limit is kept alone.
+func Weighed[K comparable, V any](limit int, weigh func(K, V) int, load func(ctx context.Context, key K) (V, error)) *Cache[K, V] {
+	c := &Cache[K, V]{load: load, weigh: weigh, limit: max(1, limit/shardCount), seed: maphash.MakeSeed()}
 	for i := range c.shards {
 		c.shards[i].values = make(map[K]V)
 	}
+	return c
+}
+
+// Owning has the cache keep own(key) in place of each key that it keeps: where keys come as parts of something longer, or may change, own is to copy them. It is
+// called before the cache is used.
+func (c *Cache[K, V]) Owning(own func(K) K) *Cache[K, V] {
+	c.own = own
 	return c
 }
 
@@ -69,14 +85,35 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
 	if s.generation != generation {
 		return v, nil
 	}
-	if len(s.values) >= c.limit {
-		for old := range s.values { // any one: the order of a map is random enough
-			delete(s.values, old)
+	c.drop(s, key) // another load may have been quicker
+	if c.own != nil {
+		key = c.own(key)
+	}
+	w := c.weightOf(key, v)
+	for old := range s.values { // any one: the order of a map is random enough
+		if s.weight+w <= c.limit {
 			break
 		}
+		c.drop(s, old)
 	}
 	s.values[key] = v
+	s.weight += w
 	return v, nil
+}
+
+func (c *Cache[K, V]) weightOf(key K, v V) int {
+	if c.weigh == nil {
+		return 1
+	}
+	return c.weigh(key, v)
+}
+
+// drop takes a value out of a shard that is locked.
+func (c *Cache[K, V]) drop(s *shard[K, V], key K) {
+	if v, ok := s.values[key]; ok {
+		delete(s.values, key)
+		s.weight -= c.weightOf(key, v)
+	}
 }
 
 // Forget drops the value of key.
@@ -85,7 +122,7 @@ func (c *Cache[K, V]) Forget(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation++
-	delete(s.values, key)
+	c.drop(s, key)
 }
 
 // Clear drops all values.
@@ -95,6 +132,7 @@ func (c *Cache[K, V]) Clear() {
 		s.mu.Lock()
 		s.generation++
 		clear(s.values)
+		s.weight = 0
 		s.mu.Unlock()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,6 +77,60 @@ func TestGet(t *testing.T) {
 			t.Errorf("only %d of 10,000 were loaded again: the limit of 64 does not hold", again)
 		}
 	})
+}
+
+func TestWeighed(t *testing.T) {
+	ctx := context.Background()
+	const limit = 16 * 100
+	c := cache.Weighed(limit, func(_ int, v string) int { return len(v) }, func(_ context.Context, k int) (string, error) {
+		return strings.Repeat("x", k%70+1), nil
+	})
+	kept := func(n int) (weight int) {
+		loads := c.Stats().Loads
+		for k := range n {
+			before := c.Stats().Values
+			c.Get(ctx, k)
+			if now := c.Stats(); now.Loads == loads {
+				weight += k%70 + 1
+			} else if loads = now.Loads; now.Values > before+1 {
+				t.Fatalf("%d values after %d", now.Values, before)
+			}
+		}
+		return weight
+	}
+	kept(5000)
+	// What is left of them all, and of a few.
+	if got := c.Stats().Values; got < limit/70 || got > limit/10 {
+		t.Errorf("%d values are kept, of 35 each and %d together", got, limit)
+	}
+	c.Clear()
+	for k := range 10 {
+		c.Get(ctx, k)
+	}
+	for k := range 5 {
+		c.Forget(k)
+	}
+	if got := kept(10); got != 6+7+8+9+10 {
+		t.Errorf("of a few, those that are kept weigh %d", got)
+	}
+	heavy := cache.Weighed(10, func(int, int) int { return 1000 }, func(_ context.Context, k int) (int, error) { return k, nil })
+	for k := range 100 {
+		heavy.Get(ctx, k)
+	}
+	if got := heavy.Stats().Values; got < 1 || got > 16 {
+		t.Errorf("%d values are kept that are too heavy", got)
+	}
+}
+
+func TestOwning(t *testing.T) {
+	copied := 0
+	c := cache.New(16, func(context.Context, string) (int, error) { return 1, nil }).Owning(func(k string) string { copied++; return strings.Clone(k) })
+	for range 3 {
+		c.Get(context.Background(), "a")
+	}
+	if got := c.Stats(); copied != 1 || got.Loads != 1 {
+		t.Errorf("copied %d times for %d loads", copied, got.Loads)
+	}
 }
 
 // Whatever interleaving: after a change was committed and forgotten, no Get that begins later sees the old value.

@@ -61,17 +61,44 @@ type document struct {
 	text string
 }
 
-// cacheLimit is how many credentials, sessions and documents are kept ready, each.
-const cacheLimit = 10_000
+// What is kept ready, in bytes as it is weighed: callers choose how large policies, tags and tokens are, and how many of each there are. There is room for some
+// tens of thousands of the usual ones.
+const (
+	credentialLimit = 128 << 20
+	sessionLimit    = 128 << 20
+	documentLimit   = 256 << 20
+)
+
+// compiledSize is how much larger a compiled document is than its text: some 17 times for usual ones, and at most twice that.
+const compiledSize = 20
+
+// weight is about how much memory a credential takes beside the managed policies that others have as well.
+func (c *Credential) weight() int {
+	p, n := c.Principal, 2<<10
+	for _, list := range [...][]*policy.Policy{p.Identity, p.Groups, p.Session} {
+		for _, doc := range list {
+			n += 256
+			if !strings.HasPrefix(doc.Name(), "arn:") {
+				n += compiledSize * len(doc.Text())
+			}
+		}
+	}
+	for k, v := range p.Tags {
+		n += len(k) + len(v)
+	}
+	return n
+}
 
 // New returns the directory that lies in s. Guests are the ARNs of principals that are there without a record, such as the user of dev mode.
 func New(s store.Store, keys *seal.Keyring, partition string, guests ...string) *Directory {
 	d := &Directory{store: s, keys: keys, partition: partition, guests: guests, uses: lastuse.New(s, writeUse)}
-	d.credentials = cache.New(cacheLimit, d.load)
-	d.sessions = cache.New(cacheLimit, d.loadSession)
-	d.documents = cache.New(cacheLimit, func(_ context.Context, doc document) (*policy.Policy, error) {
-		return policy.Parse([]byte(doc.text), doc.kind)
-	})
+	d.credentials = cache.Weighed(credentialLimit, func(_ string, c *Credential) int { return c.weight() }, d.load).Owning(strings.Clone)
+	d.sessions = cache.Weighed(sessionLimit, func(k sessionKey, c *Credential) int { return c.weight() + 4*len(k.token) }, d.loadSession).
+		Owning(func(k sessionKey) sessionKey { return sessionKey{strings.Clone(k.accessKeyID), strings.Clone(k.token)} })
+	d.documents = cache.Weighed(documentLimit, func(doc document, _ *policy.Policy) int { return 256 + compiledSize*len(doc.text) },
+		func(_ context.Context, doc document) (*policy.Policy, error) {
+			return policy.Parse([]byte(doc.text), doc.kind)
+		})
 	AccessKeys.Watch(s, func(_, _ string, key []string) { d.credentials.Forget(key[0]) })
 	// A user may have several keys, a policy many users, and all of them change rarely.
 	forget := func(string, string, []string) {

@@ -340,3 +340,28 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// A caller who has many sessions with large policies must not fill the memory with them.
+func TestSessionsAreWeighed(t *testing.T) {
+	d, s := open(t)
+	role := putRole(t, d, s, nil)
+	var small, large int
+	fill := func(n int, policies ...string) int {
+		for range n {
+			session := roleSession(role)
+			session.Policies = policies
+			token := issue(t, d, session)
+			if _, err := d.Session(t.Context(), session.AccessKeyID, token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return d.CacheStats().Values
+	}
+	if small = fill(100); small != 100 {
+		t.Errorf("of 100 sessions %d are kept", small)
+	}
+	doc := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}` + strings.Repeat(" ", 200_000) + `}`
+	if large = fill(100, doc); large > small+32 {
+		t.Errorf("of 100 sessions of 4 MB, which are 128 MB by 32, and %d small ones, %d are kept", small, large)
+	}
+}

@@ -134,6 +134,11 @@ type key struct {
 	grants    []*grantRecord
 }
 
+// weight is about how many bytes the key takes. Its owner decides how large its policy is, and how many grants and materials it has.
+func (k *key) weight() int {
+	return 2<<10 + 20*len(k.Policy) + (2<<10)*len(k.grants) + (1<<10)*len(k.Materials) // a compiled policy is much larger than its text
+}
+
 // current is the material that encrypts, and its ID.
 func (k *key) current() (*keys.Key, string) {
 	id := k.Materials[len(k.Materials)-1].ID

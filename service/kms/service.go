@@ -34,8 +34,11 @@ type Config struct {
 	Report func(error)
 }
 
-// cacheLimit is how many keys are kept ready for use. A symmetric key takes about two kilobytes.
-const cacheLimit = 50_000
+// What is kept ready for use: as many keys as take about so many bytes, some 50,000 usual ones, and so many aliases.
+const (
+	cacheLimit = 512 << 20
+	aliasLimit = 50_000
+)
 
 // Service is the Key Management Service.
 type Service struct {
@@ -56,8 +59,8 @@ func New(cfg Config) (*Service, error) {
 		cfg.Report = func(error) {}
 	}
 	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage)}
-	s.cache = cache.New(cacheLimit, s.loadKey)
-	s.aliases = cache.New(cacheLimit, s.loadAlias)
+	s.cache = cache.Weighed(cacheLimit, func(_ place, k *key) int { return k.weight() }, s.loadKey)
+	s.aliases = cache.New(aliasLimit, s.loadAlias)
 	s.watch()
 	return s, nil
 }
