@@ -50,7 +50,10 @@ type Recorder struct {
 	// known holds the sets that were used, by a hash of their policies' fingerprints: uint64 to *entry. An entry is looked up twice for most
 	// calls, without a lock.
 	known sync.Map
-	count atomic.Int64
+
+	growing sync.Mutex                  // guards the following, and is held while known gets more
+	weight  int                         // of known, in bytes
+	pinned  map[policy.Fingerprint]bool // the documents of known
 
 	mu      sync.Mutex // guards waiting
 	waiting *batch
@@ -197,8 +200,9 @@ type entry struct {
 	kept   atomic.Int64 // the period in which it was last seen to be in the store, plus one
 }
 
-// knownLimit bounds the entries, and with them the policies that are held here.
-const knownLimit = 50_000
+// knownLimit bounds what is known, in bytes: the compiled policies are held here, also those that are in force no more, and how large they are and how often
+// they change is up to callers.
+const knownLimit = 512 << 20
 
 // find returns the entry of a binding that is not empty.
 func (r *Recorder) find(b *binding) *entry {
@@ -213,13 +217,40 @@ func (r *Recorder) find(b *binding) *entry {
 	if ok {
 		if old := v.(*entry); old.id == e.id { // compiled again
 			e.kept.Store(old.kept.Load())
+			r.known.Store(h, e)
+			return e
 		}
-	} else if r.count.Add(1) > knownLimit {
+	}
+	r.add(h, e)
+	return e
+}
+
+func (r *Recorder) add(h uint64, e *entry) {
+	r.growing.Lock()
+	defer r.growing.Unlock()
+	r.weight += r.pin(e)
+	if r.weight > knownLimit {
 		r.known.Clear()
-		r.count.Store(1)
+		r.pinned = nil
+		r.weight = r.pin(e)
 	}
 	r.known.Store(h, e)
-	return e
+}
+
+// pin returns about how much memory an entry takes beside what others have already: a compiled policy some twenty times its text.
+func (r *Recorder) pin(e *entry) int {
+	if r.pinned == nil {
+		r.pinned = make(map[policy.Fingerprint]bool)
+	}
+	n := 1 << 10
+	for _, p := range e.texts {
+		n += 256
+		if f := p.Fingerprint(); !r.pinned[f] {
+			r.pinned[f] = true
+			n += 20 * len(p.Text())
+		}
+	}
+	return n
 }
 
 func newEntry(b binding) *entry {
