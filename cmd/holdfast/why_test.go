@@ -9,7 +9,10 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -21,11 +24,7 @@ func (s *server) user(t *testing.T, dir, name, document string) *kms.Client {
 	t.Helper()
 	args := []string{"credentials", "--data", dir, "--user", name}
 	if document != "" {
-		file := filepath.Join(t.TempDir(), "policy.json")
-		if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, "--policy", file)
+		args = append(args, "--policy", write(t, document))
 	}
 	out := wantCommand(t, 0, args...)
 	return kms.NewFromConfig(s.config(keyID.FindStringSubmatch(out)[1], secret.FindStringSubmatch(out)[1]))
@@ -274,4 +273,66 @@ func TestGenerate(t *testing.T) {
 	for _, args := range []string{"policy -h", "policy generate -h", "why -h"} {
 		wantCommand(t, 0, strings.Fields(args)...)
 	}
+}
+
+// TestRoleIsExplained goes the whole way of a session: assume a role, be denied, decode the message, read why, and make a policy of what was done.
+func TestRoleIsExplained(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	made, err := s.kms().CreateKey(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := made.KeyMetadata.Arn
+	roles := iam.NewFromConfig(s.config(s.id, s.secret))
+	role, err := roles.CreateRole(t.Context(), &iam.CreateRoleInput{
+		RoleName: aws.String("deploy"), Path: aws.String("/team/"),
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = roles.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("deploy"), PolicyName: aws.String("work"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:*","sts:DecodeAuthorizationMessage","iam:SimulatePrincipalPolicy"],"Resource":"*"},{"Sid":"NoLook","Effect":"Deny","Action":"kms:DescribeKey","Resource":"*"}]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := wantCommand(t, 0, "credentials", "--data", dir, "--user", "ann", "--policy", write(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}`))
+	ann := sts.NewFromConfig(s.config(keyID.FindStringSubmatch(out)[1], secret.FindStringSubmatch(out)[1]))
+	assumed, err := ann.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: role.Role.Arn, RoleSessionName: aws.String("s1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls := explained(t, dir, requestID(assumed.ResultMetadata)); len(calls) == 0 || len(calls[0].Asked) == 0 || calls[0].Asked[0].Action != "sts:AssumeRole" {
+		t.Errorf("AssumeRole is explained by %+v", calls)
+	}
+	cfg := s.config("", "")
+	cfg.Credentials = sdk.NewStaticCredentialsProvider(*assumed.Credentials.AccessKeyId, *assumed.Credentials.SecretAccessKey, *assumed.Credentials.SessionToken)
+	session := kms.NewFromConfig(cfg)
+	if _, err := session.Encrypt(t.Context(), &kms.EncryptInput{KeyId: key, Plaintext: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = session.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: key})
+	id, message := header(t, err, "AccessDeniedException", "X-Holdfast-Why"), header(t, err, "AccessDeniedException", "X-Holdfast-Authorization-Message")
+	calls := explained(t, dir, id)
+	if len(calls) != 1 || len(calls[0].Asked) != 1 || calls[0].Asked[0].Outcome != "explicitDeny" || calls[0].Asked[0].Decided == nil || !strings.Contains(string(calls[0].Asked[0].Decided.Statement), "NoLook") {
+		t.Errorf("the denial is explained by %+v", calls)
+	}
+	decoded, err := sts.NewFromConfig(cfg).DecodeAuthorizationMessage(t.Context(), &sts.DecodeAuthorizationMessageInput{EncodedMessage: &message})
+	if err != nil || !strings.Contains(*decoded.DecodedMessage, `"statementId":"NoLook"`) || !strings.Contains(*decoded.DecodedMessage, `"explicitDeny":true`) {
+		t.Errorf("DecodeAuthorizationMessage: %v, %v", decoded, err)
+	}
+	doc := wantCommand(t, 0, "policy", "generate", "--data", dir, "--principal", *role.Role.Arn, "--since", "1h")
+	if !strings.Contains(doc, "kms:Encrypt") || !strings.Contains(doc, *key) || strings.Contains(doc, "DescribeKey") || strings.Contains(doc, "AssumeRole") {
+		t.Errorf("generated of the role's sessions:\n%s", doc)
+	}
+}
+
+func write(t *testing.T, document string) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(file, []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
