@@ -68,6 +68,9 @@ type Session struct {
 // MaxToken is the length of the longest session token that is read.
 const MaxToken = 16 << 10
 
+// maxSession is how long the longest session of AWS's lasts, that of sts:GetSessionToken and sts:GetFederationToken.
+const maxSession = 36 * time.Hour
+
 // maxVersion is the highest version of the root key that tokens are taken to be of.
 const maxVersion = 1 << 16
 
@@ -81,6 +84,10 @@ func (d *Directory) Issue(s *Session) (token string, err error) {
 	number, err := accountNumber(s.Account)
 	if err != nil {
 		return "", err
+	}
+	// No time means long-term elsewhere, see Credential.Expires.
+	if s.Issued.IsZero() || s.Expires.IsZero() || s.Expires.Sub(s.Issued) > maxSession {
+		return "", fmt.Errorf("a session from %v to %v", s.Issued, s.Expires)
 	}
 	s.AccessKeyID, s.Secret = newKeyID("ASIA", number), newSecret()
 	plain, err := json.Marshal(s)
@@ -188,6 +195,14 @@ func (d *Directory) Acting(r store.Reader, s *Session) (p *Principal, err error)
 	p.AccessKeyID, p.Temporary = s.AccessKeyID, s
 	for _, doc := range s.Policies {
 		compiled, err := d.compile(doc, policy.Session, "session policy")
+		if err != nil {
+			return nil, err
+		}
+		p.Session = append(p.Session, compiled)
+	}
+	if s.Kind == RootSession && len(s.Policies)+len(s.PolicyARNs) == 0 {
+		// No policy is no limit elsewhere. Here it would be all of the root user.
+		compiled, err := d.compile(nothing, policy.Session, "no session policy")
 		if err != nil {
 			return nil, err
 		}

@@ -276,11 +276,18 @@ func TestIssueRefuses(t *testing.T) {
 	for i := range random {
 		random[i] = byte(' ' + rand.IntN(90))
 	}
-	if _, err := d.Issue(&identity.Session{Account: account, Policies: []string{string(random)}}); !errors.Is(err, identity.ErrTokenTooLarge) {
+	if _, err := d.Issue(&identity.Session{Account: account, Issued: now, Expires: now, Policies: []string{string(random)}}); !errors.Is(err, identity.ErrTokenTooLarge) {
 		t.Errorf("Issue of too much: %v", err)
 	}
-	if _, err := d.Issue(&identity.Session{Account: "no account"}); err == nil {
-		t.Error("Issue for no account succeeded")
+	for name, session := range map[string]*identity.Session{
+		"for no account": {Account: "no account", Issued: now, Expires: now},
+		"without end":    {Account: account, Issued: now},
+		"from no time":   {Account: account, Expires: now},
+		"for two days":   {Account: account, Issued: now, Expires: now.Add(48 * time.Hour)},
+	} {
+		if _, err := d.Issue(session); err == nil {
+			t.Errorf("Issue %s succeeded", name)
+		}
 	}
 }
 
@@ -339,6 +346,22 @@ func FuzzToken(f *testing.F) {
 			t.Errorf("Session(%q, %q): %v", id, given, err)
 		}
 	})
+}
+
+// A root session is what its task lets it be, and no more where there is none.
+func TestRootSessionWithoutPolicy(t *testing.T) {
+	d, _ := open(t)
+	session := &identity.Session{Kind: identity.RootSession, Account: account, Issued: now, Expires: now.Add(time.Minute)}
+	token := issue(t, d, session)
+	cred, err := d.Session(t.Context(), session.AccessKeyID, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := cred.Principal
+	r := policy.Request{Principal: p.Principal, Action: "s3:ListBucket", Resource: "arn:aws:s3:::b", ResourceAccount: account, Session: p.Session}
+	if d := policy.Decide(&r); d.Allowed || d.Kind != policy.Session {
+		t.Errorf("%+v", d)
+	}
 }
 
 // A caller who has many sessions with large policies must not fill the memory with them.

@@ -100,6 +100,8 @@ type Directory struct {
 	compiled  *cache.Cache[document, *policy.Policy] // never forgotten: a document means the same for ever
 }
 
+const accountDigits = 12
+
 // document is a policy's ARN and text.
 type document struct {
 	kind       policy.Kind
@@ -115,7 +117,7 @@ const (
 // New returns the directory that lies in s.
 func New(s store.Store, partition string) *Directory {
 	d := &Directory{store: s, partition: partition}
-	d.members = cache.New(memberLimit, d.load)
+	d.members = cache.New(memberLimit, d.load).Owning(strings.Clone)
 	d.compiled = cache.New(compiledLimit, func(_ context.Context, doc document) (*policy.Policy, error) {
 		p, err := policy.Parse([]byte(doc.text), doc.kind)
 		if err != nil {
@@ -138,6 +140,9 @@ func (d *Directory) CacheStats() cache.Stats { return d.members.Stats() }
 
 // Member returns the membership of an account, or nil if it is in no organization.
 func (d *Directory) Member(ctx context.Context, account string) (*Member, error) {
+	if len(account) != accountDigits {
+		return nil, nil // a service's own, or a name that a caller made up: not worth keeping
+	}
 	return d.members.Get(ctx, account)
 }
 

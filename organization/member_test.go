@@ -2,6 +2,7 @@ package organization_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,17 @@ func TestMember(t *testing.T) {
 		}
 		if rcp := (*organization.Member)(nil).RCPFor("kms:Encrypt"); rcp != nil {
 			t.Errorf("RCPFor of none = %v", rcp)
+		}
+	})
+	t.Run("NoAccount", func(t *testing.T) {
+		_, d := tree(t)
+		for _, id := range []string{"", "aws", strings.Repeat("1", 2000)} {
+			if m := get(t, d, id); m != nil {
+				t.Errorf("Member(%s) = %+v", id, m)
+			}
+		}
+		if got := d.CacheStats(); got.Values != 0 || got.Loads != 0 {
+			t.Errorf("%+v of what is no account", got)
 		}
 	})
 	t.Run("Management", func(t *testing.T) {
