@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -28,6 +30,22 @@ type settings struct {
 	auditSync, auditRetention     time.Duration
 	auditFailure                  string
 	endpoints                     vpcEndpoints
+	publicURL                     string
+	idpNetworks                   networks
+}
+
+// networks are those named by a flag that may be given several times, each time with several of them and commas between.
+type networks []netip.Prefix
+
+func (n *networks) add(text string) error {
+	for one := range strings.SplitSeq(text, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(one))
+		if err != nil {
+			return fmt.Errorf("%q is no network such as 10.0.0.0/8", one)
+		}
+		*n = append(*n, p.Masked())
+	}
+	return nil
 }
 
 func (s *settings) register(f *flags) {
@@ -44,6 +62,8 @@ func (s *settings) register(f *flags) {
 	f.DurationVar(&s.auditSync, "audit-sync", 100*time.Millisecond, "`time` that audit records of reads may wait for their fsync; 0 makes each call wait")
 	f.StringVar(&s.auditFailure, "audit-failure", "refuse", "`what` to do when a call cannot be recorded: refuse or continue")
 	f.Func("vpc-endpoint", "one more address to listen on, as a VPC endpoint that policies can tell: `ID=ADDRESS[,vpc=ID][,policy=FILE]`; may be given several times", s.endpoints.add)
+	f.StringVar(&s.publicURL, "public-url", "", "`URL` at which others reach the cloud; it begins the issuer of web identity tokens (default the address listened on)")
+	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
 }
 
@@ -80,17 +100,20 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer listener.Close()
-	c, err := cloud.Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	scheme := "http://"
 	if tlsConfig != nil {
 		scheme = "https://"
 		listener = tls.NewListener(listener, tlsConfig)
 	}
 	endpoint := scheme + reachable(listener.Addr())
+	if cfg.PublicURL == "" {
+		cfg.PublicURL = endpoint
+	}
+	c, err := cloud.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
 	further, err := s.endpoints.listen(tlsConfig, s.dev)
 	if err != nil {
 		return err
@@ -200,6 +223,16 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 		cfg.AuditKeepOn = true
 	default:
 		return cfg, fmt.Errorf("%w: --audit-failure %q is neither refuse nor continue", errUsage, s.auditFailure)
+	}
+	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
+		return cfg, fmt.Errorf("%w: --public-url %q is no URL such as https://cloud.example.com", errUsage, s.publicURL)
+	}
+	cfg.PublicURL = s.publicURL
+	cfg.IdentityProviders.Allow = s.idpNetworks
+	for _, n := range s.idpNetworks {
+		if n.Contains(netip.IPv6Loopback()) || n.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
+			cfg.IdentityProviders.PlainLoopback = true
+		}
 	}
 	if s.data == "" {
 		return cfg, fmt.Errorf("%w: --data must not be empty", errUsage)
