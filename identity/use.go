@@ -123,18 +123,27 @@ func isThere(r store.Reader, k useKey, name string) (bool, error) {
 
 // LastUses returns the last use of each service that an access key, or a user or role by its unique ID, has called, the latest first.
 func (d *Directory) LastUses(r store.Reader, account, subject string) ([]Use, error) {
-	pending := d.uses.Pending(func(k useKey) bool { return k.account == account && k.subject == subject })
+	return d.lastUses(r, account, store.Query{Prefix: store.Key{subject}}, func(k useKey) bool { return k.account == account && k.subject == subject })
+}
+
+// AccountUses returns the last uses of all that is in an account, see LastUses.
+func (d *Directory) AccountUses(r store.Reader, account string) ([]Use, error) {
+	return d.lastUses(r, account, store.Query{}, func(k useKey) bool { return k.account == account })
+}
+
+func (d *Directory) lastUses(r store.Reader, account string, q store.Query, match func(useKey) bool) ([]Use, error) {
+	pending := d.uses.Pending(match)
 	var found []Use
-	for u, err := range Uses.In(account, "").Scan(r, store.Query{Prefix: store.Key{subject}}) {
+	for u, err := range Uses.In(account, "").Scan(r, q) {
 		if err != nil {
 			return nil, fmt.Errorf("reading last uses: %w", err)
 		}
-		if _, later := pending[useKey{account, subject, u.Service}]; !later {
+		if _, later := pending[useKey{account, u.Subject, u.Service}]; !later {
 			found = append(found, *u)
 		}
 	}
 	for k, u := range pending {
-		found = append(found, Use{Subject: subject, Service: k.service, Region: u.region, Time: u.time})
+		found = append(found, Use{Subject: k.subject, Service: k.service, Region: u.region, Time: u.time})
 	}
 	slices.SortFunc(found, func(a, b Use) int { return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Service, b.Service)) })
 	return found, nil
