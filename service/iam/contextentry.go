@@ -47,8 +47,8 @@ func contextValue(kind, v string) bool {
 	case "date":
 		return policy.IsDate(v)
 	case "ip":
-		_, err := netip.ParseAddr(v)
-		return err == nil
+		a, err := netip.ParseAddr(v)
+		return err == nil && a.Zone() == ""
 	case "binary":
 		_, err := base64.StdEncoding.DecodeString(v)
 		return err == nil

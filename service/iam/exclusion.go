@@ -65,7 +65,7 @@ func (x *exclusions) source(src *source) bool {
 	}
 	for i := range x.inline {
 		id := &x.inline[i]
-		if deref(id.PolicyName) == src.name && string(id.AttachmentType) == string(src.origin) && wildcard(deref(id.AttachmentName), src.holder) {
+		if deref(id.PolicyName) == src.name && string(id.AttachmentType) == string(src.origin) && glob(deref(id.AttachmentName), src.holder) {
 			return true
 		}
 	}
@@ -79,28 +79,9 @@ func (x *exclusions) boundary(policyARN string) bool {
 
 func (x *exclusions) names(policyARN string) bool {
 	for _, p := range x.arns {
-		if wildcard(p, policyARN) {
+		if glob(p, policyARN) {
 			return true
 		}
 	}
 	return false
-}
-
-// wildcard matches a name with a pattern that has at most one *, and a ? for any one character.
-func wildcard(pattern, name string) bool {
-	before, after, open := strings.Cut(pattern, "*")
-	if !open {
-		return len(name) == len(pattern) && fits(pattern, name)
-	}
-	return len(name) >= len(before)+len(after) && fits(before, name[:len(before)]) && fits(after, name[len(name)-len(after):])
-}
-
-// fits compares texts of one length.
-func fits(pattern, text string) bool {
-	for i := range len(pattern) {
-		if pattern[i] != '?' && pattern[i] != text[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -138,7 +138,7 @@ func (s *Service) SimulatePrincipalPolicy(c *call.Call, in *iam.SimulatePrincipa
 	if err := out.add(in.PolicyExclusionList); err != nil {
 		return nil, err
 	}
-	m := &simulation{c: c, orgs: s.cfg.Organizations, who: sub.principal(), known: true, tags: sub.tags, exempt: sub.linked != ""}
+	m := &simulation{c: c, orgs: s.cfg.Organizations, who: sub.principal(), arn: sub.arn, known: true, tags: sub.tags, exempt: sub.linked != ""}
 	if m.sources, err = s.sources(c, sub); err != nil {
 		return nil, err
 	}
@@ -172,14 +172,15 @@ func (s *Service) SimulatePrincipalPolicy(c *call.Call, in *iam.SimulatePrincipa
 	})
 }
 
-// principal is the subject as one who acts. A group never does: it stands for a member of it that has no name.
+// principal is the subject as one who acts. A group never does: it stands for a member of it that has no name. A role acts in sessions, none of which is meant:
+// a resource's policy that names the role is one for all of its sessions, so that the role's boundary limits what it grants.
 func (sub *subject) principal() policy.Principal {
 	p := policy.Principal{Kind: policy.User, Account: sub.account, ARN: sub.arn, ID: sub.id}
 	switch sub.kind {
 	case iam.PolicyOwnerEntityTypeUser:
 		p.UserName = sub.name
 	case iam.PolicyOwnerEntityTypeRole:
-		p.Kind, p.Issuer = policy.Role, sub.arn
+		p.Kind, p.ARN, p.Issuer = policy.Role, "", sub.arn
 	}
 	return p
 }
@@ -222,7 +223,7 @@ func (s *Service) simulate(m *simulation, q *question) (*iam.SimulatePolicyRespo
 // fingerprint names what is asked, so that a marker of one question does not go on with another.
 func (q *question) fingerprint(m *simulation) string {
 	h := sha256.New()
-	for _, list := range [][]string{q.actions, q.resources, {m.who.ARN}} {
+	for _, list := range [][]string{q.actions, q.resources, {m.arn}} {
 		fmt.Fprintf(h, "%q", list)
 	}
 	return "simulation " + hex.EncodeToString(h.Sum(nil))
@@ -252,15 +253,15 @@ func (s *Service) ask(m *simulation, q *question) (err error) {
 	if m.entries, err = contextEntries(q.entries); err != nil {
 		return err
 	}
-	if q.caller != nil && *q.caller != m.who.ARN {
+	if q.caller != nil && *q.caller != m.arn {
 		caller, err := s.parseSubject(*q.caller)
 		if err != nil {
 			return invalid("Invalid caller - Caller must be an IAM user, role or group in this context.")
 		}
 		// Of somebody else than whom the caller may ask about, nothing is told but the name that is given.
-		m.who, m.known, m.tags = caller.principal(), false, nil
+		m.who, m.arn, m.known, m.tags = caller.principal(), caller.arn, false, nil
 	}
-	if m.who.ARN == "" {
+	if m.arn == "" {
 		m.who.Kind, m.who.Account = policy.User, m.c.Scope.Account
 	}
 	m.owner = m.who.Account
@@ -272,7 +273,7 @@ func (s *Service) ask(m *simulation, q *question) (err error) {
 	if q.resourcePolicy == nil {
 		return nil
 	}
-	if m.who.ARN == "" {
+	if m.arn == "" {
 		return invalid("Invalid caller - Caller cannot be null or empty.")
 	}
 	for _, name := range q.resources {

@@ -18,6 +18,7 @@ type simulation struct {
 	c     *call.Call
 	orgs  *organization.Directory
 	who   policy.Principal
+	arn   string            // of who: a role's own, while its sessions' are not known; empty if there is no telling who it is
 	known bool              // who is the principal that the caller may ask about: what follows from its record may be told
 	tags  map[string]string // of who, where it is known
 
@@ -106,7 +107,7 @@ func (m *simulation) member(account string) (*organization.Member, error) {
 
 // ownerOf is the account of a resource. Where no caller is given there are no two accounts.
 func (m *simulation) ownerOf(resource string) string {
-	if m.who.ARN == "" {
+	if m.arn == "" {
 		return ""
 	}
 	if a, err := arn.Parse(resource); err == nil && identity.IsAccount(a.Account) {
@@ -128,7 +129,7 @@ func (m *simulation) verdict(r *policy.Request, x *policy.Explanation) *verdict 
 	}
 	fenced := fencesAllow(r, x)
 	for _, match := range x.Matched {
-		if match.Statement.Effect == effect && fenced {
+		if match.Statement.Effect == effect && d.Kind != policy.SCP && d.Kind != policy.RCP {
 			if at := m.statement(&match); at != nil {
 				v.statements = append(v.statements, *at)
 			}
