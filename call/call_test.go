@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/internal/apigen/golden/orchard"
 	"github.com/holdfast-cloud/holdfast/outbox"
@@ -307,6 +308,49 @@ func TestClaimsAreNotTheServicesOwn(t *testing.T) {
 			if got := newCall(p).Authorize(&call.Resource{ARN: "*", Conditions: policy.Values{}}) == nil; got != tt.want {
 				t.Errorf("%s by a session of %+v: allowed %v, want %v", tt.key, s, got, tt.want)
 			}
+		}
+	}
+}
+
+// A denied caller learns what their own policies say, and of somebody else's not even that there are some.
+func TestFailure(t *testing.T) {
+	const other = "999988887777"
+	parse := func(kind policy.Kind, document string) *policy.Policy {
+		p, err := policy.Parse([]byte(document), kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const denies = `{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/Team":"red"}}}}`
+	const trusts = `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}}`
+	const own = `{"Version":"2012-10-17","Statement":{"Sid":"Mine","Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/Team":"red"}}}}`
+	allowed := user(t, allowIf("StringEquals", "aws:PrincipalTag/Team", "red"))
+	for _, tt := range []struct {
+		name                  string
+		caller                *identity.Principal
+		account               string
+		policy                *policy.Policy
+		explicit, sid, values bool
+	}{
+		{"OwnPolicy", user(t, own), account, nil, true, true, true},
+		{"OwnPolicyOnAnothers", user(t, own), other, nil, true, true, false},
+		{"ResourcePolicy", allowed, account, parse(policy.Resource, denies), true, false, true},
+		{"AnothersResourcePolicy", allowed, other, parse(policy.Resource, denies), false, false, false},
+		{"NoneOfAnothers", allowed, other, nil, false, false, false},
+		{"TrustPolicy", allowed, account, parse(policy.Trust, trusts), false, false, false},
+		{"AnothersTrustPolicy", allowed, other, parse(policy.Trust, trusts), false, false, false},
+	} {
+		c := newCall(tt.caller)
+		c.Traced(evidence.New(evidence.Config{Store: memstore.New()}), nil)
+		denied, ok := errors.AsType[*call.Denied](c.AuthorizeAction("sts:AssumeRole", &call.Resource{ARN: "arn:aws:iam::" + tt.account + ":role/r", Account: tt.account, Policy: tt.policy}))
+		if !ok {
+			t.Errorf("%s: allowed", tt.name)
+			continue
+		}
+		f := c.Failure(denied)
+		if f.Explicit != tt.explicit || (f.Statement != nil) != tt.sid || (len(f.Values) > 0) != tt.values {
+			t.Errorf("%s: %+v", tt.name, f)
 		}
 	}
 }

@@ -96,8 +96,8 @@ func (c *Call) MayKnowWhy() bool {
 	return self != "" && c.Would(p, readsPolicies, &Resource{ARN: self, Account: p.Account})
 }
 
-// Failure is what may be told to the caller of a denial, for evidence.Encode. A refusal that names no policy, and one of somebody else's, is told as what was asked alone, as is all
-// of another account's resource: which values its policies look at is not the caller's business.
+// Failure is what may be told to the caller of a denial, for evidence.Encode. A refusal that names no policy, and one of somebody else's, is told as what was asked alone. What another
+// account's policies look at, and whether they deny or say nothing, is not the caller's business: it would tell that there are some.
 func (c *Call) Failure(d *Denied) *evidence.Failure {
 	p := c.Caller
 	f := &evidence.Failure{ID: p.UserID(), Name: p.UserName, ARN: p.ARN, Action: d.Action}
@@ -106,7 +106,14 @@ func (c *Call) Failure(d *Denied) *evidence.Failure {
 		return f
 	}
 	q := x.question
-	f.Resource, f.Explicit, f.Statement = q.Resource, q.Outcome == policy.ExplicitDeny.String(), x.statement
+	f.Resource, f.Statement = q.Resource, x.statement
+	switch q.Kind {
+	case policy.Trust: // services do not tell roles that are there from others
+	case policy.Resource, policy.RCP:
+		f.Explicit = d.Explicit && q.Owner == ""
+	default:
+		f.Explicit = d.Explicit
+	}
 	if q.Owner == "" {
 		f.Values = q.Values
 	}

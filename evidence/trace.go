@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +21,9 @@ type Trace struct {
 	buf      []byte // JSON, without its end
 	asked    int
 	omitted  int
-	seen     []seenKey // of the question at hand
-	values   []string  // what seen refers to
+	seen     []seenKey       // of the question at hand
+	many     map[string]bool // the keys of seen, once there are more than few
+	values   []string        // what seen refers to
 	unkept   []*entry
 }
 
@@ -48,18 +50,37 @@ func (t *Trace) Begin(r *Recorder, now time.Time, buf []byte) {
 func (t *Trace) On() bool { return t.recorder != nil }
 
 // Ask begins a question.
-func (t *Trace) Ask() { t.seen, t.values = t.seen[:0], t.values[:0] }
+func (t *Trace) Ask() {
+	t.seen, t.values = t.seen[:0], t.values[:0]
+	clear(t.many)
+}
 
 // Saw takes what a policy was told when it looked up a condition key.
 func (t *Trace) Saw(key string, values []string, ok bool) {
-	for i := range t.seen {
-		if t.seen[i].key == key {
-			return
-		}
+	if t.has(key) {
+		return
 	}
 	from := len(t.values)
 	t.values = append(t.values, values...) // the slice may be used again
 	t.seen = append(t.seen, seenKey{key, from, len(t.values), ok})
+}
+
+// few is how many keys are looked through. A large policy may ask for thousands.
+const few = 32
+
+func (t *Trace) has(key string) bool {
+	if len(t.seen) < few {
+		return slices.ContainsFunc(t.seen, func(s seenKey) bool { return s.key == key })
+	}
+	if len(t.many) == 0 {
+		t.many = make(map[string]bool)
+		for i := range t.seen {
+			t.many[t.seen[i].key] = true
+		}
+	}
+	has := t.many[key]
+	t.many[key] = true
+	return has
 }
 
 // Decided takes the answer to the question, and of a denial its sentence. With as set it was asked for another principal than that of the call: that of the
