@@ -104,7 +104,7 @@ func TestInstanceProfile(t *testing.T) {
 		if none := must(w.ListInstanceProfilesForRole(ctx, &iam.ListInstanceProfilesForRoleInput{RoleName: new("two")}))(t).InstanceProfiles; len(none) != 0 {
 			t.Errorf("listed %v", none)
 		}
-		refused(t, "InvalidInput", "-")(w.ListInstanceProfiles(ctx, &iam.ListInstanceProfilesInput{Marker: new("x")}))
+		refused(t, "ValidationError", "Invalid Marker.")(w.ListInstanceProfiles(ctx, &iam.ListInstanceProfilesInput{Marker: new("x")}))
 	})
 	t.Run("Tags", func(t *testing.T) {
 		ok(t)(w.TagInstanceProfile(ctx, &iam.TagInstanceProfileInput{InstanceProfileName: name, Tags: red}))

@@ -268,5 +268,5 @@ func TestListPolicies(t *testing.T) {
 			t.Errorf("GetPolicy gave %+v", got)
 		}
 	})
-	refused(t, "InvalidInput", "-")(w.ListPolicies(ctx, &iam.ListPoliciesInput{Marker: new("x")}))
+	refused(t, "ValidationError", "Invalid Marker.")(w.ListPolicies(ctx, &iam.ListPoliciesInput{Marker: new("x")}))
 }

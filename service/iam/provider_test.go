@@ -92,6 +92,13 @@ func TestOIDCProvider(t *testing.T) {
 			t.Errorf("tags %+v", tags)
 		}
 	})
+	t.Run("TooManyTags", func(t *testing.T) {
+		var many []types.Tag
+		for i := range 50 {
+			many = append(many, types.Tag{Key: new(fmt.Sprint("k", i)), Value: new("")})
+		}
+		refused(t, "LimitExceeded", "The number of tags has reached the maximum limit.")(w.TagOpenIDConnectProvider(ctx, &iam.TagOpenIDConnectProviderInput{OpenIDConnectProviderArn: arn, Tags: many}))
+	})
 	t.Run("NoSuchEntity", func(t *testing.T) {
 		none := new(iamARN("oidc-provider", "none.example.com"))
 		message := "OpenIDConnect Provider not found for arn " + *none

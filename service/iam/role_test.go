@@ -165,7 +165,7 @@ func TestRole(t *testing.T) {
 			t.Errorf("left are %+v", left.Tags)
 		}
 		refused(t, "InvalidInput", "-")(w.TagRole(ctx, &iam.TagRoleInput{RoleName: name, Tags: []types.Tag{{Key: new("aws:x"), Value: new("")}}}))
-		refused(t, "InvalidInput", "-")(w.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: name, Marker: new("none")}))
+		refused(t, "ValidationError", "Invalid Marker.")(w.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: name, Marker: new("none")}))
 	})
 }
 
@@ -206,7 +206,7 @@ func TestListRoles(t *testing.T) {
 	if names, _ := list(new("/none/")); names != nil {
 		t.Errorf("listed %v", names)
 	}
-	refused(t, "InvalidInput", "-")(w.ListRoles(ctx, &iam.ListRolesInput{Marker: new("x")}))
+	refused(t, "ValidationError", "Invalid Marker.")(w.ListRoles(ctx, &iam.ListRolesInput{Marker: new("x")}))
 }
 
 // A request that sets tags needs the right to tag as well, and its tags are what conditions on tags look at.

@@ -42,7 +42,7 @@ func addTags(there, add map[string]string) (map[string]string, error) {
 	}
 	maps.Copy(out, add)
 	if len(out) > maxTags {
-		return nil, exceeded("TagsPerResource", maxTags)
+		return nil, &iam.LimitExceededException{Message: "The number of tags has reached the maximum limit."}
 	}
 	return out, nil
 }
@@ -71,7 +71,7 @@ func tagPage(tags map[string]string, marker *string, items *int32) (list []iam.T
 	if marker != nil {
 		i := slices.IndexFunc(list, func(t iam.Tag) bool { return *t.Key == *marker })
 		if i < 0 {
-			return nil, nil, false, &iam.InvalidInputException{Message: "Invalid Marker."}
+			return nil, nil, false, badMarker()
 		}
 		list = list[i+1:]
 	}

@@ -35,12 +35,12 @@ func newWalk(what string, marker *string, items *int32) (*walk, error) {
 	}
 	position, err := pagetoken.Decode(what, *marker)
 	if err != nil {
-		return nil, invalid("Invalid Marker.")
+		return nil, badMarker()
 	}
 	number, key, _ := strings.Cut(string(position), "/")
 	n, err := strconv.Atoi(number)
 	if err != nil {
-		return nil, invalid("Invalid Marker.")
+		return nil, badMarker()
 	}
 	w.from = place{n, key}
 	return w, nil
