@@ -36,7 +36,7 @@ func (o *org) account(id string) (*organization.Account, error) {
 // join puts an account into the organization's root.
 func (o *org) join(a *organization.Account) error {
 	rows := organization.Accounts.In(o.Management, "")
-	n, err := count(rows.Scan(o.c.Tx(), store.Query{}))
+	n, err := rows.Count(o.c.Tx(), store.Query{})
 	if err != nil {
 		return err
 	}

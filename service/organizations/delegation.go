@@ -63,7 +63,7 @@ func (s *Service) DisableAWSServiceAccess(c *call.Call, in *organizations.Disabl
 	if !isServicePrincipal(name) {
 		return nil, noService()
 	}
-	n, err := count(organization.Delegations.In(o.Management, "").Scan(c.Tx(), store.Query{Index: "service", Prefix: store.Key{name}, Limit: 1}))
+	n, err := organization.Delegations.In(o.Management, "").Count(c.Tx(), store.Query{Index: "service", Prefix: store.Key{name}, Limit: 1})
 	if err != nil {
 		return nil, err
 	}

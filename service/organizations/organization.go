@@ -1,8 +1,6 @@
 package organizations
 
 import (
-	"iter"
-
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/organization"
@@ -132,17 +130,6 @@ func emptier[R any](t *store.Table[R], key func(*R) []any) func(*call.Call, stri
 		}
 		return nil
 	}
-}
-
-// count is how many records there are.
-func count[R any](records iter.Seq2[*R, error]) (n int, err error) {
-	for _, err := range records {
-		if err != nil {
-			return 0, err
-		}
-		n++
-	}
-	return n, nil
 }
 
 // ListRoots lists the organization's one root.

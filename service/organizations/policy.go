@@ -124,7 +124,7 @@ func (s *Service) CreatePolicy(c *call.Call, in *organizations.CreatePolicyReque
 		return nil, err
 	}
 	rows := organization.Policies.In(o.Management, "")
-	n, err := count(rows.Scan(c.Tx(), store.Query{Index: "name", Prefix: store.Key{p.Type}}))
+	n, err := rows.Count(c.Tx(), store.Query{Index: "name", Prefix: store.Key{p.Type}})
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (s *Service) DeletePolicy(c *call.Call, in *organizations.DeletePolicyReque
 	if err != nil {
 		return nil, err
 	}
-	n, err := count(organization.Attachments.In(o.Management, "").Scan(c.Tx(), store.Query{Index: "policy", Prefix: store.Key{p.ID}, Limit: 1}))
+	n, err := organization.Attachments.In(o.Management, "").Count(c.Tx(), store.Query{Index: "policy", Prefix: store.Key{p.ID}, Limit: 1})
 	if err != nil {
 		return nil, err
 	}

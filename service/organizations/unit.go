@@ -107,7 +107,7 @@ func (s *Service) CreateOrganizationalUnit(c *call.Call, in *organizations.Creat
 		return nil, err
 	}
 	rows := organization.Units.In(o.Management, "")
-	n, err := count(rows.Scan(c.Tx(), store.Query{}))
+	n, err := rows.Count(c.Tx(), store.Query{})
 	if err != nil {
 		return nil, err
 	}
@@ -193,11 +193,11 @@ func (s *Service) DeleteOrganizationalUnit(c *call.Call, in *organizations.Delet
 		return nil, err
 	}
 	within := store.Query{Index: "parent", Prefix: store.Key{u.ID}, Limit: 1}
-	units, err := count(organization.Units.In(o.Management, "").Scan(c.Tx(), within))
+	units, err := organization.Units.In(o.Management, "").Count(c.Tx(), within)
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := count(organization.Accounts.In(o.Management, "").Scan(c.Tx(), within))
+	accounts, err := organization.Accounts.In(o.Management, "").Count(c.Tx(), within)
 	if err != nil {
 		return nil, err
 	}
