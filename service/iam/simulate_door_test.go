@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -184,4 +186,50 @@ func TestCustomSimulationIsTheEngine(t *testing.T) {
 		}
 	}
 	t.Logf("decisions: %v", counts)
+}
+
+// Calls at the door end as simulations of them say, which know what the door knows: where the call comes from, what is in the request, the key's policy.
+func TestSimulationIsTheDoor(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	g := policytest.New(20260103)
+	root := kms.NewFromConfig(w.Config())
+	key := must(root.CreateKey(ctx, &kms.CreateKeyInput{}))(t).KeyMetadata
+	keyPolicy := must(root.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: key.KeyId}))(t).Policy
+	real := strings.NewReplacer("arn:aws:kms:eu-west-1:111122223333:key/k1", *key.Arn, "eu-", "us-", "e*-w", "u*-e")
+	allowed := 0
+	const cases = 80
+	for i := range cases {
+		name := fmt.Sprint("ann", i)
+		r := generated(t, g)
+		u := identity.User{Account: account, Name: name, Tags: map[string]string{"team": "red"}}
+		u.Inline = make(map[string]string)
+		for j, text := range texts(append(r.Identity, r.Groups...)) {
+			u.Inline[fmt.Sprint("p", j)] = real.Replace(text)
+		}
+		cfg := w.User(account, name)
+		ok(t)(nil, w.PutUser(ctx, u))
+		_, err := kms.NewFromConfig(cfg).Encrypt(ctx, &kms.EncryptInput{KeyId: key.Arn, Plaintext: []byte("x"), EncryptionContext: map[string]string{"app": "red"}})
+		if err != nil {
+			refused(t, "AccessDeniedException", "-")(nil, err)
+		}
+		result := must(w.SimulatePrincipalPolicy(ctx, &iam.SimulatePrincipalPolicyInput{
+			PolicySourceArn: new(iamARN("user", name)), ActionNames: []string{"kms:Encrypt"}, ResourceArns: []string{*key.Arn}, ResourcePolicy: keyPolicy,
+			ContextEntries: entries(policy.Values{
+				"aws:sourceip": {"127.0.0.1"}, "aws:currenttime": {w.Clock.Now().UTC().Format(time.RFC3339)}, "kms:encryptioncontext:app": {"red"},
+			}),
+		}))(t).EvaluationResults[0]
+		if got := result.EvalDecision == "allowed"; got != (err == nil) {
+			t.Fatalf("the simulation of\n%v\nsays %s, the door %v", u.Inline, result.EvalDecision, err)
+		}
+		if err == nil {
+			allowed++
+		} else if explicit := strings.Contains(err.Error(), "explicit deny"); explicit != (result.EvalDecision == "explicitDeny") {
+			t.Fatalf("the simulation says %s, the door %v", result.EvalDecision, err)
+		}
+	}
+	if allowed < cases/10 || allowed > cases*9/10 {
+		t.Errorf("%d of %d calls are allowed", allowed, cases)
+	}
+	t.Logf("%d of %d calls are allowed", allowed, cases)
 }
