@@ -74,6 +74,9 @@ func (d *Directory) Used(c *Credential, service, region string, now time.Time) {
 		d.uses.Note(useKey{p.Account, p.ID, service}, u)
 		return
 	}
+	if p.Temporary.ID == "" {
+		return // a session of the root user, which has no uses of its own
+	}
 	u.name = p.Temporary.Name
 	d.uses.Note(useKey{p.Account, p.Temporary.ID, service}, u)
 }

@@ -91,6 +91,33 @@ func TestUsed(t *testing.T) {
 	}
 }
 
+func TestUsedByTheRootUser(t *testing.T) {
+	s := memstore.New()
+	d := identity.New(s, seal.Ephemeral(), "aws")
+	for _, kind := range []identity.SessionKind{identity.UserSession, identity.RootSession} {
+		session := &identity.Session{Kind: kind, Account: account, Issued: now, Expires: now.Add(time.Hour)}
+		token, err := d.Issue(session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cred, err := d.Session(t.Context(), session.AccessKeyID, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Used(cred, "kms", "us-east-1", now)
+	}
+	err := s.View(t.Context(), func(r store.Reader) error {
+		found, err := d.AccountUses(r, account)
+		if len(found) > 0 {
+			t.Errorf("uses of nobody: %+v", found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestUsedConcurrently(t *testing.T) {
 	d := identity.New(memstore.New(), seal.Ephemeral(), "aws")
 	cred := &identity.Credential{Principal: identity.Root("aws", "111122223333", "AKIAIOSFODNN7EXAMPLE")}
