@@ -172,14 +172,19 @@ func (p *SAMLProvider) ARN(partition string) string {
 type Settings struct {
 	Account string
 	Alias   string `json:",omitempty"`
-	// Outbound is the identifier in the issuer URL of the account's web identity tokens; empty while outbound federation is off.
+	// Outbound is the identifier in the issuer URL of the account's web identity tokens; empty until outbound federation is enabled for the first time.
 	Outbound string `json:",omitempty"`
+	// OutboundOff: outbound federation is disabled again. The issuer's documents stay, as the tokens that it has given out do.
+	OutboundOff bool `json:",omitempty"`
 	// TokensEverywhere: session tokens of the global endpoint are valid in all regions (v2Token).
 	TokensEverywhere bool `json:",omitempty"`
 	// RootCredentials and RootSessions: the organization's management account manages its members' root users.
 	RootCredentials bool `json:",omitempty"`
 	RootSessions    bool `json:",omitempty"`
 }
+
+// IsFederated reports whether the account gives out web identity tokens.
+func (s *Settings) IsFederated() bool { return s.Outbound != "" && !s.OutboundOff }
 
 // Stored as (see store.Table), all in their account and no region but the access keys, which are in no account:
 //

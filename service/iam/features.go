@@ -9,7 +9,7 @@ import (
 
 // organizationSettings are those of the caller's organization, which its management account keeps. They are for that account, and for the delegated
 // administrator of IAM.
-func (s *Service) organizationSettings(c *call.Call) (*organization.Organization, *identity.Settings, error) {
+func (s *Service) organizationSettings(c *call.Call, who authority) (*organization.Organization, *identity.Settings, error) {
 	if err := s.anything(c); err != nil {
 		return nil, nil, err
 	}
@@ -34,6 +34,9 @@ func (s *Service) organizationSettings(c *call.Call) (*organization.Organization
 		if err != nil {
 			return nil, nil, err
 		}
+		if who == managementOnly {
+			return nil, nil, &iam.CallerIsNotManagementAccountException{Message: "The account is not the management account of the organization."}
+		}
 	}
 	if !o.All {
 		return nil, nil, &iam.OrganizationNotInAllFeaturesModeException{Message: "The organization does not have all features enabled."}
@@ -47,9 +50,17 @@ func (s *Service) organizationSettings(c *call.Call) (*organization.Organization
 	return o, set, err
 }
 
+// authority is who may call an operation. The API reference has CallerIsNotManagementAccount as an error of enabling alone.
+type authority int
+
+const (
+	administrators authority = iota // the management account, and delegated administrators
+	managementOnly
+)
+
 // feature changes what is enabled for an organization.
-func (s *Service) feature(c *call.Call, change func(*identity.Settings)) (id *string, enabled []iam.FeatureType, err error) {
-	o, set, err := s.organizationSettings(c)
+func (s *Service) feature(c *call.Call, who authority, change func(*identity.Settings)) (id *string, enabled []iam.FeatureType, err error) {
+	o, set, err := s.organizationSettings(c, who)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,30 +82,30 @@ func (s *Service) feature(c *call.Call, change func(*identity.Settings)) (id *st
 
 // ListOrganizationsFeatures tells what is enabled for the organization.
 func (s *Service) ListOrganizationsFeatures(c *call.Call, _ *iam.ListOrganizationsFeaturesRequest) (*iam.ListOrganizationsFeaturesResponse, error) {
-	id, enabled, err := s.feature(c, nil)
+	id, enabled, err := s.feature(c, administrators, nil)
 	return &iam.ListOrganizationsFeaturesResponse{OrganizationId: id, EnabledFeatures: enabled}, err
 }
 
 // EnableOrganizationsRootCredentialsManagement lets the management account manage the credentials of its members' root users.
 func (s *Service) EnableOrganizationsRootCredentialsManagement(c *call.Call, _ *iam.EnableOrganizationsRootCredentialsManagementRequest) (*iam.EnableOrganizationsRootCredentialsManagementResponse, error) {
-	id, enabled, err := s.feature(c, func(set *identity.Settings) { set.RootCredentials = true })
+	id, enabled, err := s.feature(c, managementOnly, func(set *identity.Settings) { set.RootCredentials = true })
 	return &iam.EnableOrganizationsRootCredentialsManagementResponse{OrganizationId: id, EnabledFeatures: enabled}, err
 }
 
 // DisableOrganizationsRootCredentialsManagement ends that.
 func (s *Service) DisableOrganizationsRootCredentialsManagement(c *call.Call, _ *iam.DisableOrganizationsRootCredentialsManagementRequest) (*iam.DisableOrganizationsRootCredentialsManagementResponse, error) {
-	id, enabled, err := s.feature(c, func(set *identity.Settings) { set.RootCredentials = false })
+	id, enabled, err := s.feature(c, administrators, func(set *identity.Settings) { set.RootCredentials = false })
 	return &iam.DisableOrganizationsRootCredentialsManagementResponse{OrganizationId: id, EnabledFeatures: enabled}, err
 }
 
 // EnableOrganizationsRootSessions lets the management account act as its members' root users, with sts:AssumeRoot.
 func (s *Service) EnableOrganizationsRootSessions(c *call.Call, _ *iam.EnableOrganizationsRootSessionsRequest) (*iam.EnableOrganizationsRootSessionsResponse, error) {
-	id, enabled, err := s.feature(c, func(set *identity.Settings) { set.RootSessions = true })
+	id, enabled, err := s.feature(c, managementOnly, func(set *identity.Settings) { set.RootSessions = true })
 	return &iam.EnableOrganizationsRootSessionsResponse{OrganizationId: id, EnabledFeatures: enabled}, err
 }
 
 // DisableOrganizationsRootSessions ends that.
 func (s *Service) DisableOrganizationsRootSessions(c *call.Call, _ *iam.DisableOrganizationsRootSessionsRequest) (*iam.DisableOrganizationsRootSessionsResponse, error) {
-	id, enabled, err := s.feature(c, func(set *identity.Settings) { set.RootSessions = false })
+	id, enabled, err := s.feature(c, administrators, func(set *identity.Settings) { set.RootSessions = false })
 	return &iam.DisableOrganizationsRootSessionsResponse{OrganizationId: id, EnabledFeatures: enabled}, err
 }

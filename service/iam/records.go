@@ -43,7 +43,8 @@ type signingCertificate struct {
 	ID       string
 	User     string // unique ID, or identity.RootUser
 	Body     string
-	Inactive bool `json:",omitempty"`
+	Digest   string // of the certificate: SHA-256, in hexadecimal digits
+	Inactive bool   `json:",omitempty"`
 	Uploaded time.Time
 }
 
@@ -84,8 +85,8 @@ type credentialReport struct {
 //	iam / account // login / unique ID       → loginProfile
 //	iam / account // passwordpolicy          → passwordPolicy
 //	iam / account // sshkey / id             → sshKey               (index user: unique ID)
-//	iam / account // signing / id            → signingCertificate   (index user: unique ID)
-//	iam / account // service / id            → serviceCredential    (index user: unique ID)
+//	iam / account // signing / id            → signingCertificate   (indexes user: unique ID; digest, unique)
+//	iam / account // service / id            → serviceCredential    (indexes user: unique ID; name, unique: service, name)
 //	iam / account // certificate / name      → serverCertificate    (index fold: name in lower case)
 //	iam / account // report                  → credentialReport
 //
@@ -96,16 +97,18 @@ var (
 	sshTable    = store.NewTable("iam", "sshkey", func(k *sshKey) store.Key { return store.Key{k.ID} },
 		store.Index[sshKey]{Name: "user", Entries: func(k *sshKey) []store.Key { return []store.Key{{k.User}} }})
 	signingTable = store.NewTable("iam", "signing", func(k *signingCertificate) store.Key { return store.Key{k.ID} },
-		store.Index[signingCertificate]{Name: "user", Entries: func(k *signingCertificate) []store.Key { return []store.Key{{k.User}} }})
+		store.Index[signingCertificate]{Name: "user", Entries: func(k *signingCertificate) []store.Key { return []store.Key{{k.User}} }},
+		store.Index[signingCertificate]{Name: "digest", Unique: true, Entries: func(k *signingCertificate) []store.Key { return []store.Key{{k.Digest}} }})
 	serviceTable = store.NewTable("iam", "service", func(k *serviceCredential) store.Key { return store.Key{k.ID} },
-		store.Index[serviceCredential]{Name: "user", Entries: func(k *serviceCredential) []store.Key { return []store.Key{{k.User}} }})
+		store.Index[serviceCredential]{Name: "user", Entries: func(k *serviceCredential) []store.Key { return []store.Key{{k.User}} }},
+		store.Index[serviceCredential]{Name: "name", Unique: true, Entries: func(k *serviceCredential) []store.Key { return []store.Key{{k.Service, k.Name}} }})
 	certificateTable = store.NewTable("iam", "certificate", func(k *serverCertificate) store.Key { return store.Key{k.Name} },
 		store.Index[serverCertificate]{Name: "fold", Unique: true, Entries: func(k *serverCertificate) []store.Key { return []store.Key{{fold(k.Name)}} }})
 	reportTable = store.NewTable("iam", "report", func(*credentialReport) store.Key { return store.Key{} })
 )
 
 // keyPlace is where the private key of a server certificate belongs.
-func keyPlace(account, id string) seal.Place { return seal.At("server certificate", account, id) }
+func keyPlace(account, id string) seal.Place { return seal.At("iam/servercertificate", account, id) }
 
 func logins(c *call.Call) store.Rows[loginProfile] { return loginTable.In(c.Scope.Account, "") }
 

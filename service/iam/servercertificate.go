@@ -1,10 +1,12 @@
 package iam
 
 import (
-	"crypto/tls"
+	"bytes"
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
@@ -43,7 +45,7 @@ func (s *Service) UploadServerCertificate(c *call.Call, in *iam.UploadServerCert
 		return nil, err
 	}
 	k.Expires = parsed.NotAfter
-	if err := checkChain(k.Chain); err != nil {
+	if err := checkChain(parsed, k.Chain); err != nil {
 		return nil, err
 	}
 	if k.Key, err = s.cfg.Seal.Wrap(keyPlace(k.Account, k.ID), []byte(*in.PrivateKey)); err != nil {
@@ -67,30 +69,73 @@ func certificateTaken(name string) string {
 func checkKeyPair(body, key string) (*x509.Certificate, error) {
 	parsed, err := parseCertificate(body)
 	if err != nil {
-		return nil, &iam.MalformedCertificateException{Message: "Unable to parse certificate. Please ensure the certificate is in PEM format."}
+		return nil, err
 	}
-	if block, _ := pem.Decode([]byte(key)); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+	private := parsePrivateKey(key)
+	if private == nil {
 		return nil, &iam.MalformedCertificateException{Message: "Unable to parse private key. Please ensure the private key is in PEM format and is not encrypted."}
 	}
-	if _, err := tls.X509KeyPair([]byte(body), []byte(key)); err != nil {
+	if public, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(parsed.PublicKey) {
 		return nil, &iam.KeyPairMismatchException{Message: "The certificate and the private key do not match."}
 	}
 	return parsed, nil
 }
 
-// checkChain reads the certificates of a chain, which may be empty.
-func checkChain(chain string) error {
-	rest := []byte(chain)
-	for len(strings.TrimSpace(string(rest))) > 0 {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block != nil && block.Type == "CERTIFICATE" {
-			if _, err := x509.ParseCertificate(block.Bytes); err == nil {
-				continue
-			}
+// parsePrivateKey reads a PEM private key, as OpenSSL has written them over the years. It is nil if there is none, or an encrypted one.
+func parsePrivateKey(text string) crypto.Signer {
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		var key any
+		var err error
+		switch block.Type {
+		case "PRIVATE KEY":
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		case "RSA PRIVATE KEY":
+			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		case "EC PRIVATE KEY":
+			key, err = x509.ParseECPrivateKey(block.Bytes)
+		default:
+			continue // EC PARAMETERS, which are in the key as well
 		}
-		return &iam.MalformedCertificateException{Message: "Unable to parse certificate chain. Please ensure the chain is in PEM format."}
+		if signer, ok := key.(crypto.Signer); ok && err == nil {
+			return signer
+		}
+		return nil
 	}
 	return nil
+}
+
+// checkChain checks that each certificate of a chain, which may be empty, has signed the one before it, beginning with the server's own.
+func checkChain(child *x509.Certificate, chain string) error {
+	rest := []byte(chain)
+	for i := -1; len(bytes.TrimSpace(rest)) > 0; i++ {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil || block.Type != "CERTIFICATE" {
+			return brokenChain(i)
+		}
+		parent, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || !signed(parent, child) {
+			return brokenChain(i)
+		}
+		child = parent
+	}
+	return nil
+}
+
+func brokenChain(index int) error {
+	return &iam.MalformedCertificateException{Message: fmt.Sprintf("Unable to validate certificate chain. The certificate chain must start with the immediate "+
+		"signing certificate, followed by any intermediaries in order. The index within the chain of the invalid certificate is: %d", index)}
+}
+
+// signed reports whether a certificate has signed another. Where the algorithm is too old to be checked (old roots have SHA-1) the names are enough: who uploads
+// a certificate vouches for its chain, and clients check it once more.
+func signed(parent, child *x509.Certificate) bool {
+	if !bytes.Equal(parent.RawSubject, child.RawIssuer) {
+		return false
+	}
+	err := parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
+	_, old := errors.AsType[x509.InsecureAlgorithmError](err)
+	return err == nil || old
 }
 
 func (s *Service) certificateShape(k *serverCertificate) *iam.ServerCertificateMetadata {

@@ -57,13 +57,11 @@ func (s *Service) CreateServiceSpecificCredential(c *call.Call, in *iam.CreateSe
 		return nil, invalid("CredentialAgeDays is not supported for service %s.", *in.ServiceName)
 	}
 	n := 0
-	taken := make(map[string]bool)
 	for k, err := range serviceCredentialsOf(c, owner{u}) {
 		if err != nil {
 			return nil, err
 		}
 		if k.Service == *in.ServiceName {
-			taken[k.Name] = true
 			n++
 		}
 	}
@@ -71,7 +69,13 @@ func (s *Service) CreateServiceSpecificCredential(c *call.Call, in *iam.CreateSe
 		return nil, exceeded("ServiceSpecificCredentialsPerUser", credentialsPerUserQuota)
 	}
 	k := &serviceCredential{ID: identity.NewID("ACCA"), User: u.ID, Service: *in.ServiceName, Name: u.Name + "-at-" + u.Account, Created: c.Time}
-	for i := 1; taken[k.Name]; i++ {
+	// The name may be taken by another password of the user's, or of a user who had this name before.
+	for i := 1; ; i++ {
+		if _, err := serviceTable.In(u.Account, "").Find(c.Tx(), "name", k.Service, k.Name); missing(err) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
 		k.Name = fmt.Sprintf("%s+%d-at-%s", u.Name, i, u.Account)
 	}
 	if in.CredentialAgeDays != nil {

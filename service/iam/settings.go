@@ -1,8 +1,9 @@
 package iam
 
 import (
-	"crypto/rand"
 	"encoding/hex"
+	"fmt"
+	"io"
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -31,12 +32,17 @@ func (s *Service) EnableOutboundWebIdentityFederation(c *call.Call, _ *iam.Enabl
 	if err != nil {
 		return nil, err
 	}
-	if set.Outbound != "" {
+	if set.IsFederated() {
 		return nil, &iam.FeatureEnabledException{Message: "Outbound web identity federation is already enabled for this account."}
 	}
-	id := make([]byte, 16)
-	rand.Read(id)
-	set.Outbound = hex.EncodeToString(id)
+	set.OutboundOff = false
+	if set.Outbound == "" {
+		id := make([]byte, 16)
+		if _, err := io.ReadFull(c.Rand, id); err != nil {
+			return nil, fmt.Errorf("reading randomness: %w", err)
+		}
+		set.Outbound = hex.EncodeToString(id)
+	}
 	return &iam.EnableOutboundWebIdentityFederationResponse{IssuerIdentifier: s.issuer(set)}, putSettings(c, set)
 }
 
@@ -48,7 +54,8 @@ func notFederated() error {
 	return &iam.FeatureDisabledException{Message: "Outbound web identity federation is not enabled for this account."}
 }
 
-// DisableOutboundWebIdentityFederation ends it. Enabled again, the account has another issuer.
+// DisableOutboundWebIdentityFederation ends it. What was given out before stays valid, so the issuer goes on to publish its keys, and is the account's again when
+// federation is enabled once more.
 func (s *Service) DisableOutboundWebIdentityFederation(c *call.Call, _ *iam.DisableOutboundWebIdentityFederationRequest) (*iam.DisableOutboundWebIdentityFederationResponse, error) {
 	if err := s.anything(c); err != nil {
 		return nil, err
@@ -57,10 +64,10 @@ func (s *Service) DisableOutboundWebIdentityFederation(c *call.Call, _ *iam.Disa
 	if err != nil {
 		return nil, err
 	}
-	if set.Outbound == "" {
+	if !set.IsFederated() {
 		return nil, notFederated()
 	}
-	set.Outbound = ""
+	set.OutboundOff = true
 	return &iam.DisableOutboundWebIdentityFederationResponse{}, putSettings(c, set)
 }
 
@@ -73,7 +80,7 @@ func (s *Service) GetOutboundWebIdentityFederationInfo(c *call.Call, _ *iam.GetO
 	if err != nil {
 		return nil, err
 	}
-	if set.Outbound == "" {
+	if !set.IsFederated() {
 		return nil, notFederated()
 	}
 	return &iam.GetOutboundWebIdentityFederationInfoResponse{IssuerIdentifier: s.issuer(set), JwtVendingEnabled: new(true)}, nil

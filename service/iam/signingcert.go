@@ -1,8 +1,10 @@
 package iam
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base32"
+	"encoding/hex"
 	"encoding/pem"
 	"io"
 	"iter"
@@ -19,7 +21,8 @@ func certificatesOf(c *call.Call, o owner) iter.Seq2[*signingCertificate, error]
 
 // parseCertificate reads one PEM certificate.
 func parseCertificate(body string) (*x509.Certificate, error) {
-	malformed := &iam.MalformedCertificateException{Message: "Certificate " + body + " is malformed."}
+	// What is refused is not repeated: somebody may have sent a private key by mistake.
+	malformed := &iam.MalformedCertificateException{Message: "Unable to parse certificate. Please ensure the certificate is in PEM format."}
 	block, rest := pem.Decode([]byte(body))
 	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {
 		return nil, malformed
@@ -31,7 +34,7 @@ func parseCertificate(body string) (*x509.Certificate, error) {
 	return parsed, nil
 }
 
-// UploadSigningCertificate gives a user, or the root user, a certificate.
+// UploadSigningCertificate gives a user, or the root user, a certificate that nobody else in the account has.
 func (s *Service) UploadSigningCertificate(c *call.Call, in *iam.UploadSigningCertificateRequest) (*iam.UploadSigningCertificateResponse, error) {
 	o, err := s.owner(c, in.UserName)
 	if err != nil {
@@ -44,26 +47,28 @@ func (s *Service) UploadSigningCertificate(c *call.Call, in *iam.UploadSigningCe
 	if c.Time.After(parsed.NotAfter) {
 		return nil, &iam.InvalidCertificateException{Message: "The certificate has expired."}
 	}
-	n := 0
-	for other, err := range certificatesOf(c, o) {
-		if err != nil {
-			return nil, err
-		}
-		if there, err := parseCertificate(other.Body); err == nil && there.Equal(parsed) {
-			return nil, &iam.DuplicateCertificateException{Message: "The certificate is already associated with the user."}
-		}
-		n++
+	rows := signingTable.In(c.Scope.Account, "")
+	sum := sha256.Sum256(parsed.Raw)
+	digest := hex.EncodeToString(sum[:])
+	if _, err := rows.Find(c.Tx(), "digest", digest); err == nil {
+		return nil, &iam.DuplicateCertificateException{Message: "The same certificate is associated with an IAM user in the account."}
+	} else if !missing(err) {
+		return nil, err
+	}
+	n, err := rows.Count(c.Tx(), ofOwner(o))
+	if err != nil {
+		return nil, err
 	}
 	if n >= signingCertsPerUserQuota {
-		return nil, exceeded("CertificatesPerUser", signingCertsPerUserQuota)
+		return nil, exceeded("SigningCertificatesPerUser", signingCertsPerUserQuota)
 	}
 	id := make([]byte, 20)
 	if _, err := io.ReadFull(c.Rand, id); err != nil {
 		return nil, err
 	}
-	k := &signingCertificate{ID: base32.StdEncoding.EncodeToString(id), User: o.id(), Body: *in.CertificateBody, Uploaded: c.Time}
+	k := &signingCertificate{ID: base32.StdEncoding.EncodeToString(id), User: o.id(), Body: *in.CertificateBody, Digest: digest, Uploaded: c.Time}
 	shape := signingShape(o, k)
-	return &iam.UploadSigningCertificateResponse{Certificate: &shape}, signingTable.In(c.Scope.Account, "").Insert(c.Tx(), k)
+	return &iam.UploadSigningCertificateResponse{Certificate: &shape}, rows.Insert(c.Tx(), k)
 }
 
 func signingShape(o owner, k *signingCertificate) iam.SigningCertificate {

@@ -89,7 +89,7 @@ func (s *Service) GetWebIdentityToken(c *call.Call, in *sts.GetWebIdentityTokenR
 		return nil, invalid("SigningAlgorithm must be RS256 or ES384")
 	}
 	settings, err := identity.AllSettings.In(c.Caller.Account, "").Get(c.Tx())
-	if missing(err) || err == nil && settings.Outbound == "" {
+	if missing(err) || err == nil && !settings.IsFederated() {
 		return nil, &sts.OutboundWebIdentityFederationDisabledException{Message: "Outbound web identity federation is not enabled for this account."}
 	}
 	if err != nil {
@@ -242,7 +242,7 @@ const (
 )
 
 // Document returns what lies under identity.IssuerPath, for everybody: the configuration and the key set of an account's issuer. It is ErrNoDocument
-// for others, and while the account has outbound federation switched off.
+// for others. While the account has outbound federation switched off they are still there, for the tokens of before.
 func (s *Service) Document(ctx context.Context, path string) (doc []byte, err error) {
 	id, isDiscovery := strings.CutSuffix(path, discoveryName)
 	if !isDiscovery {
