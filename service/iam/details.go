@@ -119,7 +119,10 @@ func (s *Service) roleDetail(c *call.Call, r *identity.Role) (iam.RoleDetail, er
 	detail := iam.RoleDetail{
 		Path: new(pathOf(r.Path)), RoleName: &r.Name, RoleId: &r.ID, Arn: new(r.ARN(s.cfg.Partition)), CreateDate: &r.Created, AssumeRolePolicyDocument: trust,
 		InstanceProfileList: []iam.InstanceProfile{}, RolePolicyList: inlineDetails(r.Inline), AttachedManagedPolicies: attachedShapes(r.Attached),
-		PermissionsBoundary: boundaryShape(r.Boundary), Tags: tagList(r.Tags), RoleLastUsed: new(iam.RoleLastUsed),
+		PermissionsBoundary: boundaryShape(r.Boundary), Tags: tagList(r.Tags),
+	}
+	if detail.RoleLastUsed, err = s.roleLastUsed(c, r); err != nil {
+		return iam.RoleDetail{}, err
 	}
 	for p, err := range profilesOf(c, r.Name) {
 		if err != nil {

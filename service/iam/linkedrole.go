@@ -165,7 +165,7 @@ func (s *Service) DeleteServiceLinkedRole(c *call.Call, in *iam.DeleteServiceLin
 	if err := deletions.In(c.Scope.Account, "").Put(c.Tx(), task); err != nil {
 		return nil, err
 	}
-	return &iam.DeleteServiceLinkedRoleResponse{DeletionTaskId: &task.ID}, roles(c).Delete(c.Tx(), r.Name)
+	return &iam.DeleteServiceLinkedRoleResponse{DeletionTaskId: &task.ID}, removeRole(c, r)
 }
 
 // GetServiceLinkedRoleDeletionStatus tells that a task has succeeded.

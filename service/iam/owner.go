@@ -10,9 +10,10 @@ import (
 // owner is whom credentials belong to: a user, or the account's root user if user is nil.
 type owner struct{ user *identity.User }
 
-// owner finds whose credentials an operation is about, and asks for permission. Where the request names nobody it is the caller, who may be the root user.
+// owner finds whose credentials an operation is about, and asks for permission. Where the request names nobody it is the caller, who may be the root user. The
+// root user may also go by the account's number, for operations that want a name, such as iam:EnableMFADevice.
 func (s *Service) owner(c *call.Call, given *string) (owner, error) {
-	if given != nil || c.Caller.Kind != policy.Root {
+	if c.Caller.Kind != policy.Root || given != nil && *given != c.Scope.Account {
 		u, err := s.user(c, given, nil)
 		return owner{u}, err
 	}
@@ -50,7 +51,7 @@ func (o owner) id() string {
 // shown is the UserName of answers; the root user has none.
 func (o owner) shown() *string { return some(o.name()) }
 
-// status is what an operation sets a credential to.
+// inactive is what an operation sets a credential to.
 func inactive(status iam.StatusType) (bool, error) {
 	switch status {
 	case iam.StatusTypeActive:

@@ -100,7 +100,9 @@ func (s *Service) roleShape(c *call.Call, r *identity.Role, form roleForm) (*iam
 		}
 	}
 	if form == roleFull {
-		out.RoleLastUsed = new(iam.RoleLastUsed)
+		if out.RoleLastUsed, err = s.roleLastUsed(c, r); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
@@ -223,7 +225,15 @@ func (s *Service) DeleteRole(c *call.Call, in *iam.DeleteRoleRequest) (*iam.Dele
 	if len(r.Inline) > 0 {
 		return nil, conflict("Cannot delete entity, must delete policies first.")
 	}
-	return &iam.DeleteRoleResponse{}, roles(c).Delete(c.Tx(), r.Name)
+	return &iam.DeleteRoleResponse{}, removeRole(c, r)
+}
+
+// removeRole deletes a role and what is kept about it.
+func removeRole(c *call.Call, r *identity.Role) error {
+	if err := identity.ForgetUses(c.Tx(), r.Account, r.ID); err != nil {
+		return err
+	}
+	return roles(c).Delete(c.Tx(), r.Name)
 }
 
 func conflict(message string) error { return &iam.DeleteConflictException{Message: message} }
