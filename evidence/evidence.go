@@ -50,6 +50,7 @@ type Recorder struct {
 	// known holds the sets that were used, by a hash of their policies' fingerprints: uint64 to *entry. An entry is looked up twice for most
 	// calls, without a lock.
 	known sync.Map
+	limit int // knownLimit
 
 	growing sync.Mutex                  // guards the following, and is held while known gets more
 	weight  int                         // of known, in bytes
@@ -65,7 +66,7 @@ func New(cfg Config) *Recorder {
 	if cfg.Failed == nil {
 		cfg.Failed = func(error) {}
 	}
-	return &Recorder{cfg: cfg}
+	return &Recorder{cfg: cfg, limit: knownLimit}
 }
 
 // binding is the policies that are considered together. One of a principal has the first four, one of the fences around account and
@@ -229,7 +230,7 @@ func (r *Recorder) add(h uint64, e *entry) {
 	r.growing.Lock()
 	defer r.growing.Unlock()
 	r.weight += r.pin(e)
-	if r.weight > knownLimit {
+	if r.weight > r.limit {
 		r.known.Clear()
 		r.pinned = nil
 		r.weight = r.pin(e)
