@@ -113,7 +113,7 @@ func TestLastAccessed(t *testing.T) {
 		id, _ := report(t, w.Client, annARN)
 		invalidInput(t, "-")(w.GenerateServiceLastAccessedDetails(ctx, &iam.GenerateServiceLastAccessedDetailsInput{Arn: new("arn:aws:s3:::bucket-of-mine")}))
 		invalidInput(t, "Invalid service namespace: nothing.")(w.GetServiceLastAccessedDetailsWithEntities(ctx, &iam.GetServiceLastAccessedDetailsWithEntitiesInput{JobId: &id, ServiceNamespace: new("nothing")}))
-		invalidInput(t, "Invalid Marker.")(w.GetServiceLastAccessedDetails(ctx, &iam.GetServiceLastAccessedDetailsInput{JobId: &id, Marker: new("x")}))
+		refused(t, "ValidationError", "Invalid Marker.")(w.GetServiceLastAccessedDetails(ctx, &iam.GetServiceLastAccessedDetailsInput{JobId: &id, Marker: new("x")}))
 	})
 	t.Run("Denied", func(t *testing.T) {
 		none := "00000000-0000-4000-8000-000000000000"

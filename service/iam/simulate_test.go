@@ -214,7 +214,7 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 				got = append(got, *r.EvalActionName)
 			}
 			if out.Marker != nil && pages == 0 {
-				invalidInput(t, "Invalid Marker.")(w.SimulatePrincipalPolicy(ctx, &iam.SimulatePrincipalPolicyInput{PolicySourceArn: new(annARN), ActionNames: names[1:], Marker: out.Marker}))
+				refused(t, "ValidationError", "Invalid Marker.")(w.SimulatePrincipalPolicy(ctx, &iam.SimulatePrincipalPolicyInput{PolicySourceArn: new(annARN), ActionNames: names[1:], Marker: out.Marker}))
 			}
 		}
 		same(t, "actions", got, names)
