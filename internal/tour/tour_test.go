@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package tour runs the tour of the README as it stands there, with the AWS CLI, so that it cannot go stale.
+// Package tour runs the tours of the README and of docs/ as they stand there, with the AWS CLI, so that they cannot go stale.
 //
-// Fenced blocks of README.md that say "tour" after their language are its steps:
+// Fenced blocks of a document that say "tour" after their language are its steps:
 //
 //	sh tour server    run in one terminal, until the cloud is ready
 //	sh tour           run in another terminal; all of them share one shell
@@ -41,19 +41,29 @@ type step struct {
 	want   string
 }
 
+// documents that have a tour.
+var documents = []string{"README.md", "docs/identity.md"}
+
 func TestTour(t *testing.T) {
 	client := awsCLI(t)
+	for _, name := range documents {
+		t.Run(filepath.Base(name), func(t *testing.T) { walk(t, client, name) })
+	}
+}
+
+// walk takes the tour of a document in a checkout of its own.
+func walk(t *testing.T, client, name string) {
 	dir := checkout(t)
-	readme, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps, err := parse(string(readme))
+	steps, err := parse(string(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(steps) < 5 {
-		t.Fatalf("README.md has %d steps of a tour, and had more when this was written", len(steps))
+		t.Fatalf("%s has %d steps of a tour, and had more when this was written", name, len(steps))
 	}
 	listen := freeAddress(t)
 	env := environment(client, listen)
@@ -61,7 +71,7 @@ func TestTour(t *testing.T) {
 	sh := startShell(t, dir, env)
 	for _, s := range steps {
 		s.script = strings.ReplaceAll(s.script, address, listen)
-		t.Logf("README.md:%d\n%s", s.line, s.script)
+		t.Logf("%s:%d\n%s", name, s.line, s.script)
 		if s.server {
 			if running != nil {
 				running.wait() // the tour killed it
@@ -71,7 +81,7 @@ func TestTour(t *testing.T) {
 		}
 		got := sh.run(t, s)
 		if !matches(s.want, got) {
-			t.Fatalf("README.md:%d prints something else (-README +now):\n%s", s.line, cmp.Diff(lines(s.want), lines(got)))
+			t.Fatalf("%s:%d prints something else (-document +now):\n%s", name, s.line, cmp.Diff(lines(s.want), lines(got)))
 		}
 	}
 }
