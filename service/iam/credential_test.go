@@ -123,9 +123,9 @@ func TestSigningCertificates(t *testing.T) {
 	}
 	refused(t, "DuplicateCertificate", "-")(upload(a))
 	refused(t, "InvalidCertificate", "-")(upload(old))
-	refused(t, "MalformedCertificate", "Certificate junk is malformed.")(upload("junk"))
+	refused(t, "MalformedCertificate", "Unable to parse certificate. Please ensure the certificate is in PEM format.")(upload("junk"))
 	ok(t)(upload(b))
-	refused(t, "LimitExceeded", "Cannot exceed quota for CertificatesPerUser: 2")(upload(c))
+	refused(t, "LimitExceeded", "Cannot exceed quota for SigningCertificatesPerUser: 2")(upload(c))
 	const none = "The Certificate with id NONEXISTENTCERTID12345678901 cannot be found."
 	update := func(id string, s types.StatusType) (any, error) {
 		return w.UpdateSigningCertificate(ctx, &iam.UpdateSigningCertificateInput{UserName: ann, CertificateId: &id, Status: s})
