@@ -244,8 +244,8 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 			_, err := kms.NewFromConfig(cfg).ConnectCustomKeyStore(ctx, &kms.ConnectCustomKeyStoreInput{CustomKeyStoreId: aws.String("cks-1234567890abcdef0")})
 			return err
 		},
-		"sts:AssumeRole": func(ctx context.Context) error {
-			_, err := sts.NewFromConfig(cfg).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String("arn:aws:iam::111122223333:role/r"), RoleSessionName: aws.String("session")})
+		"sts:GetDelegatedAccessToken": func(ctx context.Context) error {
+			_, err := sts.NewFromConfig(cfg).GetDelegatedAccessToken(ctx, &sts.GetDelegatedAccessTokenInput{TradeInToken: aws.String("token")})
 			return err
 		},
 		"s3:ListBuckets": func(ctx context.Context) error {

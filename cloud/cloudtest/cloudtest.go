@@ -15,6 +15,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -60,7 +61,9 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = c.URL
 	}
-	cfg.IdentityProviders.PlainLoopback = true // where a test's identity provider is
+	// Where a test's identity provider is, with TLS or without.
+	cfg.IdentityProviders.PlainLoopback = true
+	cfg.IdentityProviders.Allow = append(cfg.IdentityProviders.Allow, netip.MustParsePrefix("127.0.0.0/8"))
 	inner, err := cloud.Open(context.Background(), cfg)
 	if err != nil {
 		server.Listener.Close()
@@ -153,15 +156,15 @@ func (c *Cloud) Advance(d time.Duration) {
 
 // Event is what tests mostly ask of an audit record; Raw is all of it.
 type Event struct {
-	EventName, EventSource, ErrorCode, ErrorMessage string
-	RecipientAccountID                              string `json:"recipientAccountId"`
-	SharedEventID                                   string
-	UserIdentity                                    struct{ Type, ARN, AccountID, InvokedBy string }
-	RequestParameters, ResponseElements             map[string]any
-	Resources                                       []struct{ AccountID, Type, ARN string }
-	ReadOnly                                        bool
-	EventType                                       string
-	Raw                                             json.RawMessage `json:"-"`
+	EventID, EventName, EventSource, ErrorCode, ErrorMessage string
+	RecipientAccountID                                       string `json:"recipientAccountId"`
+	SharedEventID                                            string
+	UserIdentity                                             struct{ Type, ARN, AccountID, InvokedBy string }
+	RequestParameters, ResponseElements                      map[string]any
+	Resources                                                []struct{ AccountID, Type, ARN string }
+	ReadOnly                                                 bool
+	EventType                                                string
+	Raw                                                      json.RawMessage `json:"-"`
 }
 
 // Trail returns the audit records of an account, oldest first.
