@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/holdfast-cloud/holdfast/identity"
 )
@@ -285,5 +287,26 @@ func TestOrganizationAuthority(t *testing.T) {
 	ok(t)(w.EnableOrganizationsRootSessions(ctx, nil))
 	if out := must(there.DisableOrganizationsRootSessions(ctx, nil))(t); len(out.EnabledFeatures) != 0 {
 		t.Errorf("enabled are %v", out.EnabledFeatures)
+	}
+}
+
+// Tokens that are out when federation is disabled can still be checked: their issuer stays, and is the account's again later.
+func TestIssuerStays(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	issuer := *must(w.EnableOutboundWebIdentityFederation(ctx, nil))(t).IssuerIdentifier
+	ok(t)(w.DisableOutboundWebIdentityFederation(ctx, nil))
+	refused(t, "FeatureDisabled", "-")(w.GetOutboundWebIdentityFederationInfo(ctx, nil))
+	caller := sts.NewFromConfig(w.Config())
+	refused(t, "OutboundWebIdentityFederationDisabledException", "-")(caller.GetWebIdentityToken(ctx, &sts.GetWebIdentityTokenInput{
+		Audience: []string{"x"}, SigningAlgorithm: new("ES384")}))
+	answer, err := http.Get(issuer + "/.well-known/openid-configuration")
+	ok(t)(answer, err)
+	ok(t)(nil, answer.Body.Close())
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("the issuer answers %s", answer.Status)
+	}
+	if again := *must(w.EnableOutboundWebIdentityFederation(ctx, nil))(t).IssuerIdentifier; again != issuer {
+		t.Errorf("the issuer is %s, and was %s", again, issuer)
 	}
 }
