@@ -82,13 +82,14 @@ type Call struct {
 	begin   func() (store.Tx, error)
 	tx      store.Tx
 	outer   *Call // the call that AsService was asked of
+	home    *Call // the call that In was asked of
 
 	asked     bool // some resource was authorized, or the handler said why none has to be
 	denied    error
 	resources []audit.Resource
 	room      [1]audit.Resource // for resources: most calls touch one
-	details   []byte
-	event     string
+	events    []Event
+	elsewhere []*Call // see In
 	request   policy.Request
 	context   callContext
 	pending   []*audit.Record // of the calls that the handler made to other services
@@ -136,10 +137,17 @@ func (c *Call) Cancel(s Scope, kind, subject string) error {
 	return timer.Cancel(c.Tx(), timer.ID{Service: c.service, Account: s.Account, Region: s.Region, Kind: kind, Subject: subject})
 }
 
-// ServiceEvent puts an event of the service's own into the audit trail, such as the rotation of a key, with details as the JSON object
-// of its serviceEventDetails, or nil. It commits with the call's transaction. It is the only record that a timer leaves, and stands beside that of
-// an operation.
-func (c *Call) ServiceEvent(name string, details []byte) { c.event, c.details = name, details }
+// Event is an event of a service's own in the audit trail, with details as the JSON object of its serviceEventDetails, or nil.
+type Event struct {
+	Name    string
+	Details []byte
+}
+
+// ServiceEvent puts an event of the service's own into the audit trail, such as the rotation of a key. It commits with the call's transaction.
+// Such events are the only records that a timer leaves, and stand beside that of an operation.
+func (c *Call) ServiceEvent(name string, details []byte) {
+	c.events = append(c.events, Event{name, details})
+}
 
 // Touch puts a resource into the audit record that the call does not authorize.
 func (c *Call) Touch(r audit.Resource) {
@@ -157,11 +165,22 @@ func (c *Call) Emit(e outbox.Event) error { return outbox.Put(c.Tx(), &e) }
 
 // Record adds the audit record of a call that the handler made to another service. Only the door does this.
 func (c *Call) Record(records ...*audit.Record) {
-	if c.outer != nil {
-		c.outer.Record(records...)
-		return
-	}
+	c = c.outermost()
 	c.pending = append(c.pending, records...)
+}
+
+// In is the call as it goes on in another region of this process, where it is the operation op, e.g. that of a replica which a key gets there. What is asked there
+// is asked of the same caller, with that region as the one called; what it writes belongs to c's transaction. A refusal there is one of c, and once c
+// succeeds, op is on record in the other region, too.
+func (c *Call) In(region string, op *wire.Operation) *Call {
+	there := &Call{
+		Context: c.Context, Op: op, Scope: c.Scope, Caller: c.Caller, Time: c.Time, Source: c.Source,
+		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, Via: c.Via, service: c.service, members: c.members, home: c,
+	}
+	there.Scope.Region = region
+	there.begin = func() (store.Tx, error) { return c.Tx(), nil }
+	c.elsewhere = append(c.elsewhere, there)
+	return there
 }
 
 // OwnAccount is where services keep what is theirs and no customer's, such as AWS owned keys.
@@ -211,14 +230,20 @@ type Outcome struct {
 	Asked     bool  // the handler authorized something, or said why it need not
 	Denied    error // a refusal that the handler was given, whatever it made of it
 	Resources []audit.Resource
-	Event     string // see ServiceEvent
-	Details   []byte
+	Events    []Event         // see ServiceEvent
 	Pending   []*audit.Record // see Record
+	Elsewhere []*Call         // see In
 }
 
 // Outcome returns what the handler did.
 func (c *Call) Outcome() Outcome {
-	return Outcome{c.asked, c.denied, c.resources, c.event, c.details, c.pending}
+	o := Outcome{c.asked, c.denied, c.resources, c.events, c.pending, c.elsewhere}
+	for _, there := range c.elsewhere {
+		if o.Denied == nil {
+			o.Denied = there.denied
+		}
+	}
+	return o
 }
 
 // failedTx answers every access with the error of a transaction that did not begin.

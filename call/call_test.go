@@ -255,6 +255,28 @@ func TestAsService(t *testing.T) {
 	}
 }
 
+// A call that goes on in another region asks for the same caller there, and what it is refused there counts.
+func TestIn(t *testing.T) {
+	for region, want := range map[string]bool{"eu-west-1": true, "eu-central-1": false} {
+		c := newCall(user(t, allowIf("StringEquals", "aws:RequestedRegion", "eu-west-1")))
+		c.Via = []string{"x.amazonaws.com"}
+		there := c.In(region, orchard.OpPing)
+		own := &call.Resource{ARN: "arn:aws:orchard:" + region + ":" + account + ":tree/oak", Type: "AWS::Orchard::Tree"}
+		err := there.Authorize(own)
+		o := c.Outcome()
+		if (err == nil) != want || (o.Denied == nil) != want || len(o.Resources) != 0 || len(o.Elsewhere) != 1 || len(there.Outcome().Resources) != 1 {
+			t.Errorf("in %s: %v; the call ended as %+v", region, err, o)
+		}
+		if there.OwnRights() || there.Scope.Account != account || !slices.Equal(there.Via, c.Via) || there.ARN("tree/oak") != own.ARN {
+			t.Errorf("In() = %+v", there)
+		}
+		there.AsService().Record(&audit.Record{Name: "inner"})
+		if pending := c.Outcome().Pending; len(pending) != 1 || pending[0].Name != "inner" {
+			t.Errorf("pending are %v", pending)
+		}
+	}
+}
+
 // Which of two tags that differ in case a policy sees must not be up to the order of a map, nor to the caller.
 func TestTagsThatDifferInCase(t *testing.T) {
 	for _, tt := range []struct {

@@ -18,10 +18,16 @@ func (c *Call) Trace() *evidence.Trace { return &c.trace }
 func (c *Call) tracer() *evidence.Trace { return &c.outermost().trace }
 
 func (c *Call) outermost() *Call {
-	for c.outer != nil {
-		c = c.outer
+	for {
+		switch {
+		case c.outer != nil:
+			c = c.outer
+		case c.home != nil:
+			c = c.home
+		default:
+			return c
+		}
 	}
-	return c
 }
 
 // Join takes over what an inner call needs kept before anything is answered. Only the door does this.

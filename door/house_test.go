@@ -272,6 +272,7 @@ func (h *house) events() (out []event) {
 
 type event struct {
 	EventName, EventType, ErrorCode, ErrorMessage, SourceIPAddress string
+	AWSRegion                                                      string `json:"awsRegion"`
 	EventID                                                        string `json:"eventID"`
 	SharedEventID                                                  string `json:"sharedEventID"`
 	RecipientAccountID                                             string `json:"recipientAccountId"`

@@ -2,6 +2,7 @@ package door_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,6 +150,41 @@ func TestInvokeMeetsAConflict(t *testing.T) {
 	if d := cmp.Diff([]string{"SetDay", "PlantTree"}, sorted2(h.names())); d != "" {
 		t.Errorf("recorded (-want +got):\n%s", d)
 	}
+}
+
+// A call that goes on in another region is on record there if it succeeds; a refusal there is one of the call.
+func TestElsewhere(t *testing.T) {
+	h := newHouse(t)
+	oak := &call.Resource{ARN: "arn:aws:orchard:eu-west-1:" + account + ":tree/oak", Type: "AWS::Orchard::Tree"}
+	var ask func(there *call.Call) error
+	h.orchard.plant = func(c *call.Call, _ *orchard.PlantTreeRequest) (*orchard.PlantTreeResponse, error) {
+		c.Open("a test")
+		there := c.In("eu-west-1", orchard.OpPing)
+		put(there.Tx(), "tree", there.Scope.Region)
+		err := ask(there)
+		c.ServiceEvent("First", nil)
+		c.ServiceEvent("Second", nil)
+		return &orchard.PlantTreeResponse{}, err
+	}
+	ask = func(there *call.Call) error { return there.Authorize(oak) }
+	wantStatus(t, h.plantTree(), 200)
+	if d := cmp.Diff([]string{"First in us-east-1", "Ping in eu-west-1", "PlantTree in us-east-1", "Second in us-east-1"}, h.places()); d != "" || h.get("tree") != "eu-west-1" {
+		t.Errorf("stored %q, recorded (-want +got):\n%s", h.get("tree"), d)
+	}
+	ask = func(there *call.Call) error { _ = there.Refuse("orchard:Ping", "there"); return nil } // the handler goes on all the same
+	wantStatus(t, h.plantTree(), 400)
+	if got := h.places(); len(got) != 5 || !slices.Contains(got, "PlantTree!AccessDenied in us-east-1") {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+// places lists the events with the regions that they are recorded in, sorted.
+func (h *house) places() (out []string) {
+	for i, e := range h.events() {
+		out = append(out, h.names()[i]+" in "+e.AWSRegion)
+	}
+	slices.Sort(out)
+	return out
 }
 
 func TestInvokeValidates(t *testing.T) {

@@ -67,14 +67,24 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 			own.Resources = slices.DeleteFunc(slices.Clone(own.Resources), func(r audit.Resource) bool { return r.Account != own.Recipient })
 		}
 	}
-	if o.Event != "" && !failed {
+	if failed {
+		return records
+	}
+	for _, there := range o.Elsewhere {
+		// What the operation did in another region. Its parameters stand in the call's own record.
+		elsewhere, op := r, there.Op
+		elsewhere.Region, elsewhere.Resources, elsewhere.EventID = there.Scope.Region, there.Outcome().Resources, newID()
+		elsewhere.Source, elsewhere.Name, elsewhere.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
+		records = share(records, &elsewhere)
+	}
+	for _, x := range o.Events {
 		host := d.rooms[c.Service()].Service.EventSource
 		event := r
 		event.Identity, event.SourceIP, event.UserAgent, event.TLS = identity.Service(host).UserIdentity(), host, host, nil
-		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, o.Event, o.Details
+		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, x.Name, x.Details
 		event.EventID = newID()
 		if e == nil {
-			event.Trace = trace // the only record of a timer
+			event.Trace, trace = trace, nil // the only record of a timer
 		}
 		records = share(records, &event)
 	}
