@@ -202,8 +202,9 @@ func ByEmail(r store.Reader, email string) (string, error) {
 	if !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
-	id, ok := strings.CutPrefix(email, addressBefore)
-	if id, ok = strings.CutSuffix(id, addressAfter); !ok || len(id) != 12 || strings.Trim(id, "0123456789") != "" {
+	id, before := strings.CutPrefix(email, addressBefore)
+	id, after := strings.CutSuffix(id, addressAfter)
+	if !before || !after || len(id) != 12 || strings.Trim(id, "0123456789") != "" {
 		return "", err
 	}
 	if _, named := Profiles.In("", "").Get(r, id); named == nil {

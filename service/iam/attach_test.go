@@ -12,7 +12,7 @@ import (
 
 // holder is a user, a group or a role, with what can be done to all three.
 type holder struct {
-	kind, name, quota    string
+	kind, quota          string
 	size                 int
 	attach, detach       func(arn string) (any, error)
 	attached             func(prefix, marker *string, items int32) ([]types.AttachedPolicy, bool, *string, error)
@@ -32,7 +32,7 @@ func (w *world) holders(t *testing.T, c *iam.Client, name string, make bool) []*
 		w.role(t, name)
 	}
 	return []*holder{
-		{"user", name, "PoliciesPerUser", 2048,
+		{"user", "PoliciesPerUser", 2048,
 			func(arn string) (any, error) {
 				return c.AttachUserPolicy(ctx, &iam.AttachUserPolicyInput{UserName: &name, PolicyArn: &arn})
 			},
@@ -72,7 +72,7 @@ func (w *world) holders(t *testing.T, c *iam.Client, name string, make bool) []*
 			func(string) (any, error) {
 				return c.DeleteUserPermissionsBoundary(ctx, &iam.DeleteUserPermissionsBoundaryInput{UserName: &name})
 			}},
-		{"group", name, "PoliciesPerGroup", 5120,
+		{"group", "PoliciesPerGroup", 5120,
 			func(arn string) (any, error) {
 				return c.AttachGroupPolicy(ctx, &iam.AttachGroupPolicyInput{GroupName: &name, PolicyArn: &arn})
 			},
@@ -107,7 +107,7 @@ func (w *world) holders(t *testing.T, c *iam.Client, name string, make bool) []*
 				return out.PolicyNames, out.IsTruncated, out.Marker, nil
 			},
 			nil, nil},
-		{"role", name, "PoliciesPerRole", 10240,
+		{"role", "PoliciesPerRole", 10240,
 			func(arn string) (any, error) {
 				return c.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: &name, PolicyArn: &arn})
 			},

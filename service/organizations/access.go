@@ -155,8 +155,6 @@ func (o *org) resourcePolicy() (all, denies *policy.Policy, err error) {
 
 // The resources that handlers ask about. An ID that nobody has is asked about like any other, so that who may not ask does not learn what exists.
 
-func (o *org) ofOrganization() *call.Resource { return &call.Resource{ARN: o.ARN(o.s.cfg.Partition)} }
-
 func (o *org) ofRoot() *call.Resource {
 	return &call.Resource{ARN: o.RootARN(o.s.cfg.Partition), Tags: o.RootTags}
 }

@@ -67,11 +67,11 @@ var (
 func checkRCP(p *policy.Policy) error {
 	for st := range p.Statements() {
 		if st.Effect != "Deny" {
-			return fmt.Errorf("Statement[%d]: %w", st.Index, errOnlyDenies)
+			return fmt.Errorf("statement %d: %w", st.Index, errOnlyDenies)
 		}
 		for _, action := range st.Actions {
 			if prefix, _, _ := strings.Cut(action, ":"); !organization.ResourceControlled(strings.ToLower(prefix)) {
-				return fmt.Errorf("Statement[%d]: %w: %s", st.Index, errUncontrolled, action)
+				return fmt.Errorf("statement %d: %w: %s", st.Index, errUncontrolled, action)
 			}
 		}
 	}
