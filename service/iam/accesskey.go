@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"errors"
 	"iter"
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
@@ -123,13 +124,17 @@ func (s *Service) DeleteAccessKey(c *call.Call, in *iam.DeleteAccessKeyRequest) 
 	return &iam.DeleteAccessKeyResponse{}, identity.AccessKeys.In("", "").Delete(c.Tx(), k.ID)
 }
 
-// GetAccessKeyLastUsed tells when an access key of the account was last used, and for what. One that is not the account's is refused as one that the caller
-// may not ask about.
+// GetAccessKeyLastUsed tells when an access key of the account was last used, and for what. One that is not the account's is refused like one that the caller
+// may not ask about, so that nobody learns by it which keys there are, and whose.
 func (s *Service) GetAccessKeyLastUsed(c *call.Call, in *iam.GetAccessKeyLastUsedRequest) (*iam.GetAccessKeyLastUsedResponse, error) {
+	if err := s.temporary(c); err != nil {
+		return nil, err
+	}
+	refusal := &wire.Error{Code: "AccessDenied", Status: 403, Message: "User: " + c.Caller.ARN +
+		" is not authorized to perform iam:GetAccessKeyLastUsed on resource: access key " + *in.AccessKeyId}
 	k, err := identity.AccessKeys.In("", "").Get(c.Tx(), *in.AccessKeyId)
 	if missing(err) || err == nil && k.Account != c.Scope.Account {
-		return nil, c.Reject(&wire.Error{Code: "AccessDenied", Status: 403, Message: "User: " + c.Caller.ARN +
-			" is not authorized to perform iam:GetAccessKeyLastUsed on resource: access key " + *in.AccessKeyId})
+		return nil, c.Reject(refusal)
 	}
 	if err != nil {
 		return nil, err
@@ -138,6 +143,9 @@ func (s *Service) GetAccessKeyLastUsed(c *call.Call, in *iam.GetAccessKeyLastUse
 		err = s.authorize(c, &call.Resource{ARN: s.rootARN(c)})
 	} else {
 		_, err = s.user(c, &k.User, nil)
+	}
+	if _, denied := errors.AsType[*call.Denied](err); denied {
+		return nil, c.Reject(refusal)
 	}
 	if err != nil {
 		return nil, err

@@ -147,3 +147,20 @@ func TestAccessKeys(t *testing.T) {
 		w.recorded(t, "DeleteAccessKey", "NoSuchEntity")
 	})
 }
+
+// Who may not ask about an access key does not learn whether it is there, nor whose it is.
+func TestAccessKeyLastUsedTellsNothing(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.newUser(t, "ann")
+	own := *must(w.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: aws.String("ann")}))(t).AccessKey.AccessKeyId
+	theirs, _, err := w.CreateKey(ctx, other, "")
+	ok(t)(theirs, err)
+	nobody := w.user("nobody")
+	for _, id := range []string{own, theirs, "AKIAIOSFODNN7EXAMPLE"} {
+		refused(t, "AccessDenied", "User: "+iamARN("user", "nobody")+" is not authorized to perform iam:GetAccessKeyLastUsed on resource: access key "+id)(
+			nobody.GetAccessKeyLastUsed(ctx, &iam.GetAccessKeyLastUsedInput{AccessKeyId: &id}))
+	}
+	one := w.user("one", `"Action":"iam:GetAccessKeyLastUsed","Resource":"`+iamARN("user", "ann")+`"`)
+	ok(t)(one.GetAccessKeyLastUsed(ctx, &iam.GetAccessKeyLastUsedInput{AccessKeyId: &own}))
+}

@@ -79,6 +79,9 @@ var linkedRoles = [...]linked{
 const (
 	linkedPath   = "/aws-service-role/"
 	linkedPrefix = "AWSServiceRoleFor"
+
+	// maxRoleName is how long a name may be that the other operations take.
+	maxRoleName = 64
 )
 
 // linkedTo is the condition key of who may make which roles.
@@ -107,6 +110,8 @@ func (s *Service) CreateServiceLinkedRole(c *call.Call, in *iam.CreateServiceLin
 		return nil, invalid("Service-linked roles are not supported for %s.", service)
 	case in.CustomSuffix != nil && !linkedRoles[i].suffix:
 		return nil, invalid("Custom suffix is not allowed for %s", service)
+	case len(r.Name) > maxRoleName:
+		return nil, invalid("Service role name %s is longer than %d characters.", r.Name, maxRoleName)
 	}
 	if name := linkedRoles[i].policy; name != "" {
 		r.Attached = []string{"arn:" + s.cfg.Partition + ":iam::aws:policy" + linkedPath + name}

@@ -118,3 +118,20 @@ func TestPasswordPolicy(t *testing.T) {
 	ok(t)(w.DeleteAccountPasswordPolicy(ctx, nil))
 	w.recorded(t, "DeleteAccountPasswordPolicy", "")
 }
+
+// What a path may hold must not get into the policy by which users change their passwords.
+func TestChangePasswordOfAnyPath(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ok(t)(w.UpdateAccountPasswordPolicy(ctx, &iam.UpdateAccountPasswordPolicyInput{AllowUsersToChangePassword: true}))
+	for i, path := range []string{`/"/`, `/*/`, `/\/`, `/"},"Effect":"Allow","x":{"/`} {
+		name := aws.String("u" + string(rune('a'+i)))
+		ok(t)(w.CreateUser(ctx, &iam.CreateUserInput{UserName: name, Path: &path}))
+		k := must(w.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: name}))(t).AccessKey
+		ok(t)(w.CreateLoginProfile(ctx, &iam.CreateLoginProfileInput{UserName: name, Password: aws.String("Secret-123")}))
+		u := iam.NewFromConfig(w.As(*k.AccessKeyId, *k.SecretAccessKey))
+		ok(t)(u.GetAccountPasswordPolicy(ctx, nil))
+		ok(t)(u.ChangePassword(ctx, &iam.ChangePasswordInput{OldPassword: aws.String("Secret-123"), NewPassword: aws.String("Secret-456")}))
+		denied(t)(u.GetAccountSummary(ctx, nil))
+	}
+}

@@ -38,10 +38,8 @@ func (s *Service) CreateVirtualMFADevice(c *call.Call, in *iam.CreateVirtualMFAD
 	if err := s.create(c, &call.Resource{ARN: serial}, iam.OpTagMFADevice, tags); err != nil {
 		return nil, err
 	}
-	if _, err := devices(c).Get(c.Tx(), m.Name); err == nil {
-		return nil, &iam.EntityAlreadyExistsException{Message: "MFA device already exists."}
-	} else if !missing(err) {
-		return nil, err
+	if !isSerial(serial) {
+		return nil, invalid("The serial number %s is longer than %d characters, or has others than letters, digits and +=/:,.@_-", serial, maxSerial)
 	}
 	seed, err := totp.NewSeed(c.Rand)
 	if err != nil {
@@ -58,7 +56,18 @@ func (s *Service) CreateVirtualMFADevice(c *call.Call, in *iam.CreateVirtualMFAD
 	if len(tags) > 0 {
 		out.Tags = tagList(tags)
 	}
-	return &iam.CreateVirtualMFADeviceResponse{VirtualMFADevice: out}, devices(c).Insert(c.Tx(), m)
+	return &iam.CreateVirtualMFADeviceResponse{VirtualMFADevice: out}, insert(c, identity.MFADevices, m, "MFADevicesPerAccount", usersQuota, "MFA device already exists.")
+}
+
+// maxSerial is how long a serial number may be that the other operations take.
+const maxSerial = 256
+
+// isSerial reports whether the other operations take a serial number: a device that cannot be named could not be deleted.
+func isSerial(serial string) bool {
+	other := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("+=/:,.@_-", r)
+	}
+	return len(serial) <= maxSerial && !strings.ContainsFunc(serial, other)
 }
 
 // deviceName is the name of a device by its serial number, or "" for one that cannot be in the account.
@@ -88,7 +97,7 @@ func (s *Service) virtualDevice(c *call.Call, serial string, with ...func(*call.
 	m, err := s.device(c, serial)
 	r := &call.Resource{ARN: serial}
 	if m != nil {
-		r.Tags, r.Conditions = m.Tags, own(m.Tags, "", nil)
+		r.Tags = m.Tags
 	}
 	if err := s.authorizeWith(c, r, with); err != nil {
 		return nil, err

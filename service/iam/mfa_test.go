@@ -125,3 +125,19 @@ func TestMFADevices(t *testing.T) {
 		refused(t, "NoSuchEntity", none(serial))(remove())
 	})
 }
+
+// A device whose serial number the other operations do not take could not be enabled, nor deleted.
+func TestVirtualMFADeviceNames(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	create := func(path, name string) (any, error) {
+		return w.CreateVirtualMFADevice(ctx, &iam.CreateVirtualMFADeviceInput{Path: &path, VirtualMFADeviceName: &name})
+	}
+	refused(t, "InvalidInput", "-")(create("/", strings.Repeat("x", 3000)))
+	refused(t, "InvalidInput", "-")(create("/"+strings.Repeat("p", 230)+"/", "phone"))
+	refused(t, "InvalidInput", "-")(create(`/"*/`, "phone"))
+	denied(t)(w.user("nobody").CreateVirtualMFADevice(ctx, &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: aws.String(strings.Repeat("x", 3000))}))
+	ok(t)(create("/a/b/", "phone"))
+	refused(t, "EntityAlreadyExists", "-")(create("/a/b/", "phone"))
+	ok(t)(w.DeleteVirtualMFADevice(ctx, &iam.DeleteVirtualMFADeviceInput{SerialNumber: aws.String(iamARN("mfa", "a/b/phone"))}))
+}

@@ -66,8 +66,9 @@ func (s *Service) GetAccountPasswordPolicy(c *call.Call, _ *iam.GetAccountPasswo
 // what denies goes before it.
 func (s *Service) ownPassword(c *call.Call, p *passwordPolicy, r *call.Resource) error {
 	if p != nil && p.UsersMayChange && c.Caller.Kind == policy.User {
-		allow, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"`+c.Caller.ARN+
-			`"},"Action":["iam:ChangePassword","iam:GetAccountPasswordPolicy"],"Resource":"*"}}`), policy.Resource)
+		// It is for this call alone, so that its principal is the caller. Their ARN must not get into the document: a path may hold quotes and asterisks.
+		allow, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*",`+
+			`"Action":["iam:ChangePassword","iam:GetAccountPasswordPolicy"],"Resource":"*"}}`), policy.Resource)
 		if err != nil {
 			return err
 		}

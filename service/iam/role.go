@@ -2,6 +2,7 @@ package iam
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
@@ -32,6 +33,9 @@ func (s *Service) CreateRole(c *call.Call, in *iam.CreateRoleRequest) (*iam.Crea
 	if err := s.create(c, &call.Resource{ARN: r.ARN(s.cfg.Partition), Type: roleType, Conditions: given}, iam.OpTagRole, tags); err != nil {
 		return nil, err
 	}
+	if err := ordinaryPath(r.Path); err != nil {
+		return nil, err
+	}
 	if r.Trust, r.Bound, err = s.trust(c, *in.AssumeRolePolicyDocument); err != nil {
 		return nil, err
 	}
@@ -49,6 +53,20 @@ func (s *Service) CreateRole(c *call.Call, in *iam.CreateRoleRequest) (*iam.Crea
 	}
 	return &iam.CreateRoleResponse{Role: shown}, nil
 }
+
+// ordinaryPath refuses the paths of roles that services make. Many policies except whoever has such an ARN from what they deny, so that nobody else may have one.
+func ordinaryPath(path string) error {
+	switch {
+	case strings.HasPrefix(path, linkedPath):
+		return invalid("Path prefix '%s' can only be used for AWS Service linked Roles", linkedPath)
+	case strings.HasPrefix(path, reservedPath):
+		return invalid("Path prefix '%s' can only be used for roles that AWS makes", reservedPath)
+	}
+	return nil
+}
+
+// reservedPath is that of the roles of IAM Identity Center.
+const reservedPath = "/aws-reserved/"
 
 const roleType = "AWS::IAM::Role"
 

@@ -231,3 +231,59 @@ func TestCreateWithTags(t *testing.T) {
 	denied(t)(mine.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: new("a")}))
 	ok(t)(mine.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: new("b")}))
 }
+
+// Policies except the roles that services make from what they deny, by their ARNs: nobody else may have one like that.
+func TestReservedPaths(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	for path, message := range map[string]string{
+		"/aws-service-role/":                      "Path prefix '/aws-service-role/' can only be used for AWS Service linked Roles",
+		"/aws-service-role/config.amazonaws.com/": "Path prefix '/aws-service-role/' can only be used for AWS Service linked Roles",
+		"/aws-reserved/sso.amazonaws.com/":        "-",
+	} {
+		in := &iam.CreateRoleInput{RoleName: new("AWSServiceRoleForConfig"), Path: &path, AssumeRolePolicyDocument: &trustEC2}
+		refused(t, "InvalidInput", message)(w.CreateRole(ctx, in))
+		denied(t)(w.user("nobody").CreateRole(ctx, in))
+	}
+	w.role(t, "near", func(in *iam.CreateRoleInput) { in.Path = new("/aws-service-roles/") })
+	// A name that the other operations do not take would stay for ever.
+	long := &iam.CreateServiceLinkedRoleInput{AWSServiceName: new("autoscaling.amazonaws.com"), CustomSuffix: new(strings.Repeat("x", 40))}
+	refused(t, "InvalidInput", "-")(w.CreateServiceLinkedRole(ctx, long))
+}
+
+// Tag keys have no case, in no script: the long s is an s, and the Kelvin sign a k.
+func TestTagKeysFold(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.role(t, "r")
+	tag := func(keys ...string) (any, error) {
+		var tags []types.Tag
+		for _, k := range keys {
+			tags = append(tags, types.Tag{Key: &k, Value: new("v" + k)})
+		}
+		return w.TagRole(ctx, &iam.TagRoleInput{RoleName: new("r"), Tags: tags})
+	}
+	const twice = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+	refused(t, "InvalidInput", twice)(tag("secret", "\u017fecret"))
+	refused(t, "InvalidInput", twice)(tag("k", "\u212a"))
+	refused(t, "InvalidInput", "Tag keys starting with 'aws:' are reserved for system use.")(tag("aw\u017f:stack"))
+	ok(t)(tag("secret"))
+	ok(t)(tag("\u017fecret", "日本", "日本語", "日"))
+	var got []string
+	for marker := (*string)(nil); ; {
+		page := must(w.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: new("r"), MaxItems: aws.Int32(1), Marker: marker}))(t)
+		for _, tag := range page.Tags {
+			got = append(got, *tag.Key)
+		}
+		if marker = page.Marker; page.IsTruncated != (marker != nil) {
+			t.Fatalf("IsTruncated %t and marker %v", page.IsTruncated, marker)
+		}
+		if marker == nil {
+			break
+		}
+	}
+	if want := []string{"\u017fecret", "日", "日本", "日本語"}; !cmp.Equal(got, want) {
+		t.Errorf("the tags are %q, want %q", got, want)
+	}
+	refused(t, "ValidationError", "Invalid Marker.")(w.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: new("r"), Marker: new("secret")}))
+}

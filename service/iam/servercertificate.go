@@ -154,7 +154,7 @@ func (s *Service) certificate(c *call.Call, name string, with ...func(*call.Reso
 	} else if err != nil {
 		return nil, err
 	}
-	r := &call.Resource{ARN: k.arn(s.cfg.Partition), Type: certificateType, Tags: k.Tags, Conditions: own(k.Tags, "", nil)}
+	r := &call.Resource{ARN: k.arn(s.cfg.Partition), Type: certificateType, Tags: k.Tags}
 	if err := s.authorizeWith(c, r, with); err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func (s *Service) UpdateServerCertificate(c *call.Call, in *iam.UpdateServerCert
 	if k.arn(s.cfg.Partition) == old.arn(s.cfg.Partition) {
 		return &iam.UpdateServerCertificateResponse{}, nil
 	}
-	r := &call.Resource{ARN: k.arn(s.cfg.Partition), Type: certificateType, Tags: k.Tags, Conditions: own(k.Tags, "", nil)}
+	r := &call.Resource{ARN: k.arn(s.cfg.Partition), Type: certificateType, Tags: k.Tags}
 	if err := s.authorize(c, r); err != nil {
 		return nil, err
 	}

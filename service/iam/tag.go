@@ -1,12 +1,14 @@
 package iam
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
 
 // maxTags is how many tags a resource may have.
@@ -18,17 +20,17 @@ func tagMap(tags []iam.Tag) (map[string]string, error) {
 		return nil, nil
 	}
 	out := make(map[string]string, len(tags))
-	seen := make(map[string]bool, len(tags))
 	for _, t := range tags {
 		k := deref(t.Key)
-		fold := strings.ToLower(k)
-		if strings.HasPrefix(fold, "aws:") {
-			return nil, &iam.InvalidInputException{Message: "Tag keys starting with 'aws:' are reserved for system use."}
+		if prefix, _, ok := strings.Cut(k, ":"); ok && strings.EqualFold(prefix, "aws") {
+			return nil, invalid("Tag keys starting with 'aws:' are reserved for system use.")
 		}
-		if seen[fold] {
-			return nil, &iam.InvalidInputException{Message: "Duplicate tag keys found. Please note that Tag keys are case insensitive."}
+		// As conditions on tags find them: there are letters, such as the long s, which EqualFold takes for another and ToLower does not.
+		for other := range out {
+			if strings.EqualFold(other, k) {
+				return nil, invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+			}
 		}
-		seen[fold] = true
 		out[k] = deref(t.Value)
 	}
 	return out, nil
@@ -65,24 +67,38 @@ func tagList(tags map[string]string) []iam.Tag {
 	return out
 }
 
-// tagPage is a page of a resource's tags. A marker is the last key of the page before.
+// tagPage is a page of a resource's tags.
 func tagPage(tags map[string]string, marker *string, items *int32) (list []iam.Tag, next *string, truncated bool, err error) {
-	list = tagList(tags)
+	all := tagList(tags)
+	from := 0
 	if marker != nil {
-		i := slices.IndexFunc(list, func(t iam.Tag) bool { return *t.Key == *marker })
-		if i < 0 {
+		// The key itself would not do for a marker, whose pattern has no letters beyond Latin-1, and is too long for one in others.
+		position, err := pagetoken.Decode(tagListing, *marker)
+		if err != nil {
 			return nil, nil, false, badMarker()
 		}
-		list = list[i+1:]
+		from = slices.IndexFunc(all, func(t iam.Tag) bool { return tagPlace(*t.Key) == string(position) }) + 1
+		if from == 0 {
+			return nil, nil, false, badMarker()
+		}
 	}
 	limit := defaultItems
 	if items != nil {
 		limit = int(*items)
 	}
+	list = all[from:]
 	if len(list) <= limit {
 		return list, nil, false, nil
 	}
-	return list[:limit], list[limit-1].Key, true, nil
+	return list[:limit], new(pagetoken.Encode(tagListing, []byte(tagPlace(*list[limit-1].Key)))), true, nil
+}
+
+const tagListing = "tags"
+
+// tagPlace stands for a key in a marker.
+func tagPlace(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return string(sum[:16])
 }
 
 // requesting has a resource asked for with the tags that the request sets.
