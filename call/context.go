@@ -106,7 +106,7 @@ func (x *callContext) ofPrincipal(name string) ([]string, bool) {
 		return orgPaths(x.caller)
 	case "principalorgmasteraccountid":
 		if x.caller != nil {
-			return one(x.caller.ManagementAccount)
+			return some(x.caller.ManagementAccount)
 		}
 		return nil, false
 	case "principalservicenameslist":
@@ -213,14 +213,14 @@ func orgID(m *organization.Member) ([]string, bool) {
 	if m == nil {
 		return nil, false
 	}
-	return one(m.OrgID)
+	return some(m.OrgID)
 }
 
 func orgPaths(m *organization.Member) ([]string, bool) {
 	if m == nil {
 		return nil, false
 	}
-	return m.Paths, true
+	return m.Paths, len(m.Paths) > 0
 }
 
 func (x *callContext) tagKeys() ([]string, bool) {

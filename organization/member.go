@@ -14,7 +14,7 @@ import (
 
 // Member is what it means for an account to be in an organization. It is immutable.
 type Member struct {
-	OrgID             string // o-...: aws:PrincipalOrgID, aws:ResourceOrgID
+	OrgID             string // o-...: aws:PrincipalOrgID, aws:ResourceOrgID; empty for an account that was closed and has left
 	ManagementAccount string
 	Management        bool     // the account is the management account: no SCP and no RCP bind it
 	Status            string   // ACTIVE, SUSPENDED
@@ -132,13 +132,14 @@ func New(s store.Store, partition string) *Directory {
 	Units.Watch(s, changed)
 	Policies.Watch(s, changed)
 	Attachments.Watch(s, changed)
+	Profiles.Watch(s, changed)
 	return d
 }
 
 // CacheStats tells how the cache of memberships does.
 func (d *Directory) CacheStats() cache.Stats { return d.members.Stats() }
 
-// Member returns the membership of an account, or nil if it is in no organization.
+// Member returns the membership of an account, or nil if it is in no organization. One that was closed is told of in any case.
 func (d *Directory) Member(ctx context.Context, account string) (*Member, error) {
 	if len(account) != accountDigits {
 		return nil, nil // a service's own, or a name that a caller made up: not worth keeping
@@ -161,7 +162,11 @@ func (d *Directory) load(ctx context.Context, account string) (m *Member, err er
 func (d *Directory) read(ctx context.Context, r store.Reader, account string) (*Member, error) {
 	a, err := Of(r, account)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+		p, err := ProfileOf(r, account)
+		if err != nil || p.Closed.IsZero() {
+			return nil, err
+		}
+		return &Member{Status: Suspended}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -74,9 +74,10 @@ type Attachment struct {
 
 // Profile is what is known of an account wherever it belongs. It outlives its membership.
 type Profile struct {
-	ID    string
-	Name  string
-	Email string
+	ID     string
+	Name   string
+	Email  string
+	Closed time.Time `json:",omitzero"` // for good: leaving its organization does not open an account again
 }
 
 // TrustedService is an AWS service that may act in the organization.

@@ -420,6 +420,14 @@ func (s *Service) CloseAccount(c *call.Call, in *organizations.CloseAccountReque
 	if err := organization.Accounts.In(o.Management, "").Put(c.Tx(), a); err != nil {
 		return nil, err
 	}
+	p, err := organization.ProfileOf(c.Tx(), a.ID)
+	if err != nil {
+		return nil, err
+	}
+	p.Closed = c.Time
+	if err := organization.Profiles.In("", "").Put(c.Tx(), p); err != nil {
+		return nil, err
+	}
 	return &organizations.CloseAccountResponse{}, c.At(c.Time.Add(closure), o.scope(), closureTimer, a.ID, nil)
 }
 

@@ -284,3 +284,40 @@ func TestCreateAccountAtOnce(t *testing.T) {
 		t.Errorf("%d accounts, want %d and the management account", got, n/2+1)
 	}
 }
+
+// A closed account does not open again by leaving its organization, where no SCP would bind it any more.
+func TestClosedStaysClosed(t *testing.T) {
+	w := organized(t)
+	list := func(c *organizations.Client) error {
+		_, err := c.ListHandshakesForAccount(bg, &organizations.ListHandshakesForAccountInput{})
+		return err
+	}
+	removed, forgotten := w.account("removed"), w.account("forgotten")
+	w.invite(invitee)
+	all := []string{removed, forgotten, invitee}
+	users := make(map[string]*organizations.Client)
+	for _, id := range all {
+		users[id] = w.as(id, "ann", `"Action":"*","Resource":"*"`)
+		if err := list(users[id]); err != nil {
+			t.Fatal(err)
+		}
+		must(w.CloseAccount(bg, &organizations.CloseAccountInput{AccountId: &id}))(t)
+	}
+	refused := func() {
+		t.Helper()
+		for _, id := range all {
+			fails(t, list(users[id]), "UnrecognizedClientException")
+			fails(t, list(w.rootOf(id)), "UnrecognizedClientException")
+		}
+	}
+	refused()
+	must(w.RemoveAccountFromOrganization(bg, &organizations.RemoveAccountFromOrganizationInput{AccountId: &removed}))(t)
+	refused()
+	w.Advance(91 * 24 * time.Hour)
+	refused()
+	_, err := w.DescribeAccount(bg, &organizations.DescribeAccountInput{AccountId: &forgotten})
+	fails(t, err, "AccountNotFoundException")
+	if err := list(w.rootOf(stranger)); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,7 @@ package organizations
 import (
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -114,7 +115,17 @@ func (s *Service) DeleteOrganization(c *call.Call, _ *organizations.DeleteOrgani
 			return nil, err
 		}
 	}
-	return &organizations.DeleteOrganizationResponse{}, nil
+	// Who joins the next organization of this account has not agreed to what this one's members have.
+	rows := identity.AllSettings.In(o.Management, "")
+	set, err := rows.Get(c.Tx())
+	if missing(err) {
+		return &organizations.DeleteOrganizationResponse{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	set.RootCredentials, set.RootSessions = false, false
+	return &organizations.DeleteOrganizationResponse{}, rows.Put(c.Tx(), set)
 }
 
 // emptier deletes all of a management account's rows of a table.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/organizations/types"
 	"github.com/aws/smithy-go"
@@ -247,6 +248,25 @@ func TestDeleteOrganization(t *testing.T) {
 		t.Errorf("policies of a new organization = %+v", p)
 	}
 	w.audited("DeleteOrganization")
+}
+
+// Who joins a later organization of the same account has not agreed to what the members of the one before had.
+func TestDeleteOrganizationForgetsRootAccess(t *testing.T) {
+	w := organized(t)
+	admin := iam.NewFromConfig(w.Config())
+	trust := func() {
+		t.Helper()
+		must(w.EnableAWSServiceAccess(bg, &organizations.EnableAWSServiceAccessInput{ServicePrincipal: aws.String("iam.amazonaws.com")}))(t)
+	}
+	trust()
+	must(admin.EnableOrganizationsRootSessions(bg, nil))(t)
+	must(admin.EnableOrganizationsRootCredentialsManagement(bg, nil))(t)
+	must(w.DeleteOrganization(bg, &organizations.DeleteOrganizationInput{}))(t)
+	must(w.CreateOrganization(bg, &organizations.CreateOrganizationInput{}))(t)
+	trust()
+	if f := must(admin.ListOrganizationsFeatures(bg, nil))(t).EnabledFeatures; len(f) != 0 {
+		t.Errorf("enabled in a new organization: %v", f)
+	}
 }
 
 func TestNotImplemented(t *testing.T) {
