@@ -45,7 +45,7 @@ func (s *Service) ScheduleKeyDeletion(c *call.Call, in *kms.ScheduleKeyDeletionR
 	}, k.save(c.Tx())
 }
 
-// CancelKeyDeletion keeps a key that waits to be deleted. It is disabled then.
+// CancelKeyDeletion keeps a key that waits to be deleted. It is disabled then, or waits for the material that it lost meanwhile.
 func (s *Service) CancelKeyDeletion(c *call.Call, in *kms.CancelKeyDeletionRequest) (*kms.CancelKeyDeletionResponse, error) {
 	k, err := s.forChange(c, in.KeyId, false)
 	if err != nil {
@@ -58,6 +58,9 @@ func (s *Service) CancelKeyDeletion(c *call.Call, in *kms.CancelKeyDeletionReque
 		return nil, &kms.KMSInvalidStateException{Message: k.arn + " is not pending deletion."}
 	}
 	k.State, k.Deletion = kms.KeyStateDisabled, time.Time{}
+	if !k.complete() {
+		k.State = kms.KeyStatePendingImport
+	}
 	if err := c.Cancel(s.scope(k.account, k.region), deletionTimer, k.ID); err != nil {
 		return nil, err
 	}
@@ -86,8 +89,10 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 	if err := s.erase(c.Tx(), k); err != nil {
 		return err
 	}
-	if err := c.Cancel(s.scope(k.account, k.region), rotationTimer, k.ID); err != nil {
-		return err
+	for _, kind := range []string{rotationTimer, expiryTimer} {
+		if err := c.Cancel(s.scope(k.account, k.region), kind, k.ID); err != nil {
+			return err
+		}
 	}
 	if err := s.emit(c, k, "KMS CMK Deletion"); err != nil {
 		return err

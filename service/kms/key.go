@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -24,12 +25,13 @@ func (s *Service) offers(spec keys.Spec) bool {
 
 // plan is what CreateKey was asked to make.
 type plan struct {
-	spec  kms.KeySpec
-	usage kms.KeyUsageType
+	spec   kms.KeySpec
+	usage  kms.KeyUsageType
+	origin kms.OriginType
 }
 
 func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
-	p.spec, p.usage = in.KeySpec, in.KeyUsage
+	p.spec, p.usage, p.origin = in.KeySpec, in.KeyUsage, cmp.Or(in.Origin, kms.OriginTypeAwsKms)
 	switch {
 	case in.CustomerMasterKeySpec != "" && in.KeySpec != "":
 		return p, invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
@@ -39,8 +41,8 @@ func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 		p.spec = kms.KeySpecSymmetricDefault
 	}
 	switch {
-	case in.Origin != "" && in.Origin != kms.OriginTypeAwsKms:
-		return p, wire.NotImplemented("kms", "CreateKey with Origin "+string(in.Origin))
+	case p.origin != kms.OriginTypeAwsKms && p.origin != kms.OriginTypeExternal:
+		return p, wire.NotImplemented("kms", "CreateKey with Origin "+string(p.origin))
 	case deref(in.MultiRegion):
 		return p, wire.NotImplemented("kms", "CreateKey with MultiRegion")
 	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
@@ -74,7 +76,7 @@ func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.Create
 	u := &use{c: c}
 	u.with("kms:keyspec", string(p.spec)).with("kms:customermasterkeyspec", string(p.spec)).
 		with("kms:keyusage", string(p.usage)).with("kms:customermasterkeyusage", string(p.usage)).
-		with("kms:keyorigin", string(kms.OriginTypeAwsKms)).with("kms:multiregion", "false").
+		with("kms:keyorigin", string(p.origin)).with("kms:multiregion", "false").
 		with("kms:bypasspolicylockoutsafetycheck", boolean(in.BypassPolicyLockoutSafetyCheck))
 	r := &call.Resource{ARN: "*", RequestTags: tags, Conditions: u}
 	if err := c.Authorize(r); err != nil {
@@ -106,7 +108,7 @@ func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.Create
 	return &kms.CreateKeyResponse{KeyMetadata: k.metadata()}, nil
 }
 
-// newKey makes a key with its first material. It is not saved.
+// newKey makes a key with its first material, or without if that is to be imported. It is not saved.
 func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerType, document string) (*key, error) {
 	id, err := uuid.NewRandomFromReader(c.Rand)
 	if err != nil {
@@ -121,8 +123,12 @@ func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerT
 		place: at, arn: s.arn(at), name: at.account + "/" + at.id, policy: compiled,
 		keyRecord: &keyRecord{
 			ID: at.id, Created: c.Time, Spec: p.spec, Usage: p.usage, State: kms.KeyStateEnabled,
-			Origin: kms.OriginTypeAwsKms, Manager: manager, Policy: document,
+			Origin: p.origin, Manager: manager, Policy: document,
 		},
+	}
+	if p.origin == kms.OriginTypeExternal {
+		k.State = kms.KeyStatePendingImport
+		return k, nil
 	}
 	return k, s.addMaterial(c, k, "")
 }
@@ -134,16 +140,24 @@ func (s *Service) addMaterial(c *call.Call, k *key, rotation kms.RotationType) e
 		return fmt.Errorf("making key material: %w", err)
 	}
 	m := material{ID: newMaterialID(c.Rand), Created: c.Time, Rotation: rotation}
-	bare := made.Material()
-	defer clear(bare)
-	if m.Wrapped, err = s.cfg.Seal.Wrap(k.sealed(k.keyRecord, m.ID), bare); err != nil {
-		return fmt.Errorf("wrapping key material: %w", err)
+	if err := s.wrapMaterial(k, &m, made); err != nil {
+		return err
 	}
 	k.Materials = append(slices.Clip(k.Materials), m)
 	if k.materials == nil {
 		k.materials = make(map[string]*keys.Key)
 	}
 	k.materials[m.ID] = made
+	return nil
+}
+
+// wrapMaterial puts a key's material into m, wrapped for its place.
+func (s *Service) wrapMaterial(k *key, m *material, made *keys.Key) (err error) {
+	bare := made.Material()
+	defer clear(bare)
+	if m.Wrapped, err = s.cfg.Seal.Wrap(k.sealed(k.keyRecord, m.ID), bare); err != nil {
+		return fmt.Errorf("wrapping key material: %w", err)
+	}
 	return nil
 }
 
@@ -185,9 +199,10 @@ func (k *key) metadata() *kms.KeyMetadata {
 		m.DeletionDate = &k.Deletion
 	}
 	m.EncryptionAlgorithms, m.SigningAlgorithms, m.KeyAgreementAlgorithms, m.MacAlgorithms = k.algorithms()
-	if k.Spec == kms.KeySpecSymmetricDefault {
-		m.CurrentKeyMaterialId = &k.Materials[len(k.Materials)-1].ID
+	if n := len(k.Materials); n > 0 && k.Spec == kms.KeySpecSymmetricDefault {
+		m.CurrentKeyMaterialId = &k.Materials[n-1].ID
 	}
+	m.ExpirationModel, m.ValidTo = k.expiration()
 	return m
 }
 

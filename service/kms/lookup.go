@@ -116,13 +116,19 @@ func (s *Service) get(c *call.Call, t target) (*key, error) {
 // same transaction.
 func (s *Service) find(c *call.Call, p place) (*key, error) {
 	k, err := s.cache.Get(c.Context, p)
+	if err == nil {
+		return k.at(c.Time), nil
+	}
 	if !missing(err) {
-		return k, err
+		return nil, err
 	}
 	if k, err = s.read(c.Tx(), p); err != nil {
 		return nil, err
 	}
-	return k, s.unlock(k)
+	if err := s.unlock(k); err != nil {
+		return nil, err
+	}
+	return k.at(c.Time), nil
 }
 
 // forChange finds a key, by ID or ARN, in the call's transaction, for management. In another account than the caller's

@@ -30,7 +30,7 @@ func (s *Service) managedKey(c *call.Call, t target) (*key, error) {
 		document = ownedPolicy(host)
 	}
 	// That there is none yet was read in the transaction, so that two calls cannot both make one.
-	p := plan{spec: kms.KeySpecSymmetricDefault, usage: kms.KeyUsageTypeEncryptDecrypt}
+	p := plan{spec: kms.KeySpecSymmetricDefault, usage: kms.KeyUsageTypeEncryptDecrypt, origin: kms.OriginTypeAwsKms}
 	k, err := s.newKey(c, t.place, p, kms.KeyManagerTypeAws, document)
 	if err != nil {
 		return nil, fmt.Errorf("making the managed key of %s: %w", service, err)

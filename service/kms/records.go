@@ -32,7 +32,8 @@ type keyRecord struct {
 	Tags        map[string]string `json:",omitempty"`
 	Deletion    time.Time         `json:",omitzero"` // while State is PendingDeletion
 
-	Materials []material // oldest first; the last is the current one
+	Materials []material // oldest first; the last is the current one, if there is any
+	Pending   *material  `json:",omitempty"` // imported, to become the current one with the next rotation
 
 	Rotating   bool      `json:",omitempty"` // automatic rotation is enabled
 	Period     int       `json:",omitempty"` // days between automatic rotations
@@ -40,12 +41,16 @@ type keyRecord struct {
 	OnDemand   int       `json:",omitempty"` // rotations on demand so far
 }
 
-// material is one piece of key material. A rotation adds one; none is ever removed while the key lives.
+// material is one piece of key material. A rotation adds one; none is ever removed while the key lives. Imported material that was deleted or has expired leaves
+// its ID, by which it is known when it comes again.
 type material struct {
 	ID       string
-	Wrapped  []byte
-	Created  time.Time
+	Wrapped  []byte           // empty when it has to be imported again
+	Created  time.Time        // by a rotation if it came by one
 	Rotation kms.RotationType `json:",omitempty"` // empty for the first
+
+	Description string    `json:",omitempty"` // of imported material
+	ValidTo     time.Time `json:",omitzero"`  // when imported material expires, if it does
 }
 
 // aliasRecord is a name for a key.
@@ -183,6 +188,9 @@ func (s *Service) loadKey(ctx context.Context, p place) (k *key, err error) {
 func (s *Service) unlock(k *key) (err error) {
 	k.materials = make(map[string]*keys.Key, len(k.Materials))
 	for _, m := range k.Materials {
+		if m.Wrapped == nil {
+			continue // the key waits for it, and cannot be used
+		}
 		if k.materials[m.ID], err = s.open(k.place, k.keyRecord, m); err != nil {
 			return err
 		}

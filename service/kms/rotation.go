@@ -39,6 +39,9 @@ func (s *Service) rotating(c *call.Call, keyID *string, conditions ...condition)
 	if err := k.rotatable(); err != nil {
 		return nil, err
 	}
+	if k.Origin == kms.OriginTypeExternal && c.Op != kms.OpRotateKeyOnDemand {
+		return nil, k.wrongOrigin()
+	}
 	return k, k.ready()
 }
 
@@ -97,7 +100,7 @@ func (s *Service) GetKeyRotationStatus(c *call.Call, in *kms.GetKeyRotationStatu
 	return out, nil
 }
 
-// RotateKeyOnDemand gives a key new material now. The schedule of automatic rotation stays as it is.
+// RotateKeyOnDemand gives a key new material now: if that is imported, what was imported for it. The schedule of automatic rotation stays as it is.
 func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandRequest) (*kms.RotateKeyOnDemandResponse, error) {
 	k, err := s.rotating(c, in.KeyId)
 	if err != nil {
@@ -106,6 +109,9 @@ func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandReque
 	if k.OnDemand >= maxOnDemand {
 		return nil, &kms.LimitExceededException{Message: fmt.Sprintf("The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: %s", k.arn)}
 	}
+	if k.Origin == kms.OriginTypeExternal && k.Pending == nil {
+		return nil, &kms.KMSInvalidStateException{Message: fmt.Sprintf("No available key material pending rotation for the key: %s.", k.arn)}
+	}
 	k.OnDemand++
 	if err := s.rotate(c, k, kms.RotationTypeOnDemand); err != nil {
 		return nil, err
@@ -113,9 +119,13 @@ func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandReque
 	return &kms.RotateKeyOnDemandResponse{KeyId: &k.ID}, k.save(c.Tx())
 }
 
-// rotate adds material and tells of it.
+// rotate adds material, new or that which was imported for it, and tells of it.
 func (s *Service) rotate(c *call.Call, k *key, how kms.RotationType) error {
-	if err := s.addMaterial(c, k, how); err != nil {
+	if k.Origin == kms.OriginTypeExternal {
+		m := *k.Pending
+		m.Created, m.Rotation = c.Time, how
+		k.Materials, k.Pending = append(k.Materials, m), nil
+	} else if err := s.addMaterial(c, k, how); err != nil {
 		return err
 	}
 	return s.emit(c, k, "KMS CMK Rotation")
@@ -168,7 +178,11 @@ func (s *Service) rotateDue(c *call.Call, id string, _ []byte) error {
 
 // serviceEvent puts on record what happened to a key without anybody having asked for it.
 func serviceEvent(c *call.Call, k *key, name string) error {
-	details, err := json.Marshal(map[string]string{"keyId": k.ID})
+	return serviceEventWith(c, k, name, map[string]string{"keyId": k.ID})
+}
+
+func serviceEventWith(c *call.Call, k *key, name string, with map[string]string) error {
+	details, err := json.Marshal(with)
 	if err != nil {
 		return err
 	}
@@ -201,6 +215,12 @@ func (s *Service) ListKeyRotations(c *call.Call, in *kms.ListKeyRotationsRequest
 		if m.Rotation != "" {
 			e.RotationDate = &m.Created
 		}
+		k.tellImport(&e, &m)
+		all = append(all, e)
+	}
+	if m := k.Pending; m != nil && in.IncludeKeyMaterial == kms.IncludeKeyMaterialAllKeyMaterial {
+		e := kms.RotationsListEntry{KeyId: &k.ID, KeyMaterialId: &m.ID, KeyMaterialState: kms.KeyMaterialStatePendingRotation}
+		k.tellImport(&e, m)
 		all = append(all, e)
 	}
 	begin := 0
@@ -221,4 +241,22 @@ func (s *Service) ListKeyRotations(c *call.Call, in *kms.ListKeyRotationsRequest
 		out.NextMarker = all[end-1].KeyMaterialId
 	}
 	return out, nil
+}
+
+// tellImport adds to an entry what is told of imported material alone.
+func (k *key) tellImport(e *kms.RotationsListEntry, m *material) {
+	if k.Origin != kms.OriginTypeExternal {
+		return
+	}
+	if m.Description != "" {
+		e.KeyMaterialDescription = &m.Description
+	}
+	e.ImportState = kms.ImportStatePendingImport
+	if m.Wrapped == nil {
+		return
+	}
+	e.ImportState, e.ExpirationModel = kms.ImportStateImported, kms.ExpirationModelTypeKeyMaterialDoesNotExpire
+	if !m.ValidTo.IsZero() {
+		e.ExpirationModel, e.ValidTo = kms.ExpirationModelTypeKeyMaterialExpires, &m.ValidTo
+	}
 }

@@ -80,6 +80,7 @@ func (s *Service) Room() door.Room {
 		Timers: map[string]door.TimerHandler{
 			deletionTimer: s.deleteDue,
 			rotationTimer: s.rotateDue,
+			expiryTimer:   s.expireDue,
 		},
 	}
 }

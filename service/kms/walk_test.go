@@ -21,7 +21,8 @@ type subject struct {
 	key, second string // ARNs of keys of the same spec
 	alias       string // of key
 	grant       string
-	blob        []byte // under key: a ciphertext, a signature, a MAC or a public key
+	blob        []byte      // under key: a ciphertext, a signature, a MAC or a public key
+	imports     *parameters // of key, if its material is imported
 }
 
 var message = []byte("walk")
@@ -30,6 +31,22 @@ var message = []byte("walk")
 func newSubject(t *testing.T, w *world, name string, spec types.KeySpec, usage types.KeyUsageType) *subject {
 	t.Helper()
 	s := &subject{w: w, key: w.key(t, of(spec, usage)), second: w.key(t, of(spec, usage)), alias: "alias/" + name}
+	return s.furnish(t, usage)
+}
+
+// newExternal makes a subject whose key has imported material.
+func newExternal(t *testing.T, w *world, name string, spec types.KeySpec, usage types.KeyUsageType) *subject {
+	t.Helper()
+	s := &subject{w: w, key: w.key(t, of(spec, usage), external), second: w.key(t, of(spec, usage)), alias: "alias/" + name}
+	s.imports = w.parameters(t, s.key, types.AlgorithmSpecRsaAesKeyWrapSha256, types.WrappingKeySpecRsa2048)
+	ok(t)(w.ImportKeyMaterial(ctx, s.imports.input(materialOf(t, keys.Spec(spec)))))
+	return s.furnish(t, usage)
+}
+
+// furnish gives the key its name, a grant and something made with it.
+func (s *subject) furnish(t *testing.T, usage types.KeyUsageType) *subject {
+	t.Helper()
+	w := s.w
 	ok(t)(w.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &s.alias, TargetKeyId: &s.key}))
 	g, err := w.CreateGrant(ctx, &kms.CreateGrantInput{
 		KeyId: &s.key, GranteePrincipal: aws.String("arn:aws:iam::" + account + ":root"), Operations: []types.GrantOperation{types.GrantOperationDescribeKey},
@@ -77,11 +94,14 @@ type walked struct {
 	// operations that do not look at a key.
 	disabled, pending string
 	before            func(t *testing.T, s *subject) // what makes the request possible
+
+	external  bool   // the key's material is imported
+	importing string // what a key that waits for its material answers: "" as pending for operations that use it, and success otherwise; U for UnsupportedOperationException
 }
 
 // walk is every operation that is built: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 var walk = []walked{
-	{name: "CancelKeyDeletion", on: theKey, disabled: "S", pending: "", before: func(t *testing.T, s *subject) { s.w.schedule(t, s.key) },
+	{name: "CancelKeyDeletion", on: theKey, disabled: "S", pending: "", importing: "S", before: func(t *testing.T, s *subject) { s.w.schedule(t, s.key) },
 		run: func(c *kms.Client, s *subject) (any, error) {
 			return c.CancelKeyDeletion(ctx, &kms.CancelKeyDeletionInput{KeyId: &s.key})
 		}},
@@ -102,22 +122,25 @@ var walk = []walked{
 	{name: "DeleteAlias", on: theAlias, run: func(c *kms.Client, s *subject) (any, error) {
 		return c.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &s.alias})
 	}},
+	{name: "DeleteImportedKeyMaterial", on: theKey, external: true, run: func(c *kms.Client, s *subject) (any, error) {
+		return c.DeleteImportedKeyMaterial(ctx, &kms.DeleteImportedKeyMaterialInput{KeyId: &s.key})
+	}},
 	{name: "DeriveSharedSecret", on: theKey, usage: types.KeyUsageTypeKeyAgreement, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.DeriveSharedSecret(ctx, &kms.DeriveSharedSecretInput{KeyId: &s.key, PublicKey: s.blob, KeyAgreementAlgorithm: types.KeyAgreementAlgorithmSpecEcdh})
 	}},
 	{name: "DescribeKey", on: theKey, run: func(c *kms.Client, s *subject) (any, error) {
 		return c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &s.key})
 	}},
-	{name: "DisableKey", on: theKey, pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+	{name: "DisableKey", on: theKey, pending: "S", importing: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.DisableKey(ctx, &kms.DisableKeyInput{KeyId: &s.key})
 	}},
-	{name: "DisableKeyRotation", on: theKey, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+	{name: "DisableKeyRotation", on: theKey, disabled: "D", pending: "S", importing: "U", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.DisableKeyRotation(ctx, &kms.DisableKeyRotationInput{KeyId: &s.key})
 	}},
-	{name: "EnableKey", on: theKey, pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+	{name: "EnableKey", on: theKey, pending: "S", importing: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &s.key})
 	}},
-	{name: "EnableKeyRotation", on: theKey, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+	{name: "EnableKeyRotation", on: theKey, disabled: "D", pending: "S", importing: "U", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.EnableKeyRotation(ctx, &kms.EnableKeyRotationInput{KeyId: &s.key})
 	}},
 	{name: "Encrypt", on: theKey, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
@@ -150,8 +173,15 @@ var walk = []walked{
 	{name: "GetKeyRotationStatus", on: theKey, run: func(c *kms.Client, s *subject) (any, error) {
 		return c.GetKeyRotationStatus(ctx, &kms.GetKeyRotationStatusInput{KeyId: &s.key})
 	}},
+	{name: "GetParametersForImport", on: theKey, external: true, pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+		return c.GetParametersForImport(ctx, &kms.GetParametersForImportInput{
+			KeyId: &s.key, WrappingAlgorithm: types.AlgorithmSpecRsaesOaepSha256, WrappingKeySpec: types.WrappingKeySpecRsa2048})
+	}},
 	{name: "GetPublicKey", on: theKey, usage: types.KeyUsageTypeSignVerify, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &s.key})
+	}},
+	{name: "ImportKeyMaterial", on: theKey, external: true, pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+		return c.ImportKeyMaterial(ctx, s.imports.input(material(1, 32)))
 	}},
 	{name: "ListAliases", on: nothing, run: func(c *kms.Client, s *subject) (any, error) {
 		return c.ListAliases(ctx, &kms.ListAliasesInput{KeyId: &s.key})
@@ -218,16 +248,22 @@ var walk = []walked{
 
 func (o *walked) subject(t *testing.T, w *world, name string) *subject {
 	t.Helper()
-	var s *subject
+	spec, usage := o.kind()
+	if o.external {
+		return newExternal(t, w, name, spec, usage)
+	}
+	return newSubject(t, w, name, spec, usage)
+}
+
+// kind is the kind of key that the operation is walked on.
+func (o *walked) kind() (types.KeySpec, types.KeyUsageType) {
 	switch o.usage {
 	case types.KeyUsageTypeSignVerify, types.KeyUsageTypeKeyAgreement:
-		s = newSubject(t, w, name, types.KeySpecEccNistP256, o.usage)
+		return types.KeySpecEccNistP256, o.usage
 	case types.KeyUsageTypeGenerateVerifyMac:
-		s = newSubject(t, w, name, types.KeySpecHmac256, o.usage)
-	default:
-		s = newSubject(t, w, name, types.KeySpecSymmetricDefault, types.KeyUsageTypeEncryptDecrypt)
+		return types.KeySpecHmac256, o.usage
 	}
-	return s
+	return types.KeySpecSymmetricDefault, types.KeyUsageTypeEncryptDecrypt
 }
 
 // permission is the smallest identity policy statement that an operation needs on a subject.
@@ -337,6 +373,70 @@ func TestState(t *testing.T) {
 	})
 }
 
+// TestStatePendingImport is the column of the table for keys that wait for their material.
+func TestStatePendingImport(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	answer := map[string]string{"": "", "S": "KMSInvalidStateException", "U": "UnsupportedOperationException"}
+	keys := make(map[types.KeyUsageType]*subject)
+	type step struct {
+		walked
+		s *subject
+	}
+	var steps []step
+	for _, o := range walk {
+		if o.disabled == "X" {
+			continue
+		}
+		spec, usage := o.kind()
+		s := keys[usage]
+		if s == nil { // one for all operations of a usage: wrapping keys take long to make
+			s = newExternal(t, w, "pending-import-"+string(usage), spec, usage)
+			keys[usage] = s
+		}
+		own := *s
+		own.alias += o.name
+		own.furnish(t, usage)
+		steps = append(steps, step{o, &own})
+	}
+	drop := func(t *testing.T, s *subject) {
+		t.Helper()
+		ok(t)(w.DeleteImportedKeyMaterial(ctx, &kms.DeleteImportedKeyMaterialInput{KeyId: &s.key}))
+		w.inState(t, s.key, types.KeyStatePendingImport)
+	}
+	for _, s := range keys {
+		drop(t, s)
+	}
+	for _, o := range steps {
+		t.Run(o.name, func(t *testing.T) {
+			want := o.importing
+			if want == "" && o.disabled == "D" {
+				want = "S"
+			}
+			if o.name == "CreateAlias" {
+				o.s.alias += "-new"
+			}
+			_, err := o.run(w.Client, o.s)
+			if got := code(err); got != answer[want] {
+				t.Fatalf("got %q, want %q", got, answer[want])
+			}
+			switch {
+			case o.name == "CancelKeyDeletion":
+			case want == "S":
+				refused(t, "KMSInvalidStateException", o.s.key+" is pending import.")(nil, err)
+			case want == "U":
+				refused(t, "UnsupportedOperationException", o.s.key+" origin is EXTERNAL which is not valid for this operation.")(nil, err)
+			case o.name == "ScheduleKeyDeletion":
+				ok(t)(w.CancelKeyDeletion(ctx, &kms.CancelKeyDeletionInput{KeyId: &o.s.key}))
+			case o.name == "ImportKeyMaterial":
+				w.inState(t, o.s.key, types.KeyStateEnabled)
+				drop(t, o.s)
+			}
+			w.inState(t, o.s.key, types.KeyStatePendingImport)
+		})
+	}
+}
+
 // absent are the operations of the model that are not built.
 var absent = map[string]func(c *kms.Client, key string) (any, error){
 	"ConnectCustomKeyStore": func(c *kms.Client, _ string) (any, error) {
@@ -348,20 +448,11 @@ var absent = map[string]func(c *kms.Client, key string) (any, error){
 	"DeleteCustomKeyStore": func(c *kms.Client, _ string) (any, error) {
 		return c.DeleteCustomKeyStore(ctx, &kms.DeleteCustomKeyStoreInput{CustomKeyStoreId: aws.String("cks-1234567890abcdef0")})
 	},
-	"DeleteImportedKeyMaterial": func(c *kms.Client, key string) (any, error) {
-		return c.DeleteImportedKeyMaterial(ctx, &kms.DeleteImportedKeyMaterialInput{KeyId: &key})
-	},
 	"DescribeCustomKeyStores": func(c *kms.Client, _ string) (any, error) {
 		return c.DescribeCustomKeyStores(ctx, &kms.DescribeCustomKeyStoresInput{})
 	},
 	"DisconnectCustomKeyStore": func(c *kms.Client, _ string) (any, error) {
 		return c.DisconnectCustomKeyStore(ctx, &kms.DisconnectCustomKeyStoreInput{CustomKeyStoreId: aws.String("cks-1234567890abcdef0")})
-	},
-	"GetParametersForImport": func(c *kms.Client, key string) (any, error) {
-		return c.GetParametersForImport(ctx, &kms.GetParametersForImportInput{KeyId: &key, WrappingAlgorithm: types.AlgorithmSpecRsaesOaepSha256, WrappingKeySpec: types.WrappingKeySpecRsa2048})
-	},
-	"ImportKeyMaterial": func(c *kms.Client, key string) (any, error) {
-		return c.ImportKeyMaterial(ctx, &kms.ImportKeyMaterialInput{KeyId: &key, ImportToken: []byte("x"), EncryptedKeyMaterial: []byte("x")})
 	},
 	"ReplicateKey": func(c *kms.Client, key string) (any, error) {
 		return c.ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: &key, ReplicaRegion: aws.String("eu-west-1")})
