@@ -455,7 +455,7 @@ func TestOwnedKey(t *testing.T) {
 	})
 }
 
-// TestEvents holds that rotations and deletions are in the outbox, and on record, together with what they changed.
+// TestEvents holds that rotations, deletions and expirations are in the outbox, and on record, together with what they changed.
 func TestEvents(t *testing.T) {
 	s := newStreet(t)
 	root := sdk.NewFromConfig(s.as(account, ""))
@@ -468,21 +468,34 @@ func TestEvents(t *testing.T) {
 	ok(t)(root.RotateKeyOnDemand(ctx, &sdk.RotateKeyOnDemandInput{KeyId: key}))
 	ok(t)(root.ScheduleKeyDeletion(ctx, &sdk.ScheduleKeyDeletionInput{KeyId: key, PendingWindowInDays: aws.Int32(7)}))
 	move(8 * day)
+	// And an expiration.
+	imported, err := root.CreateKey(ctx, &sdk.CreateKeyInput{Origin: types.OriginTypeExternal})
+	ok(t)(imported, err)
+	given, err := root.GetParametersForImport(ctx, &sdk.GetParametersForImportInput{
+		KeyId: imported.KeyMetadata.KeyId, WrappingAlgorithm: types.AlgorithmSpecRsaesOaepSha256, WrappingKeySpec: types.WrappingKeySpecRsa2048})
+	ok(t)(given, err)
+	p := &parameters{given, types.AlgorithmSpecRsaesOaepSha256}
+	ok(t)(root.ImportKeyMaterial(ctx, p.input(material(1, 32), expiring(s.clock.Now().Add(day)))))
+	move(2 * day)
 	var events []outbox.Event
 	ok(t)(nil, s.store.View(context.Background(), func(r store.Reader) (err error) {
 		events, err = outbox.Pending(r, account, "us-east-1", 10)
 		return err
 	}))
-	want := []string{"KMS CMK Rotation", "KMS CMK Rotation", "KMS CMK Deletion"}
+	want := []string{"KMS CMK Rotation", "KMS CMK Rotation", "KMS CMK Deletion", "KMS Imported Key Material Expiration"}
 	if len(events) != len(want) {
 		t.Fatalf("the events are %v", events)
 	}
 	for i, e := range events {
-		if e.DetailType != want[i] || e.Source != "aws.kms" || e.Resources[0] != *out.KeyMetadata.Arn || string(e.Detail) != `{"key-id":"`+*key+`"}` {
+		of := out.KeyMetadata
+		if i == 3 {
+			of = imported.KeyMetadata
+		}
+		if e.DetailType != want[i] || e.Source != "aws.kms" || e.Resources[0] != *of.Arn || string(e.Detail) != `{"key-id":"`+*of.KeyId+`"}` {
 			t.Errorf("event %d is %+v", i, e)
 		}
 	}
-	for name, n := range map[string]int{"RotateKey": 1, "DeleteKey": 1, "RotateKeyOnDemand": 1} {
+	for name, n := range map[string]int{"RotateKey": 1, "DeleteKey": 1, "RotateKeyOnDemand": 1, "DeleteExpiredKeyMaterial": 1} {
 		if got := len(s.records(account, name)); got != n {
 			t.Errorf("%d records of %s, want %d", got, name, n)
 		}

@@ -71,7 +71,16 @@ func TestNothingInTheClear(t *testing.T) {
 		secret, err := w.DeriveSharedSecret(ctx, &kms.DeriveSharedSecretInput{KeyId: &agree, PublicKey: pub, KeyAgreementAlgorithm: types.KeyAgreementAlgorithmSpecEcdh})
 		ok(t)(secret, err)
 		secrets["shared secret"] = secret.SharedSecret
+		imported := w.key(t, external)
+		p := w.usual(t, imported)
+		secrets["imported material"], secrets["refused material"] = material(7, 32), []byte("this is not the right length for it")
+		ok(t)(w.ImportKeyMaterial(ctx, p.input(secrets["imported material"])))
 		// What is refused tells no more.
+		if _, err := w.ImportKeyMaterial(ctx, p.input(secrets["refused material"])); err == nil {
+			t.Error("material of a wrong length was imported")
+		} else {
+			told.WriteString(err.Error())
+		}
 		for _, in := range []*kms.EncryptInput{
 			{KeyId: aws.String("fake"), Plaintext: text}, {KeyId: &hmac, Plaintext: text}, {KeyId: &key, Plaintext: bytes.Repeat(text, 200)},
 		} {
