@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	orgtypes "github.com/aws/aws-sdk-go-v2/service/organizations/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -301,14 +302,24 @@ func TestASuccessorInNameInheritsNothing(t *testing.T) {
 	key := newKey(t, root, `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Principal":{"AWS":"`+c.Account+`"},"Action":"kms:*","Resource":"*"},
 		{"Effect":"Allow","Principal":{"AWS":"`+arn+`"},"Action":"kms:Encrypt","Resource":"*"}]}`)
+	done(t)(root.CreateGrant(t.Context(), &kms.CreateGrantInput{KeyId: key.KeyId, GranteePrincipal: &arn, Operations: []types.GrantOperation{types.GrantOperationDecrypt}}))
 	old := enter()
-	encrypt(t, old, key, "plans")
+	ciphertext := encrypt(t, old, key, "plans")
+	wantText(t, old, ciphertext, "plans")
 	done(t)(admin.DeleteRole(t.Context(), &iam.DeleteRoleInput{RoleName: aws.String("keeper")}))
 	role()
 	_, err := old.Encrypt(t.Context(), &kms.EncryptInput{KeyId: key.Arn, Plaintext: []byte("x")})
 	wantRefusal(t, err, "UnrecognizedClientException", "The security token included in the request is invalid")
-	_, err = enter().Encrypt(t.Context(), &kms.EncryptInput{KeyId: key.Arn, Plaintext: []byte("x")})
+	successor := enter()
+	_, err = successor.Encrypt(t.Context(), &kms.EncryptInput{KeyId: key.Arn, Plaintext: []byte("x")})
 	wantRefusal(t, err, "AccessDeniedException", "kms:Encrypt")
+	_, err = decrypt(t, successor, ciphertext)
+	wantRefusal(t, err, "AccessDeniedException", "kms:Decrypt")
+	grants, err := root.ListGrants(t.Context(), &kms.ListGrantsInput{KeyId: key.KeyId})
+	done(t)(grants, err)
+	if len(grants.Grants) != 1 || !strings.HasPrefix(*grants.Grants[0].GranteePrincipal, "AROA") {
+		t.Errorf("the grants are %+v", grants.Grants)
+	}
 	shown, err := root.GetKeyPolicy(t.Context(), &kms.GetKeyPolicyInput{KeyId: key.KeyId})
 	done(t)(shown, err)
 	if strings.Contains(*shown.Policy, arn) || !strings.Contains(*shown.Policy, `"AROA`) {

@@ -433,6 +433,41 @@ func TestOwnedKey(t *testing.T) {
 		ok(t)(root.PutKeyPolicy(ctx, &sdk.PutKeyPolicyInput{KeyId: &arn, Policy: &w, BypassPolicyLockoutSafetyCheck: true}))
 		ok(t)(s.through(ann, encrypt))
 	})
+	t.Run("OnBehalfOfAResource", func(t *testing.T) {
+		// Policies and grants can ask for whom a service acts: so nobody has it act with their keys for a resource of somebody else.
+		const mine, theirs = "arn:aws:sts:us-east-1:" + account + ":thing/1", "arn:aws:sts:us-east-1:" + other + ":thing/1"
+		made, err := root.CreateKey(ctx, &sdk.CreateKeyInput{})
+		ok(t)(made, err)
+		arn := *made.KeyMetadata.Arn
+		on := func(resource string) func(c *call.Call) error {
+			return func(c *call.Call) error {
+				_, err := s.kms.Encrypt(c.AsServiceFor(resource), &api.EncryptRequest{KeyId: &arn, Plaintext: message})
+				return err
+			}
+		}
+		g, err := root.CreateGrant(ctx, &sdk.CreateGrantInput{
+			KeyId: &arn, GranteeServicePrincipal: aws.String(host), Operations: []types.GrantOperation{opEncrypt}, Constraints: &types.GrantConstraints{SourceArn: aws.String(mine)},
+		})
+		ok(t)(g, err)
+		try := func(resource string, allowed bool) {
+			t.Helper()
+			if _, err := s.through(ann, on(resource)); (err == nil) != allowed {
+				t.Errorf("for %q: %v, want allowed: %t", resource, err, allowed)
+			}
+		}
+		try(mine, true)
+		try(theirs, false)
+		try("", false)
+		ok(t)(root.RevokeGrant(ctx, &sdk.RevokeGrantInput{KeyId: &arn, GrantId: g.GrantId}))
+		try(mine, false)
+		for key, value := range map[string]string{"aws:SourceArn": mine, "aws:SourceAccount": account} {
+			w := only(`"Principal":{"Service":"` + host + `"},"Action":"kms:Encrypt","Resource":"*","Condition":{"StringEquals":{"` + key + `":"` + value + `"}}`)
+			ok(t)(root.PutKeyPolicy(ctx, &sdk.PutKeyPolicyInput{KeyId: &arn, Policy: &w, BypassPolicyLockoutSafetyCheck: true}))
+			try(mine, true)
+			try(theirs, false)
+			try("", false)
+		}
+	})
 	t.Run("WhileATimerFires", func(t *testing.T) {
 		fired := false
 		_, err := s.through(ann, func(c *call.Call) error {
