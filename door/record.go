@@ -56,10 +56,10 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		if in != nil {
 			own.RequestParameters = nonEmpty(audit.AppendShape(make([]byte, 0, parametersRoom), in))
 		}
-		if out != nil && !op.ReadOnly {
+		if out != nil && (!op.ReadOnly || op.RecordResponse) {
 			own.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
 		}
-		records = share(records, &own)
+		records = share(records, &own, op.RecordResponse)
 		if o.Denied != nil {
 			// Another account's resource is in its owner's record alone: whom it is kept from must not read in their own trail that it is there, or
 			// which key an alias names.
@@ -75,7 +75,7 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		elsewhere, op := r, there.Op
 		elsewhere.Region, elsewhere.Resources, elsewhere.EventID = there.Scope.Region, there.Outcome().Resources, newID()
 		elsewhere.Source, elsewhere.Name, elsewhere.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
-		records = share(records, &elsewhere)
+		records = share(records, &elsewhere, false)
 	}
 	for _, x := range o.Events {
 		host := d.rooms[c.Service()].Service.EventSource
@@ -86,7 +86,7 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		if e == nil {
 			event.Trace, trace = trace, nil // the only record of a timer
 		}
-		records = share(records, &event)
+		records = share(records, &event, false)
 	}
 	return records
 }
@@ -130,8 +130,9 @@ func nonEmpty(object []byte) []byte {
 	return object
 }
 
-// share appends a record, and copies of it for the other accounts that it concerns.
-func share(records []*audit.Record, r *audit.Record) []*audit.Record {
+// share appends a record, and copies of it for the other accounts that it concerns. What another account's caller was answered is not their business, unless
+// the answer is something of theirs.
+func share(records []*audit.Record, r *audit.Record, theirs bool) []*audit.Record {
 	first := len(records)
 	records = append(records, r)
 	for _, res := range r.Resources {
@@ -143,8 +144,9 @@ func share(records []*audit.Record, r *audit.Record) []*audit.Record {
 		}
 		copied := *r
 		copied.EventID, copied.Recipient = newID(), res.Account
-		// What another account's caller was answered is not the owner's business.
-		copied.ResponseElements = nil
+		if !theirs {
+			copied.ResponseElements = nil
+		}
 		records = append(records, &copied)
 	}
 	return records

@@ -81,12 +81,15 @@ type Operation struct {
 
 	// Action is the IAM action, "kms:Encrypt". Access, Resources (ARN templates with ${Partition} and so
 	// on) and ConditionKeys come from the Service Authorization Reference; empty where it knows nothing.
-	Action        string
-	Access        AccessLevel
-	ReadOnly      bool   // as the audit record tells it
-	EventName     string // in audit records; mostly Name
-	Resources     []ResourceType
-	ConditionKeys []string
+	Action   string
+	Access   AccessLevel
+	ReadOnly bool // as the audit record tells it
+	// RecordResponse: the audit record has the response although the operation is read-only, and so have the copies for the owners of its resources: it gives out
+	// credentials of theirs.
+	RecordResponse bool
+	EventName      string // in audit records; mostly Name
+	Resources      []ResourceType
+	ConditionKeys  []string
 }
 
 // ResourceType is a kind of resource that an action is authorized on.

@@ -68,10 +68,11 @@ var OpAssumeRole = &wire.Operation{
 	ResultWrapper: "AssumeRoleResult",
 	BodyLimit:     1048576,
 
-	Action:    "sts:AssumeRole",
-	Access:    wire.AccessWrite,
-	ReadOnly:  true,
-	EventName: "AssumeRole",
+	Action:         "sts:AssumeRole",
+	Access:         wire.AccessWrite,
+	ReadOnly:       true,
+	RecordResponse: true,
+	EventName:      "AssumeRole",
 	Resources: []wire.ResourceType{
 		{Name: "role", ARN: arnRole, Required: true},
 	},
@@ -100,10 +101,11 @@ var OpAssumeRoleWithSAML = &wire.Operation{
 	NoAuth:        true,
 	BodyLimit:     1048576,
 
-	Action:    "sts:AssumeRoleWithSAML",
-	Access:    wire.AccessWrite,
-	ReadOnly:  true,
-	EventName: "AssumeRoleWithSAML",
+	Action:         "sts:AssumeRoleWithSAML",
+	Access:         wire.AccessWrite,
+	ReadOnly:       true,
+	RecordResponse: true,
+	EventName:      "AssumeRoleWithSAML",
 	Resources: []wire.ResourceType{
 		{Name: "role", ARN: arnRole, Required: true},
 	},
@@ -133,10 +135,11 @@ var OpAssumeRoleWithWebIdentity = &wire.Operation{
 	NoAuth:        true,
 	BodyLimit:     1048576,
 
-	Action:    "sts:AssumeRoleWithWebIdentity",
-	Access:    wire.AccessWrite,
-	ReadOnly:  true,
-	EventName: "AssumeRoleWithWebIdentity",
+	Action:         "sts:AssumeRoleWithWebIdentity",
+	Access:         wire.AccessWrite,
+	ReadOnly:       true,
+	RecordResponse: true,
+	EventName:      "AssumeRoleWithWebIdentity",
 	Resources: []wire.ResourceType{
 		{Name: "role", ARN: arnRole, Required: true},
 	},
@@ -160,10 +163,11 @@ var OpAssumeRoot = &wire.Operation{
 	ResultWrapper: "AssumeRootResult",
 	BodyLimit:     1048576,
 
-	Action:    "sts:AssumeRoot",
-	Access:    wire.AccessWrite,
-	ReadOnly:  true,
-	EventName: "AssumeRoot",
+	Action:         "sts:AssumeRoot",
+	Access:         wire.AccessWrite,
+	ReadOnly:       true,
+	RecordResponse: true,
+	EventName:      "AssumeRoot",
 	Resources: []wire.ResourceType{
 		{Name: "root-user", ARN: arnRootUser, Required: true},
 	},
@@ -272,10 +276,11 @@ var OpGetFederationToken = &wire.Operation{
 	ResultWrapper: "GetFederationTokenResult",
 	BodyLimit:     1048576,
 
-	Action:    "sts:GetFederationToken",
-	Access:    wire.AccessWrite,
-	ReadOnly:  true,
-	EventName: "GetFederationToken",
+	Action:         "sts:GetFederationToken",
+	Access:         wire.AccessWrite,
+	ReadOnly:       true,
+	RecordResponse: true,
+	EventName:      "GetFederationToken",
 	Resources: []wire.ResourceType{
 		{Name: "federated-user", ARN: arnFederatedUser},
 	},
@@ -298,10 +303,11 @@ var OpGetSessionToken = &wire.Operation{
 	ResultWrapper: "GetSessionTokenResult",
 	BodyLimit:     1048576,
 
-	Action:    "sts:GetSessionToken",
-	Access:    wire.AccessRead,
-	ReadOnly:  true,
-	EventName: "GetSessionToken",
+	Action:         "sts:GetSessionToken",
+	Access:         wire.AccessRead,
+	ReadOnly:       true,
+	RecordResponse: true,
+	EventName:      "GetSessionToken",
 }
 
 var OpGetWebIdentityToken = &wire.Operation{

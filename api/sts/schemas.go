@@ -19,7 +19,7 @@ var schemaAssumeRoleRequest = wire.Schema{
 		{Name: "TransitiveTagKeys", Index: 6, Target: &schemaTagKeyListType},
 		{Name: "ExternalId", Index: 7, Target: &schemaExternalIdType},
 		{Name: "SerialNumber", Index: 8, Target: &schemaSerialNumberType},
-		{Name: "TokenCode", Index: 9, Target: &schemaTokenCodeType},
+		{Name: "TokenCode", Index: 9, Target: &schemaTokenCodeType, Sensitive: true},
 		{Name: "SourceIdentity", Index: 10, Target: &schemaSourceIdentityType},
 		{Name: "ProvidedContexts", Index: 11, Target: &schemaProvidedContextsListType},
 	},
@@ -132,7 +132,7 @@ var schemaCredentials = wire.Schema{
 	Members: []wire.Member{
 		{Name: "AccessKeyId", Target: &schemaAccessKeyIdType, Required: true},
 		{Name: "SecretAccessKey", Index: 1, Target: &schemaAccessKeySecretType, Required: true, Sensitive: true},
-		{Name: "SessionToken", Index: 2, Target: &schemaTokenType, Required: true},
+		{Name: "SessionToken", Index: 2, Target: &schemaTokenType, Required: true, Sensitive: true},
 		{Name: "Expiration", Index: 3, Target: &schemaDateType, Required: true},
 	},
 }
@@ -265,7 +265,7 @@ var schemaGetSessionTokenRequest = wire.Schema{
 	Members: []wire.Member{
 		{Name: "DurationSeconds", Target: &schemaDurationSecondsType},
 		{Name: "SerialNumber", Index: 1, Target: &schemaSerialNumberType},
-		{Name: "TokenCode", Index: 2, Target: &schemaTokenCodeType},
+		{Name: "TokenCode", Index: 2, Target: &schemaTokenCodeType, Sensitive: true},
 	},
 }
 
@@ -713,11 +713,13 @@ var schemaTokenCodeType = wire.Schema{
 	Name:       "tokenCodeType",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 6, HasMin: true, Max: 6, HasMax: true, Pattern: `[\d]*`},
+	Sensitive:  true,
 }
 
 var schemaTokenType = wire.Schema{
-	Name: "tokenType",
-	Kind: wire.String,
+	Name:      "tokenType",
+	Kind:      wire.String,
+	Sensitive: true,
 }
 
 var schemaTradeInTokenType = wire.Schema{

@@ -289,6 +289,7 @@ func (g *service) printOperation(p *printer, name string) {
 		p.line("Access: wire.%s,", accessNames[known.level()])
 	}
 	flag("ReadOnly", g.readOnly(name))
+	flag("RecordResponse", g.special.recorded[name])
 	p.line("EventName: %q,", g.event(name))
 	if known != nil && len(known.ResourceTypes) > 0 {
 		p.line("Resources: []wire.ResourceType{")

@@ -39,6 +39,12 @@ func newService(in *library, folder string, operations []string) (*service, erro
 		return nil, err
 	}
 	g := &service{model: m, special: specialFor(folder), global: in.global[m.Metadata.EndpointPrefix]}
+	for _, name := range g.special.sensitive {
+		if m.Shapes[name] == nil {
+			return nil, fmt.Errorf("the model of %s has no shape %s", folder, name)
+		}
+		m.Shapes[name].Sensitive = true
+	}
 	if g.iam, err = ReadReference(in.IAM, g.prefix()); err != nil {
 		return nil, err
 	}

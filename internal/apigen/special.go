@@ -17,6 +17,12 @@ type special struct {
 	// read-only, IAM's reference counts it as writing.
 	readOnly map[string]bool
 
+	// recorded are read-only operations whose response belongs into the audit record all the same.
+	recorded map[string]bool
+
+	// sensitive are shapes that the model does not call sensitive, although what they hold is.
+	sensitive []string
+
 	// event names the audit event of an operation where it is not the operation's own name; eventFor is the
 	// same as a rule.
 	event    map[string]string
@@ -147,6 +153,13 @@ func specialFor(folder string) special {
 				"AssumeRoot": true, "DecodeAuthorizationMessage": true, "GetDelegatedAccessToken": true,
 				"GetFederationToken": true, "GetSessionToken": true, "GetWebIdentityToken": true,
 			},
+			// Who finds an access key in the trail must find who got it, and as whom. The documented events have that.
+			recorded: map[string]bool{
+				"AssumeRole": true, "AssumeRoleWithSAML": true, "AssumeRoleWithWebIdentity": true,
+				"AssumeRoot": true, "GetFederationToken": true, "GetSessionToken": true,
+			},
+			// A session token is one half of the credentials, and a one-time code of a call that was refused may still count.
+			sensitive: []string{"tokenType", "tokenCodeType"},
 		}
 	}
 	return special{}
