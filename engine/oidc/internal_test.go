@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -70,6 +71,12 @@ func TestParseKeys(t *testing.T) {
 		keys, err := parseKeys([]byte(keySet))
 		if err != nil || len(keys) != 1 || keys[0].id != "good" {
 			t.Errorf("parseKeys = %+v, %v, want the key called good", keys, err)
+		}
+	})
+	t.Run("LongKeyID", func(t *testing.T) {
+		long := strings.Replace(keySet, `"good"`, `"`+strings.Repeat("x", maxKeyID+1)+`"`, 1)
+		if keys, err := parseKeys([]byte(long)); !errors.Is(err, errKeySet) {
+			t.Errorf("parseKeys = %+v, %v, want errKeySet", keys, err)
 		}
 	})
 	t.Run("Refused", func(t *testing.T) {

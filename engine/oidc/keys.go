@@ -21,6 +21,8 @@ const (
 	maxKeys = 100
 	// A smaller RSA key is no protection any more; a larger one is slow to verify with, for whoever sends tokens.
 	minRSA, maxRSA = 2048, 8192
+	// maxKeyID is far longer than what providers use, and keeps what is remembered of a key set small.
+	maxKeyID = 512
 	// maxTries bounds how many keys a token is tried against: a key set may have several of one ID.
 	maxTries = 4
 
@@ -91,6 +93,9 @@ func parseKeys(document []byte) ([]key, error) {
 			Y         string `json:"y,omitempty"`
 		}
 		if json.Unmarshal(raw, &parts) != nil || parts.Type != "RSA" && parts.Type != "EC" || parts.Use != "" && parts.Use != "sig" {
+			continue
+		}
+		if len(parts.ID)+len(parts.Algorithm) > maxKeyID {
 			continue
 		}
 		if count[parts.Type]++; count[parts.Type] > maxKeys {
@@ -172,12 +177,6 @@ func (s *source) spend(now time.Duration) bool {
 	return true
 }
 
-func (s *source) refund() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.left++
-}
-
 // record notes what came of asking. Keys that were there stay if nothing better came.
 func (s *source) record(keys []key, err error, now time.Duration) keyState {
 	s.mu.Lock()
@@ -247,12 +246,14 @@ func (v *Verifier) refresh(ctx context.Context, s *source, p *Provider, seen int
 	if state := s.now(); state.tries != seen || !s.spend(v.config.Uptime()) {
 		return state, nil
 	}
-	keys, err := v.fetchKeys(ctx, p)
-	if err != nil && ctx.Err() != nil {
-		s.refund() // the caller gave up, which says nothing of the provider
+	// What has begun is brought to its end, which is not far, also if the caller gives up. That callers go says nothing of the provider, and what they began
+	// must count: callers who come and go could else have it asked without end.
+	keys, err := v.fetchKeys(context.WithoutCancel(ctx), p)
+	state := s.record(keys, err, v.config.Uptime())
+	if ctx.Err() != nil {
 		return keyState{}, fmt.Errorf("fetching the keys of %s: %w", p.Issuer, ctx.Err())
 	}
-	return s.record(keys, err, v.config.Uptime()), nil
+	return state, nil
 }
 
 func (v *Verifier) fetchKeys(ctx context.Context, p *Provider) ([]key, error) {

@@ -295,7 +295,9 @@ func TestProviderModes(t *testing.T) {
 	t.Run("CallerGivesUp", func(t *testing.T) {
 		idp := oidctest.New(t)
 		idp.Set(oidctest.Slow)
-		v := oidc.New(plain())
+		config := plain()
+		config.Timeout = 50 * time.Millisecond
+		v := oidc.New(config)
 		token, err := oidc.Parse(idp.Token(now, client, "ann", nil))
 		if err != nil {
 			t.Fatal(err)
@@ -362,6 +364,28 @@ func TestKeysAreKept(t *testing.T) {
 		clock.advance(5 * time.Second)
 		check("soon after", third, 2, 0, "")
 	})
+}
+
+// Callers who hang up before they are answered cannot have a provider asked without end.
+func TestCallersWhoComeAndGo(t *testing.T) {
+	idp := oidctest.New(t)
+	idp.Set(oidctest.Slow)
+	clock := new(uptime)
+	v := oidc.New(oidc.Config{PlainLoopback: true, Uptime: clock.now, Timeout: 20 * time.Millisecond})
+	token, err := oidc.Parse(idp.Token(now, client, "ann", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := v.Verify(ctx, token, idp.Registration(client), now); err == nil {
+			t.Error("Verify succeeded")
+		}
+		cancel()
+	}
+	if got := idp.Asked(); got > 5 {
+		t.Errorf("20 callers who gave up caused %d requests to the provider", got)
+	}
 }
 
 func TestManyAtOnce(t *testing.T) {
