@@ -35,14 +35,14 @@ func (s *Service) proveMFA(c *call.Call, serial, code *string) (bool, error) {
 	wrong := func() (bool, error) {
 		return false, deny(c, "MultiFactorAuthentication failed with invalid MFA one time pass code. ")
 	}
-	if !s.codes.mayTry(*serial, c.Time) {
+	if !s.codes.try(*serial, c.Time) {
 		return wrong()
 	}
 	state, ok := totp.Seed(seed).Verify(totp.State{Last: device.Step, Drift: device.Drift}, *code, c.Time)
 	if !ok {
-		s.codes.missed(*serial, c.Time)
 		return wrong()
 	}
+	s.codes.hit(*serial)
 	device.Step, device.Drift = state.Last, state.Drift
 	return true, identity.MFADevices.In(device.Account, "").Put(c.Tx(), device)
 }
@@ -69,28 +69,73 @@ func (s *Service) device(c *call.Call, serial string) (*identity.MFADevice, erro
 	return device, err
 }
 
-// maxMisses is how many wrong codes a device may be tried with in one step of 30 seconds. Six digits are guessed soon by whoever may try without
-// end, and a wrong code is no use to anybody else: RFC 6238, section 5.1, RFC 4226, section 7.3.
-const maxMisses = 5
+// Six digits are guessed soon by whoever may try without end: RFC 6238, section 5.1, RFC 4226, section 7.3. So after maxMisses wrong codes a device takes
+// none for firstPause, and after each further maxMisses in a row for twice as long, up to maxPause. That is some hundred guesses a day, of a million. Only
+// its own user can try a device, so nobody can lock out another.
+const (
+	maxMisses  = 5
+	firstPause = totp.Period
+	maxPause   = time.Hour
+	// forgiven is after what time without a try wrong codes count no more.
+	forgiven = 24 * time.Hour
+	// manyDevices is from how many on those are looked for that can be forgotten.
+	manyDevices = 1024
+)
 
 // guesses counts wrong codes. It is in memory: that a restart forgives what came before lets nobody try faster than restarts come.
 type guesses struct {
-	mu     sync.Mutex // guards the fields below
-	step   int64
-	misses map[string]int // by serial number, in this step
+	mu      sync.Mutex // guards the fields below
+	devices map[string]*misses
+	swept   time.Time
 }
 
-func (g *guesses) mayTry(serial string, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.step != totp.Step(now) || g.misses[serial] < maxMisses
+// misses are the wrong codes of a device since the last right one.
+type misses struct {
+	n     int
+	last  time.Time
+	until time.Time // when the next may be tried
 }
 
-func (g *guesses) missed(serial string, now time.Time) {
+// try reports whether a code may be looked at, and counts it as a wrong one until hit says otherwise: of many at the same time no more are looked at than of
+// many in a row.
+func (g *guesses) try(serial string, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if step := totp.Step(now); g.misses == nil || g.step != step {
-		g.step, g.misses = step, make(map[string]int)
+	m := g.devices[serial]
+	if m == nil || now.Sub(m.last) > forgiven {
+		g.sweep(now)
+		m = new(misses)
+		g.devices[serial] = m
 	}
-	g.misses[serial]++
+	if now.Before(m.until) {
+		return false
+	}
+	m.n++
+	m.last = now
+	if m.n%maxMisses == 0 {
+		m.until = now.Add(min(maxPause, firstPause<<min(m.n/maxMisses-1, 10)))
+	}
+	return true
+}
+
+// hit says that a code was right.
+func (g *guesses) hit(serial string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.devices, serial)
+}
+
+func (g *guesses) sweep(now time.Time) {
+	if g.devices == nil {
+		g.devices = make(map[string]*misses)
+	}
+	if len(g.devices) < manyDevices || now.Sub(g.swept) < firstPause {
+		return
+	}
+	g.swept = now
+	for serial, m := range g.devices {
+		if now.Sub(m.last) > forgiven {
+			delete(g.devices, serial)
+		}
+	}
 }

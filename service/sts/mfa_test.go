@@ -156,3 +156,42 @@ func TestMFAGuessing(t *testing.T) {
 		t.Errorf("in the next step: %v", err)
 	}
 }
+
+// Who goes on guessing waits longer and longer, and as long for many guesses at the same time as for many in a row.
+func TestMFAGuessingGoesSlower(t *testing.T) {
+	h := build(t)
+	ann := h.user(home, "ann")
+	serial, seed := h.device("ann", "ann")
+	right := func() error {
+		_, err := ann.GetSessionToken(t.Context(), mfa(serial, seed.Code(h.clock.Now())))
+		return err
+	}
+	wrong := func(n int) {
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() {
+				_, err := ann.GetSessionToken(t.Context(), mfa(serial, seed.Code(h.clock.Now().Add(-time.Hour))))
+				wantError(t, err, "AccessDenied", wrongCode)
+			})
+		}
+		all.Wait()
+	}
+	// Without the pauses, twenty wrong codes at once would count as twenty.
+	wrong(20)
+	for i, pause := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute} {
+		h.advance(pause - time.Second)
+		wantError(t, right(), "AccessDenied", wrongCode)
+		h.advance(time.Second)
+		if i < 2 {
+			wrong(5)
+		}
+	}
+	if err := right(); err != nil {
+		t.Errorf("after the pauses: %v", err)
+	}
+	h.advance(totp.Period)
+	wrong(4)
+	if err := right(); err != nil {
+		t.Errorf("a right code has not made good the wrong ones: %v", err)
+	}
+}
