@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -116,6 +117,13 @@ func (s *Service) enter(c *call.Call, e *entrance) (*identity.Role, error) {
 		role = nil
 	} else if err != nil {
 		return nil, err
+	}
+	owner, err := s.cfg.Organizations.Member(c.Context, e.session.Account)
+	if err != nil {
+		return nil, err
+	}
+	if owner != nil && owner.Status != organization.Active {
+		role = nil // nobody acts in an account that is closed
 	}
 	r := &call.Resource{ARN: e.roleARN, Account: e.session.Account, PolicyRequired: true, RequestTags: e.session.Tags}
 	values := e.conditions

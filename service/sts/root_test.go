@@ -110,3 +110,23 @@ func TestAssumeRoot(t *testing.T) {
 		t.Errorf("settings %+v, %v", settings, err)
 	}
 }
+
+// Nobody gets credentials of an account that is closed, nor goes on with those of before.
+func TestClosedAccount(t *testing.T) {
+	h := build(t)
+	h.organize()
+	ann := h.user(home, "ann", allow(`"sts:*"`))
+	r := h.role(other, "guest", trust(account(home), ""))
+	before, err := ann.AssumeRole(t.Context(), role(r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(h, organization.Accounts, home, organization.Account{
+		ID: other, OrgID: "o-abcdefghij", Management: home, Parent: "r-abcd", Status: organization.Suspended, Joined: h.clock.Now(),
+	})
+	_, err = ann.AssumeRole(t.Context(), role(r))
+	wantError(t, err, "AccessDenied", "User: arn:aws:iam::"+home+":user/ann is not authorized to perform: sts:AssumeRole on resource: "+r)
+	if got := h.whoami(before.Credentials); got != "InvalidClientTokenId" {
+		t.Errorf("with the session of before: %s", got)
+	}
+}
