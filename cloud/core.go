@@ -175,7 +175,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	}
 	if c.sts, err = sts.New(sts.Config{
 		Store: c.store, Seal: c.keyring, Directory: c.directory, Organizations: c.members, Verifier: oidc.New(cfg.IdentityProviders), Partition: partition,
-		PublicURL: cfg.PublicURL,
+		World: new(clock.Real), PublicURL: cfg.PublicURL,
 	}); err != nil {
 		return nil, err
 	}

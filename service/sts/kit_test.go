@@ -136,7 +136,7 @@ func build(t *testing.T) *house {
 	h.url = "http://" + server.Listener.Addr().String()
 	var err error
 	h.service, err = service.New(service.Config{
-		Store: h.store, Seal: keys, Directory: h.directory, Organizations: members, Partition: "aws", PublicURL: h.url,
+		Store: h.store, Seal: keys, Directory: h.directory, Organizations: members, Partition: "aws", PublicURL: h.url, World: new(clock.Real),
 		Verifier: oidc.New(oidc.Config{PlainLoopback: true, Timeout: 2 * time.Second}),
 	})
 	if err != nil {

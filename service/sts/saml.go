@@ -1,11 +1,13 @@
 package sts
 
 import (
+	"context"
 	"errors"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/sts"
 	"github.com/holdfast-cloud/holdfast/arn"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/saml"
 	"github.com/holdfast-cloud/holdfast/identity"
@@ -22,11 +24,12 @@ func (s *Service) AssumeRoleWithSAML(c *call.Call, in *sts.AssumeRoleWithSAMLReq
 		return nil, err
 	}
 	c.Scope.Account = provider.Account
-	metadata, err := saml.ParseMetadata([]byte(provider.Metadata))
+	metadata, err := s.metadata.Get(c.Context, provider.Metadata)
 	if err != nil {
 		return nil, err // it was checked when it was registered
 	}
-	a, err := metadata.Verify(*in.SAMLAssertion, saml.Service{}, c.Time)
+	now := s.cfg.World.Now()
+	a, err := metadata.Verify(*in.SAMLAssertion, saml.Service{}, now)
 	if err != nil {
 		return nil, badAssertion(err)
 	}
@@ -41,7 +44,9 @@ func (s *Service) AssumeRoleWithSAML(c *call.Call, in *sts.AssumeRoleWithSAMLReq
 	if err != nil {
 		return nil, err
 	}
-	e.ends = a.SessionEnds
+	if !a.SessionEnds.IsZero() {
+		e.ends = c.Time.Add(a.SessionEnds.Sub(now)) // sessions end by the cloud's clock
+	}
 	for k, v := range a.Conditions(provider.Account, provider.Name) {
 		key := "saml:" + strings.ToLower(k)
 		e.conditions[key] = v
@@ -63,6 +68,22 @@ func (s *Service) AssumeRoleWithSAML(c *call.Call, in *sts.AssumeRoleWithSAMLReq
 		Subject: &a.Subject, SubjectType: new(a.SubjectType()), Issuer: &a.Issuer, Audience: &a.Recipient,
 		NameQualifier: new(saml.NameQualifier(a.Issuer, provider.Account, provider.Name)),
 	}, nil
+}
+
+// metadataLimit is how many bytes of metadata are kept ready, as it is weighed.
+const metadataLimit = 64 << 20
+
+// newMetadata keeps metadata documents that have been read. They may be megabytes long, and who sends assertions is not known yet.
+func newMetadata() *cache.Cache[string, *saml.Metadata] {
+	return cache.Weighed(metadataLimit, func(document string, m *saml.Metadata) int {
+		n := len(document) + 1<<10
+		for _, c := range m.Certificates {
+			n += 4 * len(c.Raw)
+		}
+		return n
+	}, func(_ context.Context, document string) (*saml.Metadata, error) {
+		return saml.ParseMetadata([]byte(document))
+	})
 }
 
 func (s *Service) samlProvider(c *call.Call, name string) (*identity.SAMLProvider, error) {

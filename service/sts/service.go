@@ -6,9 +6,12 @@ import (
 	"errors"
 
 	"github.com/holdfast-cloud/holdfast/api/sts"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/engine/oidc"
+	"github.com/holdfast-cloud/holdfast/engine/saml"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
@@ -26,22 +29,26 @@ type Config struct {
 	Verifier      *oidc.Verifier // of ID tokens
 	Partition     string         // aws, aws-cn, aws-us-gov
 
+	// World is the time of the world, by which identity providers date what they say. The clock of calls may have been moved away from it.
+	World clock.Clock
+
 	// PublicURL is where others reach the cloud: the issuers of web identity tokens lie below it.
 	PublicURL string
 }
 
 // Service is the Security Token Service.
 type Service struct {
-	cfg   Config
-	codes guesses
+	cfg      Config
+	codes    guesses
+	metadata *cache.Cache[string, *saml.Metadata] // of SAML providers, by the document
 }
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Seal == nil || cfg.Directory == nil || cfg.Organizations == nil || cfg.Verifier == nil || cfg.Partition == "" || cfg.PublicURL == "" {
+	if cfg.Store == nil || cfg.Seal == nil || cfg.Directory == nil || cfg.Organizations == nil || cfg.Verifier == nil || cfg.Partition == "" || cfg.World == nil || cfg.PublicURL == "" {
 		return nil, errors.New("sts: Config needs everything in it")
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, metadata: newMetadata()}, nil
 }
 
 // Room is the service as it stands behind the door.

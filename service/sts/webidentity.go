@@ -3,8 +3,10 @@ package sts
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/sts"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -33,7 +35,7 @@ func (s *Service) AssumeRoleWithWebIdentity(c *call.Call, in *sts.AssumeRoleWith
 	c.Scope.Account = target.account
 	claims, err := s.cfg.Verifier.Verify(c.Context, token, oidc.Provider{
 		Issuer: token.Issuer(), ClientIDs: provider.ClientIDs, Thumbprints: provider.Thumbprints,
-	}, c.Time)
+	}, s.dated(c, token.Issuer()))
 	if err != nil {
 		return nil, badToken(err)
 	}
@@ -50,9 +52,15 @@ func (s *Service) AssumeRoleWithWebIdentity(c *call.Call, in *sts.AssumeRoleWith
 	// The keys that AWS documents stay with the session. Others, such as a repository or a project, decide here alone.
 	prefix := strings.ToLower(provider.URL) + ":"
 	for k, v := range claims.Extra {
-		if values := scalars(v); len(values) > 0 {
-			e.conditions[prefix+strings.ToLower(k)] = values
+		key, values := strings.ToLower(k), scalars(v)
+		if len(values) == 0 || slices.Contains(documented, key) {
+			continue
 		}
+		// Condition keys have no case, claims have, and users may be able to have claims: none of them must pass for another.
+		if other, twice := e.conditions[prefix+key]; twice && !slices.Equal(other, values) {
+			return nil, &sts.InvalidIdentityTokenException{Message: "Invalid claim: " + key + " is there several times, in other case and with another value"}
+		}
+		e.conditions[prefix+key] = values
 	}
 	for k, v := range claims.Conditions() {
 		e.session.Claims[prefix+k] = v
@@ -70,6 +78,17 @@ func (s *Service) AssumeRoleWithWebIdentity(c *call.Call, in *sts.AssumeRoleWith
 		Credentials: credentials, AssumedRoleUser: s.assumed(role, &e.session), PackedPolicySize: size, SourceIdentity: some(e.session.SourceIdentity),
 		SubjectFromWebIdentityToken: &claims.Subject, Audience: &claims.Audience, Provider: &name,
 	}, nil
+}
+
+// documented are the claims whose condition keys follow from all of the token, see oidc.Claims.
+var documented = []string{"amr", "aud", "azp", "oaud", "sub"}
+
+// dated is the time by which an issuer dates its tokens: that of the world, and the cloud's own if it is one of the cloud's accounts.
+func (s *Service) dated(c *call.Call, issuer string) time.Time {
+	if strings.HasPrefix(issuer, identity.IssuerURL(s.cfg.PublicURL, "")) {
+		return c.Time
+	}
+	return s.cfg.World.Now()
 }
 
 // provider finds who an account has registered for an issuer. Records have URLs without their scheme, and which schemes there are the verifier says.

@@ -79,6 +79,11 @@ func TestAssumeRoleWithWebIdentity(t *testing.T) {
 		{"AlgNone", r, p.Unsigned(p.Claims(h.clock.Now(), "app", "user-1", nil)), "InvalidIdentityToken", ""},
 		{"Forged", r, p.Forge(p.Claims(h.clock.Now(), "app", "user-1", nil)), "InvalidIdentityToken", ""},
 		{"Confused", r, p.Confuse(p.Claims(h.clock.Now(), "app", "user-1", nil)), "InvalidIdentityToken", ""},
+		{"AnotherClientAsAuthorizedParty", r, good(oidctest.Claims{"azp": "another app"}), "InvalidIdentityToken", "Incorrect token audience"},
+		{"IssuerWithSlash", r, good(oidctest.Claims{"iss": p.Issuer() + "/"}), "InvalidIdentityToken", "No OpenIDConnect provider found in your account for " + p.Issuer() + "/"},
+		{"IssuerWithPath", r, good(oidctest.Claims{"iss": p.Issuer() + "/tenant"}), "InvalidIdentityToken", "No OpenIDConnect provider found in your account for "},
+		{"IssuerWithoutPort", r, good(oidctest.Claims{"iss": "http://127.0.0.1"}), "InvalidIdentityToken", "No OpenIDConnect provider found in your account for "},
+		{"ClaimInOtherCase", r, good(oidctest.Claims{"project": "42", "Project": "43"}), "InvalidIdentityToken", "Invalid claim: project"},
 		{"BadARN", "arn:aws:iam::" + other + ":user/ann", good(nil), "ValidationError", "arn:aws:iam::" + other + ":user/ann is invalid"},
 		{"BadTag", r, good(oidctest.Claims{"https://aws.amazon.com/tags": map[string]any{"principal_tags": map[string]any{"a*b": []string{"c"}}}}), "InvalidParameterValue", ""},
 		{"ReservedTag", r, good(oidctest.Claims{"https://aws.amazon.com/tags": map[string]any{"principal_tags": map[string]any{"aws:b": []string{"c"}}}}), "InvalidParameterValue", ""},
@@ -89,6 +94,17 @@ func TestAssumeRoleWithWebIdentity(t *testing.T) {
 			wantError(t, err, tt.code, tt.message)
 		})
 	}
+	t.Run("ClaimsThatPassForOthers", func(t *testing.T) {
+		for _, key := range []string{"azp", "oaud", "amr", "aud", "sub"} {
+			trusting := h.role(other, "trusting", trust(`{"Federated":"`+arn+`"}`, `{"ForAnyValue:StringEquals":{"`+prefix+key+`":"it"}}`))
+			_, err := h.nobody().AssumeRoleWithWebIdentity(t.Context(), webIdentity(trusting, good(oidctest.Claims{strings.ToUpper(key): "it"})))
+			wantError(t, err, "AccessDenied", refused)
+		}
+		// One that says the same does no harm.
+		if _, err := h.nobody().AssumeRoleWithWebIdentity(t.Context(), webIdentity(r, good(oidctest.Claims{"Project": "42", "project": "42"}))); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("ProviderId", func(t *testing.T) {
 		in := webIdentity(r, good(nil))
 		in.ProviderId = aws.String("www.amazon.com")
