@@ -224,7 +224,7 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	default:
 		return cfg, fmt.Errorf("%w: --audit-failure %q is neither refuse nor continue", errUsage, s.auditFailure)
 	}
-	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
+	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
 		return cfg, fmt.Errorf("%w: --public-url %q is no URL such as https://cloud.example.com", errUsage, s.publicURL)
 	}
 	cfg.PublicURL = s.publicURL
