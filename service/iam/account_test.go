@@ -26,6 +26,7 @@ func TestAccountAlias(t *testing.T) {
 	}
 	ok(t)(create(there, "fast"))
 	refused(t, "EntityAlreadyExists", "The account alias faster already exists.")(create(there, "faster"))
+	refused(t, "InvalidInput", "-")(create(there, account))
 	refused(t, "ValidationError", "-")(create(w.Client, "-a"))
 	refused(t, "NoSuchEntity", "-")(w.DeleteAccountAlias(ctx, &iam.DeleteAccountAliasInput{AccountAlias: aws.String("fast")}))
 	denied(t)(create(w.user("nobody"), "slow"))

@@ -27,6 +27,9 @@ func (s *Service) CreateAccountAlias(c *call.Call, in *iam.CreateAccountAliasReq
 	if err := s.anything(c); err != nil {
 		return nil, err
 	}
+	if identity.IsAccount(*in.AccountAlias) {
+		return nil, invalid("An account alias cannot be a number of 12 digits.") // it would pass for another account
+	}
 	set, err := settings(c, c.Scope.Account)
 	if err != nil {
 		return nil, err

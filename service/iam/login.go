@@ -126,7 +126,7 @@ func (s *Service) ChangePassword(c *call.Call, in *iam.ChangePasswordRequest) (*
 	} else if err != nil {
 		return nil, err
 	}
-	if err := s.ownPassword(c, p, &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: userType, Tags: u.Tags, Conditions: own(u.Tags, u.Boundary, nil)}); err != nil {
+	if err := s.ownPassword(c, p, &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: userType, Tags: u.Tags, Conditions: own(u.Tags, "", nil)}); err != nil {
 		return nil, err
 	}
 	l, err := logins(c).Get(c.Tx(), u.ID)

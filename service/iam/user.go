@@ -135,7 +135,7 @@ func (s *Service) UpdateUser(c *call.Call, in *iam.UpdateUserRequest) (*iam.Upda
 	if u.ARN(s.cfg.Partition) == old.ARN(s.cfg.Partition) {
 		return &iam.UpdateUserResponse{}, nil
 	}
-	r := &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: userType, Tags: u.Tags, Conditions: own(u.Tags, u.Boundary, nil)}
+	r := &call.Resource{ARN: u.ARN(s.cfg.Partition), Type: userType, Tags: u.Tags, Conditions: own(u.Tags, boundaryFor(c, u.Boundary), nil)}
 	if err := s.authorize(c, r); err != nil {
 		return nil, err
 	}
