@@ -370,6 +370,10 @@ func (s *Service) RemoveAccountFromOrganization(c *call.Call, in *organizations.
 	if a.ID == o.Management {
 		return nil, managementStays()
 	}
+	if a.Status != organization.Active {
+		return nil, constraint(organizations.ConstraintViolationExceptionReasonAccountCannotLeaveOrganization,
+			"You can't remove a closed account from its organization. It leaves by itself when its closure is final.")
+	}
 	return &organizations.RemoveAccountFromOrganizationResponse{}, o.leave(a)
 }
 

@@ -264,19 +264,28 @@ func (s *Service) CancelHandshake(c *call.Call, in *organizations.CancelHandshak
 		return nil, err
 	}
 	if isAllFeatures(h) {
-		for child, err := range organization.Handshakes.In(h.Management, "").Scan(c.Tx(), store.Query{}) {
-			if err != nil {
-				return nil, err
-			}
-			if child.Parent == h.ID && pending(child, c.Time) {
-				if err := move(c, child, organizations.HandshakeStateCanceled); err != nil {
-					return nil, err
-				}
-			}
+		if err := cancelAll(c, h.Management, func(child *organization.Handshake) bool { return child.Parent == h.ID }); err != nil {
+			return nil, err
 		}
 	}
 	shown, err := s.answerHandshake(c, h)
 	return &organizations.CancelHandshakeResponse{Handshake: shown}, err
+}
+
+// cancelAll cancels handshakes of an organization that are pending and that match accepts.
+func cancelAll(c *call.Call, management string, match func(*organization.Handshake) bool) error {
+	for h, err := range organization.Handshakes.In(management, "").Scan(c.Tx(), store.Query{}) {
+		if err != nil {
+			return err
+		}
+		if !pending(h, c.Time) || !match(h) {
+			continue
+		}
+		if err := move(c, h, organizations.HandshakeStateCanceled); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeclineHandshake is a no.
@@ -396,6 +405,11 @@ func (s *Service) EnableAllFeatures(c *call.Call, _ *organizations.EnableAllFeat
 	if migrating != nil {
 		return nil, handshakeConstraint(organizations.HandshakeConstraintViolationExceptionReasonOrganizationIsAlreadyPendingAllFeaturesMigration,
 			"The handshake request is invalid because the organization has already started the process to enable all features.")
+	}
+	// Who was invited to share a bill has not been asked whether policies may bind them: they have to be invited once more.
+	invitation := func(h *organization.Handshake) bool { return h.Action == string(organizations.ActionTypeInvite) }
+	if err := cancelAll(c, o.Management, invitation); err != nil {
+		return nil, err
 	}
 	h := &organization.Handshake{
 		OrgID: o.ID, Management: o.Management, Action: string(organizations.ActionTypeEnableAllFeatures),

@@ -271,6 +271,27 @@ func TestEnableAllFeatures(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("InvitationsEnd", func(t *testing.T) {
+		w := billing(t)
+		invitation, err := w.ask(invitee)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := begin(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Whoever accepted it now would be bound without having been asked.
+		fails(t, accept(w.rootOf(invitee), invitation.Id), "InvalidHandshakeTransitionException")
+		if err := accept(w.Client, h.Id); err != nil {
+			t.Fatal(err)
+		}
+		fails(t, accept(w.rootOf(invitee), invitation.Id), "InvalidHandshakeTransitionException")
+		if got := w.state(w.rootOf(invitee), invitation.Id); got != types.HandshakeStateCanceled {
+			t.Errorf("the invitation is %s, want CANCELED", got)
+		}
+		w.invite(invitee)
+	})
 	t.Run("TakenBack", func(t *testing.T) {
 		w := billing(t)
 		w.invite(invitee)
