@@ -108,3 +108,35 @@ func TestNamesAtOnce(t *testing.T) {
 	}
 	ok(t)(sts.NewFromConfig(w.As(*one.AccessKeyId, *one.SecretAccessKey)).GetCallerIdentity(ctx, nil))
 }
+
+// A tool that makes many things at once, as Terraform does, gets them all.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.role(t, "one")
+	var calls []func() error
+	for i := range 10 {
+		name := fmt.Sprintf("n%d", i)
+		calls = append(calls, func() error {
+			_, err := w.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trustEC2})
+			return err
+		}, func() error {
+			out, err := w.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: &name, PolicyDocument: &anyone})
+			if err == nil {
+				_, err = w.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: new("one"), PolicyArn: out.Policy.Arn})
+			}
+			return err
+		}, func() error {
+			_, err := w.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: new("one"), PolicyName: &name, PolicyDocument: &anyone})
+			return err
+		})
+	}
+	for _, err := range at(calls...) {
+		ok(t)(nil, err)
+	}
+	attached := must(w.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: new("one")}))(t).AttachedPolicies
+	inline := must(w.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: new("one")}))(t).PolicyNames
+	if len(attached) != 10 || len(inline) != 10 {
+		t.Errorf("%d policies are attached and %d are inline, want 10 of each", len(attached), len(inline))
+	}
+}
