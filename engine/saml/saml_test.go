@@ -447,6 +447,22 @@ func TestXML(t *testing.T) {
 		_, err := m.Verify(strings.Repeat("A", saml.MaxResponse+1), saml.Service{}, now)
 		wantError(t, err, saml.Invalid, badResponse)
 	})
+	// The signature library copies all namespaces at every element: this one would keep it busy for a second a certificate.
+	t.Run("ManyNamespaces", func(t *testing.T) {
+		declared := func(n int) string {
+			var b strings.Builder
+			for i := range n {
+				fmt.Fprintf(&b, ` xmlns:a%d="urn:x"`, i)
+			}
+			return strings.Replace(good, "<saml:Subject>", "<a"+b.String()+">"+strings.Repeat("<b/>", 900)+"</a><saml:Subject>", 1)
+		}
+		for n, cause := range map[int]string{50: "not signed by", 2000: "too many namespaces"} {
+			_, err := m.Verify(base64.StdEncoding.EncodeToString([]byte(declared(n))), saml.Service{}, now)
+			if err == nil || !strings.Contains(err.Error(), cause) {
+				t.Errorf("%d namespaces: %v, want one that says %s", n, err, cause)
+			}
+		}
+	})
 	t.Run("LineBreaksAndDeclaration", func(t *testing.T) {
 		encoded := base64.StdEncoding.EncodeToString([]byte(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" + good + "\n"))
 		_, err := m.Verify(encoded[:76]+"\r\n"+encoded[76:], saml.Service{}, now)

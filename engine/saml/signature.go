@@ -21,6 +21,8 @@ const (
 	maxDepth = 64
 	// maxTags bounds how much work a response makes before its signature is looked at. The signature library reads a thousand elements, with two tags each.
 	maxTags = 4000
+	// maxSpaces bounds how many namespaces may be declared around any element. The library copies all of them at every element; responses declare some ten.
+	maxSpaces = 64
 )
 
 // parse reads a response into a tree, if it means the same to every parser.
@@ -106,9 +108,11 @@ type shape struct {
 	ids                map[string]bool
 	repeated, stray    bool // an ID occurs twice; a signature, comment or the like is where none may be
 	attributesRepeated bool
+	crowded            bool // there are more namespaces around an element than maxSpaces
 }
 
-func (s *shape) walk(e *etree.Element, root *etree.Element) {
+// walk looks at an element around which so many namespaces are declared.
+func (s *shape) walk(e *etree.Element, root *etree.Element, spaces int) {
 	switch {
 	case e.Tag == "Assertion": // of any namespace, so that nothing that looks like one to somebody is overlooked
 		s.assertions++
@@ -128,16 +132,23 @@ func (s *shape) walk(e *etree.Element, root *etree.Element) {
 		name := a.Space + ":" + a.Key
 		s.attributesRepeated = s.attributesRepeated || seen[name]
 		seen[name] = true
+		if a.Space == "xmlns" || name == ":xmlns" {
+			spaces++
+		}
 		// XML Signature leaves it to the document type what an ID is. There is no such declaration here, so every spelling counts.
 		if strings.EqualFold(a.Key, "ID") && a.Space != "xmlns" {
 			s.repeated = s.repeated || s.ids[a.Value]
 			s.ids[a.Value] = true
 		}
 	}
+	if spaces > maxSpaces {
+		s.crowded = true
+		return
+	}
 	for _, token := range e.Child {
 		switch token := token.(type) {
 		case *etree.Element:
-			s.walk(token, root)
+			s.walk(token, root, spaces)
 		case *etree.ProcInst, *etree.Directive:
 			s.stray = true
 		}
@@ -147,8 +158,10 @@ func (s *shape) walk(e *etree.Element, root *etree.Element) {
 // verified returns the assertion of a response, from bytes that a certificate of the metadata has signed.
 func (m *Metadata) verified(root *etree.Element) (*etree.Element, error) {
 	s := shape{ids: make(map[string]bool)}
-	s.walk(root, root)
+	s.walk(root, root, 0)
 	switch {
+	case s.crowded:
+		return nil, invalid(because("too many namespaces"), invalidResponse)
 	case s.encrypted:
 		return nil, invalid(nil, "Encrypted SAML assertions are not supported")
 	case s.assertions != 1 || s.assertion == nil:
