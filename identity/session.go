@@ -208,12 +208,24 @@ func (d *Directory) Acting(r store.Reader, s *Session) (p *Principal, err error)
 		}
 		p.Session = append(p.Session, compiled)
 	}
+	tasks := 0
 	for _, name := range s.PolicyARNs {
 		compiled, err := d.managedPolicy(r, name, policy.Session)
-		if errors.Is(err, store.ErrNotFound) {
+		switch {
+		case errors.Is(err, store.ErrNotFound):
 			// The policy was deleted meanwhile: what it allowed is gone with it.
 			compiled, err = d.compile(nothing, policy.Session, name)
+		case strings.Contains(name, ":iam::aws:policy/root-task/"):
+			tasks++
 		}
+		if err != nil {
+			return nil, err
+		}
+		p.Session = append(p.Session, compiled)
+	}
+	if s.Kind == RootSession && tasks > 0 && tasks == len(p.Session) {
+		// Task policies deny what does not belong to the task, and leave the rest to the root user's standing.
+		compiled, err := d.compile(administrator, policy.Session, "root user")
 		if err != nil {
 			return nil, err
 		}

@@ -228,6 +228,43 @@ func TestUserSessions(t *testing.T) {
 	}
 }
 
+// TestRootSessionDoesItsTask: the task policies of AWS only deny, and what they leave is the root user's.
+func TestRootSessionDoesItsTask(t *testing.T) {
+	d, _ := open(t)
+	const root, audit = "arn:aws:iam::111122223333:root", "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"
+	for _, tt := range []struct {
+		name, action, resource string
+		policies               []string
+		allowed                bool
+	}{
+		{"OK", "iam:ListAccessKeys", root, []string{audit}, true},
+		{"OtherAction", "iam:DeleteAccessKey", root, []string{audit}, false},
+		{"OtherService", "kms:ListKeys", "*", []string{audit}, false},
+		{"OtherResource", "iam:ListAccessKeys", "arn:aws:iam::111122223333:user/ann", []string{audit}, false},
+		{"NoPolicy", "iam:ListAccessKeys", root, nil, false},
+		{"PolicyGone", "iam:ListAccessKeys", root, []string{audit, "arn:aws:iam::111122223333:policy/gone"}, false},
+		{"UnknownTask", "iam:ListAccessKeys", root, []string{"arn:aws:iam::aws:policy/root-task/Unknown"}, false},
+		{"NoTask", "kms:ListKeys", "*", []string{"arn:aws:iam::aws:policy/IAMReadOnlyAccess"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &identity.Session{Kind: identity.RootSession, Account: account, PolicyARNs: tt.policies, Issued: now, Expires: now.Add(time.Hour)}
+			token := issue(t, d, s)
+			cred, err := d.Session(t.Context(), s.AccessKeyID, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := cred.Principal
+			got := policy.Decide(&policy.Request{
+				Principal: p.Principal, Action: tt.action, Resource: tt.resource, ResourceAccount: account,
+				Identity: p.Identity, Boundary: p.Boundary, Session: p.Session,
+			})
+			if got.Allowed != tt.allowed {
+				t.Errorf("%s on %s: allowed %v", tt.action, tt.resource, got.Allowed)
+			}
+		})
+	}
+}
+
 func TestTokensThatAreNotOurs(t *testing.T) {
 	d, s := open(t)
 	role := putRole(t, d, s, nil)
