@@ -77,9 +77,6 @@ func NewWithKey(t testing.TB, entityID string, key crypto.Signer) *Provider {
 	return &Provider{t: t, entityID: entityID, key: key, cert: cert}
 }
 
-// EntityID returns the issuer of the provider's responses.
-func (p *Provider) EntityID() string { return p.entityID }
-
 // Metadata returns the document that the provider is registered with. It is longer than the 1000 characters that IAM asks for.
 func (p *Provider) Metadata() string {
 	cert := base64.StdEncoding.EncodeToString(p.cert.Raw)
