@@ -558,7 +558,7 @@ func TestImportWithOpenSSL(t *testing.T) {
 	})
 	t.Run("RSA", func(t *testing.T) {
 		key := w.key(t, external, of(types.KeySpecRsa2048, types.KeyUsageTypeSignVerify))
-		p := w.parameters(t, key, types.AlgorithmSpecRsaAesKeyWrapSha256, types.WrappingKeySpecRsa3072)
+		p := w.parameters(t, key, types.AlgorithmSpecRsaAesKeyWrapSha256, types.WrappingKeySpecRsa2048)
 		write("WrappingPublicKey.bin", p.PublicKey)
 		openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-outform", "PEM", "-out", file("private.pem"))
 		openssl("pkcs8", "-topk8", "-inform", "PEM", "-in", file("private.pem"), "-outform", "DER", "-nocrypt", "-out", file("private.der"))
