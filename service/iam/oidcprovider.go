@@ -29,7 +29,8 @@ func (s *Service) oidc(c *call.Call, name string, with ...func(*call.Resource)) 
 	r := &call.Resource{ARN: name, Type: oidcType}
 	a, err := arn.Parse(name)
 	address, ok := strings.CutPrefix(a.Resource, "oidc-provider/")
-	valid := err == nil && a.Service == "iam" && ok
+	// A name with a region would lead to the provider past the policies that are about its ARN, which has none.
+	valid := err == nil && a.Service == "iam" && a.Region == "" && ok
 	var p *identity.OIDCProvider
 	if valid {
 		r.Account = a.Account

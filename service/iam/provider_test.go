@@ -187,3 +187,41 @@ func TestSAMLProvider(t *testing.T) {
 		refused(t, "NoSuchEntity", "-")(w.DeleteSAMLProvider(ctx, &iam.DeleteSAMLProviderInput{SAMLProviderArn: arn}))
 	})
 }
+
+// What an ARN names is decided by the policies that are about that ARN: another writing of it must not lead to the same thing.
+func TestNoOtherWritingOfARNs(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	oidc := *must(w.CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{Url: new("https://id.example.com")}))(t).OpenIDConnectProviderArn
+	saml := *must(w.CreateSAMLProvider(ctx, &iam.CreateSAMLProviderInput{Name: new("corp"), SAMLMetadataDocument: new(idp(t))}))(t).SAMLProviderArn
+	local := *must(w.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("p"), Path: new("/a/"), PolicyDocument: &anyone}))(t).Policy.Arn
+	phone := *must(w.CreateVirtualMFADevice(ctx, &iam.CreateVirtualMFADeviceInput{VirtualMFADeviceName: new("phone")}))(t).VirtualMFADevice.SerialNumber
+	guarded := w.user("guarded", `"Action":"iam:*","Resource":"*"`,
+		`"Effect":"Deny","Action":"iam:*","Resource":["`+strings.Join([]string{oidc, saml, local, phone}, `","`)+`"]`)
+	for _, change := range [][2]string{
+		{":iam::", ":iam:us-east-1:"}, {"arn:aws:", "arn:aws-cn:"}, {":iam:", ":IAM:"}, {"example", "EXAMPLE"}, {"/corp", "/CORP"}, {"/a/p", "/p"}, {"/a/p", "/a//p"},
+		{"/phone", "//phone"}, {"-provider/", "-provider//"}, {account, other},
+	} {
+		for what, call := range map[string]func(arn string) (any, error){
+			oidc: func(arn string) (any, error) {
+				return guarded.GetOpenIDConnectProvider(ctx, &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderArn: &arn})
+			},
+			saml: func(arn string) (any, error) {
+				return guarded.DeleteSAMLProvider(ctx, &iam.DeleteSAMLProviderInput{SAMLProviderArn: &arn})
+			},
+			local: func(arn string) (any, error) {
+				return guarded.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: &arn, PolicyDocument: &anyone})
+			},
+			phone: func(arn string) (any, error) {
+				return guarded.DeleteVirtualMFADevice(ctx, &iam.DeleteVirtualMFADeviceInput{SerialNumber: &arn})
+			},
+		} {
+			denied(t)(call(what))
+			if arn := strings.Replace(what, change[0], change[1], 1); arn != what {
+				if _, err := call(arn); err == nil {
+					t.Errorf("%s led to %s", arn, what)
+				}
+			}
+		}
+	}
+}

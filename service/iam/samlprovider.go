@@ -24,7 +24,7 @@ func (s *Service) saml(c *call.Call, name string, with ...func(*call.Resource)) 
 	r := &call.Resource{ARN: name, Type: samlType}
 	a, err := arn.Parse(name)
 	short, ok := strings.CutPrefix(a.Resource, "saml-provider/")
-	valid := err == nil && a.Service == "iam" && ok
+	valid := err == nil && a.Service == "iam" && a.Region == "" && ok // as in oidc
 	var p *identity.SAMLProvider
 	if valid {
 		r.Account = a.Account
