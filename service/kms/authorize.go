@@ -128,7 +128,12 @@ func (u *use) Lookup(name string) ([]string, bool) {
 	case "kms:keyorigin":
 		return one(string(k.Origin))
 	case "kms:multiregion":
-		return one("false")
+		return one(strconv.FormatBool(k.multiRegion()))
+	case "kms:multiregionkeytype":
+		if !k.multiRegion() {
+			return nil, false
+		}
+		return one(string(k.kind()))
 	case "kms:resourcealiases":
 		if len(k.aliases) == 0 || len(k.aliases) > maxResourceAliases {
 			return nil, false

@@ -31,9 +31,14 @@ func (s *Service) ScheduleKeyDeletion(c *call.Call, in *kms.ScheduleKeyDeletionR
 	k, err := s.change(c, in.KeyId, func(u *use) error {
 		u.with("kms:schedulekeydeletionpendingwindowindays", strconv.Itoa(int(window)))
 		return s.withIdleDays(u)
-	}, kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStatePendingImport, kms.KeyStateUnavailable)
+	}, kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStatePendingImport, kms.KeyStateUnavailable, kms.KeyStateCreating)
 	if err != nil {
 		return nil, err
+	}
+	if k.kind() == kms.MultiRegionKeyTypePrimary && len(k.Replicas) > 0 {
+		// The waiting period begins when the last replica is deleted, see replicaGone.
+		k.State, k.Window = kms.KeyStatePendingReplicaDeletion, int(window)
+		return &kms.ScheduleKeyDeletionResponse{KeyId: &k.arn, KeyState: k.State, PendingWindowInDays: &window}, k.save(c.Tx())
 	}
 	k.State = kms.KeyStatePendingDeletion
 	k.Deletion = c.Time.Add(time.Duration(window) * day)
@@ -54,10 +59,10 @@ func (s *Service) CancelKeyDeletion(c *call.Call, in *kms.CancelKeyDeletionReque
 	if err := s.authorize(&use{c: c, key: k}); err != nil {
 		return nil, err
 	}
-	if k.State != kms.KeyStatePendingDeletion {
+	if k.State != kms.KeyStatePendingDeletion && k.State != kms.KeyStatePendingReplicaDeletion {
 		return nil, &kms.KMSInvalidStateException{Message: k.arn + " is not pending deletion."}
 	}
-	k.State, k.Deletion = kms.KeyStateDisabled, time.Time{}
+	k.State, k.Deletion, k.Window = kms.KeyStateDisabled, time.Time{}, 0
 	if !k.complete() {
 		k.State = kms.KeyStatePendingImport
 	}
@@ -91,6 +96,11 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 	}
 	for _, kind := range []string{rotationTimer, expiryTimer} {
 		if err := c.Cancel(s.scope(k.account, k.region), kind, k.ID); err != nil {
+			return err
+		}
+	}
+	if k.replica() {
+		if err := s.replicaGone(c, k); err != nil {
 			return err
 		}
 	}

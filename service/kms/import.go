@@ -203,7 +203,7 @@ func (s *Service) ImportKeyMaterial(c *call.Call, in *kms.ImportKeyMaterialReque
 	if symmetric {
 		out.KeyMaterialId = &m.ID
 	}
-	return out, k.save(c.Tx())
+	return out, s.share(c, k)
 }
 
 func incorrectMaterial(format string, args ...any) error {
@@ -236,6 +236,8 @@ func (k *key) room(now time.Time, id string, how kms.ImportType, named *string) 
 	switch {
 	case how == kms.ImportTypeNewKeyMaterial && named != nil:
 		return nil, invalid("KeyMaterialId must not be set if the ImportType is %s", how)
+	case how == kms.ImportTypeNewKeyMaterial && k.replica():
+		return nil, k.primary() // which gets new material first
 	case how == kms.ImportTypeNewKeyMaterial && known != nil:
 		return nil, incorrectMaterial("The key material is already associated with the KMS key %s.", k.arn)
 	case how == kms.ImportTypeExistingKeyMaterial && known == nil:
@@ -329,11 +331,14 @@ func (s *Service) scheduleExpiry(c *call.Call, k *key) error {
 
 // forget deletes material. What waits for a rotation never was the key's, and leaves nothing; the key cannot be used without the other.
 func (k *key) forget(m *material) {
-	if m == k.Pending {
+	if m == k.Pending && !k.replica() {
 		k.Pending = nil
 		return
 	}
 	m.Wrapped, m.ValidTo = nil, time.Time{}
+	if m == k.Pending {
+		return // the primary says how long it is waited for
+	}
 	if k.State == kms.KeyStateEnabled || k.State == kms.KeyStateDisabled {
 		k.State = kms.KeyStatePendingImport
 	}
@@ -360,13 +365,13 @@ func (s *Service) expireDue(c *call.Call, id string, _ []byte) error {
 	if err := s.scheduleExpiry(c, k); err != nil {
 		return err
 	}
-	if err := k.save(c.Tx()); err != nil {
-		return err
-	}
 	if err := s.emit(c, k, "KMS Imported Key Material Expiration"); err != nil {
 		return err
 	}
-	return serviceEventWith(c, k, "DeleteExpiredKeyMaterial", details)
+	if err := serviceEventWith(c, k, "DeleteExpiredKeyMaterial", details); err != nil {
+		return err
+	}
+	return s.share(c, k)
 }
 
 // DeleteImportedKeyMaterial deletes imported material at once, the current one unless the caller says which. The key cannot be used until the same is imported again.
@@ -396,5 +401,5 @@ func (s *Service) DeleteImportedKeyMaterial(c *call.Call, in *kms.DeleteImported
 	if err := s.scheduleExpiry(c, k); err != nil {
 		return nil, err
 	}
-	return out, k.save(c.Tx())
+	return out, s.share(c, k)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -25,13 +27,17 @@ func (s *Service) offers(spec keys.Spec) bool {
 
 // plan is what CreateKey was asked to make.
 type plan struct {
-	spec   kms.KeySpec
-	usage  kms.KeyUsageType
-	origin kms.OriginType
+	spec        kms.KeySpec
+	usage       kms.KeyUsageType
+	origin      kms.OriginType
+	multiRegion kms.MultiRegionKeyType // empty for a single-Region key
 }
 
 func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 	p.spec, p.usage, p.origin = in.KeySpec, in.KeyUsage, cmp.Or(in.Origin, kms.OriginTypeAwsKms)
+	if deref(in.MultiRegion) {
+		p.multiRegion = kms.MultiRegionKeyTypePrimary
+	}
 	switch {
 	case in.CustomerMasterKeySpec != "" && in.KeySpec != "":
 		return p, invalid("You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
@@ -43,8 +49,6 @@ func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 	switch {
 	case p.origin != kms.OriginTypeAwsKms && p.origin != kms.OriginTypeExternal:
 		return p, wire.NotImplemented("kms", "CreateKey with Origin "+string(p.origin))
-	case deref(in.MultiRegion):
-		return p, wire.NotImplemented("kms", "CreateKey with MultiRegion")
 	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
 		return p, wire.NotImplemented("kms", "CreateKey in a custom key store")
 	}
@@ -73,19 +77,8 @@ func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.Create
 	if err != nil {
 		return nil, err
 	}
-	u := &use{c: c}
-	u.with("kms:keyspec", string(p.spec)).with("kms:customermasterkeyspec", string(p.spec)).
-		with("kms:keyusage", string(p.usage)).with("kms:customermasterkeyusage", string(p.usage)).
-		with("kms:keyorigin", string(p.origin)).with("kms:multiregion", "false").
-		with("kms:bypasspolicylockoutsafetycheck", boolean(in.BypassPolicyLockoutSafetyCheck))
-	r := &call.Resource{ARN: "*", RequestTags: tags, Conditions: u}
-	if err := c.Authorize(r); err != nil {
+	if err := s.creation(c, p, tags, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
-	}
-	if len(tags) > 0 {
-		if err := c.AuthorizeAction(kms.OpTagResource.Action, r); err != nil {
-			return nil, err
-		}
 	}
 	document := defaultPolicy(c.Scope.Partition, c.Scope.Account)
 	if in.Policy != nil {
@@ -108,6 +101,23 @@ func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.Create
 	return &kms.CreateKeyResponse{KeyMetadata: k.metadata()}, nil
 }
 
+// creation asks whether the caller may create such a key in the region called.
+func (s *Service) creation(c *call.Call, p plan, tags map[string]string, bypass *bool) error {
+	u := &use{c: c}
+	u.with("kms:keyspec", string(p.spec)).with("kms:customermasterkeyspec", string(p.spec)).
+		with("kms:keyusage", string(p.usage)).with("kms:customermasterkeyusage", string(p.usage)).
+		with("kms:keyorigin", string(p.origin)).with("kms:multiregion", strconv.FormatBool(p.multiRegion != "")).
+		with("kms:bypasspolicylockoutsafetycheck", boolean(bypass))
+	if p.multiRegion != "" {
+		u.with("kms:multiregionkeytype", string(p.multiRegion))
+	}
+	r := &call.Resource{ARN: "*", RequestTags: tags, Conditions: u}
+	if err := c.Authorize(r); err != nil || len(tags) == 0 {
+		return err
+	}
+	return c.AuthorizeAction(kms.OpTagResource.Action, r)
+}
+
 // newKey makes a key with its first material, or without if that is to be imported. It is not saved.
 func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerType, document string) (*key, error) {
 	id, err := uuid.NewRandomFromReader(c.Rand)
@@ -115,6 +125,9 @@ func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerT
 		return nil, fmt.Errorf("drawing a key ID: %w", err)
 	}
 	at.id = id.String()
+	if p.multiRegion != "" {
+		at.id = "mrk-" + strings.ReplaceAll(at.id, "-", "")
+	}
 	compiled, err := parsePolicy(document)
 	if err != nil {
 		return nil, err
@@ -125,6 +138,9 @@ func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerT
 			ID: at.id, Created: c.Time, Spec: p.spec, Usage: p.usage, State: kms.KeyStateEnabled,
 			Origin: p.origin, Manager: manager, Policy: document,
 		},
+	}
+	if p.multiRegion != "" {
+		k.Primary = at.region
 	}
 	if p.origin == kms.OriginTypeExternal {
 		k.State = kms.KeyStatePendingImport
@@ -193,10 +209,13 @@ func (k *key) metadata() *kms.KeyMetadata {
 		AWSAccountId: &k.account, KeyId: &k.ID, Arn: &k.arn, CreationDate: &k.Created,
 		Enabled: new(k.State == kms.KeyStateEnabled), Description: &k.Description,
 		KeyUsage: k.Usage, KeyState: k.State, Origin: k.Origin, KeyManager: k.Manager,
-		KeySpec: k.Spec, CustomerMasterKeySpec: kms.CustomerMasterKeySpec(k.Spec), MultiRegion: new(false),
+		KeySpec: k.Spec, CustomerMasterKeySpec: kms.CustomerMasterKeySpec(k.Spec), MultiRegion: new(k.multiRegion()), MultiRegionConfiguration: k.relatives(),
 	}
-	if k.State == kms.KeyStatePendingDeletion {
+	switch k.State {
+	case kms.KeyStatePendingDeletion:
 		m.DeletionDate = &k.Deletion
+	case kms.KeyStatePendingReplicaDeletion:
+		m.PendingDeletionWindowInDays = new(int32(k.Window))
 	}
 	m.EncryptionAlgorithms, m.SigningAlgorithms, m.KeyAgreementAlgorithms, m.MacAlgorithms = k.algorithms()
 	if n := len(k.Materials); n > 0 && k.Spec == kms.KeySpecSymmetricDefault {
@@ -261,7 +280,7 @@ func (s *Service) EnableKey(c *call.Call, in *kms.EnableKeyRequest) (*kms.Enable
 		return nil, err
 	}
 	k.State = kms.KeyStateEnabled
-	if k.Rotating {
+	if k.Rotating && !k.replica() {
 		if err := s.scheduleRotation(c, k); err != nil {
 			return nil, err
 		}

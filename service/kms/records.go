@@ -30,7 +30,11 @@ type keyRecord struct {
 	Policy      string            // as it was given, byte for byte
 	Pins        identity.Pins     `json:",omitempty"` // of Policy
 	Tags        map[string]string `json:",omitempty"`
-	Deletion    time.Time         `json:",omitzero"` // while State is PendingDeletion
+	Deletion    time.Time         `json:",omitzero"`  // while State is PendingDeletion
+	Window      int               `json:",omitempty"` // days to wait, while State is PendingReplicaDeletion
+
+	Primary  string   `json:",omitempty"` // region of the primary key; empty for a single-Region key
+	Replicas []string `json:",omitempty"` // regions of the replica keys, sorted
 
 	Materials []material // oldest first; the last is the current one, if there is any
 	Pending   *material  `json:",omitempty"` // imported, to become the current one with the next rotation

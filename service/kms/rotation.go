@@ -42,6 +42,9 @@ func (s *Service) rotating(c *call.Call, keyID *string, conditions ...condition)
 	if k.Origin == kms.OriginTypeExternal && c.Op != kms.OpRotateKeyOnDemand {
 		return nil, k.wrongOrigin()
 	}
+	if k.replica() {
+		return nil, k.primary() // which alone decides about the rotation of all
+	}
 	return k, k.ready()
 }
 
@@ -63,7 +66,7 @@ func (s *Service) EnableKeyRotation(c *call.Call, in *kms.EnableKeyRotationReque
 			return nil, err
 		}
 	}
-	return &kms.EnableKeyRotationResponse{}, k.save(c.Tx())
+	return &kms.EnableKeyRotationResponse{}, s.share(c, k)
 }
 
 // DisableKeyRotation ends automatic rotation.
@@ -76,7 +79,7 @@ func (s *Service) DisableKeyRotation(c *call.Call, in *kms.DisableKeyRotationReq
 	if err := c.Cancel(s.scope(k.account, k.region), rotationTimer, k.ID); err != nil {
 		return nil, err
 	}
-	return &kms.DisableKeyRotationResponse{}, k.save(c.Tx())
+	return &kms.DisableKeyRotationResponse{}, s.share(c, k)
 }
 
 // GetKeyRotationStatus tells whether and when a key rotates.
@@ -92,7 +95,7 @@ func (s *Service) GetKeyRotationStatus(c *call.Call, in *kms.GetKeyRotationStatu
 		return nil, err
 	}
 	// A key that waits to be deleted tells that it does not rotate; after CancelKeyDeletion it tells again what was set.
-	rotating := k.Rotating && k.State != kms.KeyStatePendingDeletion
+	rotating := k.Rotating && k.State != kms.KeyStatePendingDeletion && k.State != kms.KeyStatePendingReplicaDeletion
 	out := &kms.GetKeyRotationStatusResponse{KeyId: &k.ID, KeyRotationEnabled: &rotating}
 	if rotating {
 		out.RotationPeriodInDays, out.NextRotationDate = new(int32(k.Period)), &k.NextRotate
@@ -109,14 +112,20 @@ func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandReque
 	if k.OnDemand >= maxOnDemand {
 		return nil, &kms.LimitExceededException{Message: fmt.Sprintf("The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: %s", k.arn)}
 	}
-	if k.Origin == kms.OriginTypeExternal && k.Pending == nil {
-		return nil, &kms.KMSInvalidStateException{Message: fmt.Sprintf("No available key material pending rotation for the key: %s.", k.arn)}
+	if k.Origin == kms.OriginTypeExternal {
+		awaited, err := s.awaited(c.Tx(), k)
+		if err != nil {
+			return nil, err
+		}
+		if awaited {
+			return nil, &kms.KMSInvalidStateException{Message: fmt.Sprintf("No available key material pending rotation for the key: %s.", k.arn)}
+		}
 	}
 	k.OnDemand++
 	if err := s.rotate(c, k, kms.RotationTypeOnDemand); err != nil {
 		return nil, err
 	}
-	return &kms.RotateKeyOnDemandResponse{KeyId: &k.ID}, k.save(c.Tx())
+	return &kms.RotateKeyOnDemandResponse{KeyId: &k.ID}, s.share(c, k)
 }
 
 // rotate adds material, new or that which was imported for it, and tells of it.
@@ -155,7 +164,7 @@ func (s *Service) rotateDue(c *call.Call, id string, _ []byte) error {
 	if err != nil {
 		return err
 	}
-	if !k.Rotating || k.State != kms.KeyStateEnabled {
+	if !k.Rotating || k.State != kms.KeyStateEnabled || k.replica() {
 		return nil
 	}
 	if err := s.rotate(c, k, kms.RotationTypeAutomatic); err != nil {
@@ -170,10 +179,10 @@ func (s *Service) rotateDue(c *call.Call, id string, _ []byte) error {
 	if err := s.scheduleRotation(c, k); err != nil {
 		return err
 	}
-	if err := k.save(c.Tx()); err != nil {
+	if err := serviceEvent(c, k, "RotateKey"); err != nil {
 		return err
 	}
-	return serviceEvent(c, k, "RotateKey")
+	return s.share(c, k)
 }
 
 // serviceEvent puts on record what happened to a key without anybody having asked for it.
@@ -220,6 +229,13 @@ func (s *Service) ListKeyRotations(c *call.Call, in *kms.ListKeyRotationsRequest
 	}
 	if m := k.Pending; m != nil && in.IncludeKeyMaterial == kms.IncludeKeyMaterialAllKeyMaterial {
 		e := kms.RotationsListEntry{KeyId: &k.ID, KeyMaterialId: &m.ID, KeyMaterialState: kms.KeyMaterialStatePendingRotation}
+		awaited, err := s.awaited(c.Tx(), k)
+		if err != nil {
+			return nil, err
+		}
+		if awaited {
+			e.KeyMaterialState = kms.KeyMaterialStatePendingMultiRegionImportAndRotation
+		}
 		k.tellImport(&e, m)
 		all = append(all, e)
 	}

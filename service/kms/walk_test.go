@@ -19,6 +19,7 @@ import (
 type subject struct {
 	w           *world
 	key, second string // ARNs of keys of the same spec
+	replica     string // of key, in the region west, if that is a multi-Region key
 	alias       string // of key
 	grant       string
 	blob        []byte      // under key: a ciphertext, a signature, a MAC or a public key
@@ -28,18 +29,24 @@ type subject struct {
 var message = []byte("walk")
 
 // newSubject makes keys of a spec with everything that operations need.
-func newSubject(t *testing.T, w *world, name string, spec types.KeySpec, usage types.KeyUsageType) *subject {
+func newSubject(t *testing.T, w *world, name string, spec types.KeySpec, usage types.KeyUsageType, multi bool) *subject {
 	t.Helper()
-	s := &subject{w: w, key: w.key(t, of(spec, usage)), second: w.key(t, of(spec, usage)), alias: "alias/" + name}
+	s := &subject{w: w, key: w.key(t, of(spec, usage), func(in *kms.CreateKeyInput) { in.MultiRegion = &multi }), second: w.key(t, of(spec, usage)), alias: "alias/" + name}
+	if multi {
+		s.replica = w.replicate(t, s.key, west)
+	}
 	return s.furnish(t, usage)
 }
 
 // newExternal makes a subject whose key has imported material.
-func newExternal(t *testing.T, w *world, name string, spec types.KeySpec, usage types.KeyUsageType) *subject {
+func newExternal(t *testing.T, w *world, name string, spec types.KeySpec, usage types.KeyUsageType, multi bool) *subject {
 	t.Helper()
-	s := &subject{w: w, key: w.key(t, of(spec, usage), external), second: w.key(t, of(spec, usage)), alias: "alias/" + name}
+	s := &subject{w: w, key: w.key(t, of(spec, usage), external, func(in *kms.CreateKeyInput) { in.MultiRegion = &multi }), second: w.key(t, of(spec, usage)), alias: "alias/" + name}
 	s.imports = w.parameters(t, s.key, types.AlgorithmSpecRsaAesKeyWrapSha256, types.WrappingKeySpecRsa2048)
 	ok(t)(w.ImportKeyMaterial(ctx, s.imports.input(materialOf(t, keys.Spec(spec)))))
+	if multi {
+		s.replica = w.replicate(t, s.key, west)
+	}
 	return s.furnish(t, usage)
 }
 
@@ -78,9 +85,11 @@ type on int
 const (
 	nothing on = iota
 	theKey
-	theAlias       // and the key
-	bothAndAlias   // both keys and the alias
-	bothByDistance // ReEncryptFrom the key, ReEncryptTo the second
+	theAlias         // and the key
+	bothAndAlias     // both keys and the alias
+	bothByDistance   // ReEncryptFrom the key, ReEncryptTo the second
+	theKeyAndNew     // and CreateKey
+	theKeyAndReplica // each of them is asked about
 )
 
 // walked is the smallest request of an operation.
@@ -90,6 +99,7 @@ type walked struct {
 	run  func(c *kms.Client, s *subject) (any, error)
 
 	usage types.KeyUsageType // of the key; empty is ENCRYPT_DECRYPT
+	multi bool               // the key is a multi-Region primary key with a replica
 	// What a disabled key and one pending deletion answer: "" for success, D for DisabledException, S for KMSInvalidStateException; X for
 	// operations that do not look at a key.
 	disabled, pending string
@@ -214,6 +224,9 @@ var walk = []walked{
 	{name: "ReEncrypt", on: bothByDistance, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.ReEncrypt(ctx, &kms.ReEncryptInput{CiphertextBlob: s.blob, DestinationKeyId: &s.second})
 	}},
+	{name: "ReplicateKey", on: theKeyAndNew, multi: true, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+		return c.ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: &s.key, ReplicaRegion: aws.String(south)})
+	}},
 	{name: "RetireGrant", on: theKey, run: func(c *kms.Client, s *subject) (any, error) {
 		return c.RetireGrant(ctx, &kms.RetireGrantInput{KeyId: &s.key, GrantId: &s.grant})
 	}},
@@ -242,6 +255,9 @@ var walk = []walked{
 	{name: "UpdateKeyDescription", on: theKey, pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &s.key, Description: aws.String("walked")})
 	}},
+	{name: "UpdatePrimaryRegion", on: theKeyAndReplica, multi: true, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
+		return c.UpdatePrimaryRegion(ctx, &kms.UpdatePrimaryRegionInput{KeyId: &s.key, PrimaryRegion: aws.String(west)})
+	}},
 	{name: "Verify", on: theKey, usage: types.KeyUsageTypeSignVerify, disabled: "D", pending: "S", run: func(c *kms.Client, s *subject) (any, error) {
 		return c.Verify(ctx, &kms.VerifyInput{KeyId: &s.key, Message: message, Signature: s.blob, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256})
 	}},
@@ -254,9 +270,9 @@ func (o *walked) subject(t *testing.T, w *world, name string) *subject {
 	t.Helper()
 	spec, usage := o.kind()
 	if o.external {
-		return newExternal(t, w, name, spec, usage)
+		return newExternal(t, w, name, spec, usage, o.multi)
 	}
-	return newSubject(t, w, name, spec, usage)
+	return newSubject(t, w, name, spec, usage, o.multi)
 }
 
 // kind is the kind of key that the operation is walked on.
@@ -283,6 +299,10 @@ func (o *walked) permission(s *subject) []string {
 		return []string{allow(o.name, s.key, alias)}
 	case bothAndAlias:
 		return []string{allow(o.name, s.key, s.second, alias)}
+	case theKeyAndNew:
+		return []string{allow(o.name, s.key), allow("CreateKey", "*")}
+	case theKeyAndReplica:
+		return []string{allow(o.name, s.key), allow(o.name, s.replica)}
 	case bothByDistance:
 		return []string{allow("ReEncryptFrom", s.key), allow("ReEncryptTo", s.second)}
 	}
@@ -319,7 +339,7 @@ func TestWalk(t *testing.T) {
 				t.Errorf("the call is recorded as %s", r.Raw)
 			}
 			if o.on != nothing && !slices.ContainsFunc(r.Resources, func(x struct{ AccountID, Type, ARN string }) bool {
-				return x.ARN == s.key && x.Type == "AWS::KMS::Key" && x.AccountID == account
+				return (x.ARN == s.key || x.ARN == s.replica) && x.Type == "AWS::KMS::Key" && x.AccountID == account
 			}) {
 				t.Errorf("the record does not name the key: %s", r.Raw)
 			}
@@ -344,8 +364,15 @@ func TestState(t *testing.T) {
 		if o.disabled == "X" {
 			continue
 		}
-		for state, want := range map[string]string{"Disabled": o.disabled, "PendingDeletion": o.pending} {
+		for state, want := range map[string]string{"Disabled": o.disabled, "PendingDeletion": o.pending, "PendingReplicaDeletion": o.pending} {
 			t.Run(o.name+"/"+state, func(t *testing.T) {
+				o, words := o, "pending deletion"
+				if state == "PendingReplicaDeletion" {
+					o.multi = true
+				}
+				if o.multi {
+					words = "pending replica deletion"
+				}
 				s := o.subject(t, w, state+"-"+o.name)
 				if o.name == "CreateAlias" {
 					s.alias += "-new"
@@ -365,13 +392,13 @@ func TestState(t *testing.T) {
 				case want == "D":
 					refused(t, "DisabledException", s.key+" is disabled.")(nil, err)
 				case want == "S":
-					refused(t, "KMSInvalidStateException", s.key+" is pending deletion.")(nil, err)
+					refused(t, "KMSInvalidStateException", s.key+" is "+words+".")(nil, err)
 				}
 			})
 		}
 	}
 	t.Run("DestinationDisabled", func(t *testing.T) {
-		s := newSubject(t, w, "destination", types.KeySpecSymmetricDefault, types.KeyUsageTypeEncryptDecrypt)
+		s := newSubject(t, w, "destination", types.KeySpecSymmetricDefault, types.KeyUsageTypeEncryptDecrypt, false)
 		w.disable(t, s.second)
 		refused(t, "DisabledException", s.second+" is disabled.")(w.ReEncrypt(ctx, &kms.ReEncryptInput{CiphertextBlob: s.blob, DestinationKeyId: &s.second}))
 	})
@@ -395,7 +422,7 @@ func TestStatePendingImport(t *testing.T) {
 		spec, usage := o.kind()
 		s := keys[usage]
 		if s == nil { // one for all operations of a usage: wrapping keys take long to make
-			s = newExternal(t, w, "pending-import-"+string(usage), spec, usage)
+			s = newExternal(t, w, "pending-import-"+string(usage), spec, usage, true)
 			keys[usage] = s
 		}
 		own := *s
@@ -458,14 +485,8 @@ var absent = map[string]func(c *kms.Client, key string) (any, error){
 	"DisconnectCustomKeyStore": func(c *kms.Client, _ string) (any, error) {
 		return c.DisconnectCustomKeyStore(ctx, &kms.DisconnectCustomKeyStoreInput{CustomKeyStoreId: aws.String("cks-1234567890abcdef0")})
 	},
-	"ReplicateKey": func(c *kms.Client, key string) (any, error) {
-		return c.ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: &key, ReplicaRegion: aws.String("eu-west-1")})
-	},
 	"UpdateCustomKeyStore": func(c *kms.Client, _ string) (any, error) {
 		return c.UpdateCustomKeyStore(ctx, &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: aws.String("cks-1234567890abcdef0")})
-	},
-	"UpdatePrimaryRegion": func(c *kms.Client, key string) (any, error) {
-		return c.UpdatePrimaryRegion(ctx, &kms.UpdatePrimaryRegionInput{KeyId: &key, PrimaryRegion: aws.String("eu-west-1")})
 	},
 }
 
