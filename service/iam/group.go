@@ -59,7 +59,7 @@ func (s *Service) GetGroup(c *call.Call, in *iam.GetGroupRequest) (*iam.GetGroup
 
 // ListGroups lists the account's groups.
 func (s *Service) ListGroups(c *call.Call, in *iam.ListGroupsRequest) (*iam.ListGroupsResponse, error) {
-	if err := s.anything(c); err != nil {
+	if err := s.listing(c, "group", in.PathPrefix); err != nil {
 		return nil, err
 	}
 	found, next, truncated, err := page(c, identity.Groups, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),

@@ -144,7 +144,7 @@ func (s *Service) GetInstanceProfile(c *call.Call, in *iam.GetInstanceProfileReq
 
 // ListInstanceProfiles lists the account's instance profiles.
 func (s *Service) ListInstanceProfiles(c *call.Call, in *iam.ListInstanceProfilesRequest) (*iam.ListInstanceProfilesResponse, error) {
-	if err := s.anything(c); err != nil {
+	if err := s.listing(c, "instance-profile", in.PathPrefix); err != nil {
 		return nil, err
 	}
 	found, next, truncated, err := page(c, instanceProfiles, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),

@@ -44,6 +44,16 @@ func (s *Service) temporary(c *call.Call) error {
 // anything is the resource of operations that have none.
 func (s *Service) anything(c *call.Call) error { return s.authorize(c, &call.Resource{ARN: "*"}) }
 
+// listing asks for permission to list the things of a kind below a path. The reference gives these operations no resource; AWS asks for the path all the
+// same, so that a policy for "arn:aws:iam::111122223333:user/*" lists users, too.
+func (s *Service) listing(c *call.Call, kind string, prefix *string) error {
+	path := deref(prefix)
+	if path == "" {
+		path = rootPath
+	}
+	return s.authorize(c, &call.Resource{ARN: "arn:" + s.cfg.Partition + ":iam::" + c.Scope.Account + ":" + kind + path})
+}
+
 // user finds a user of the caller's account, whom an operation is about, and asks for permission. An empty name is the caller's own, where the caller is
 // a user. Further functions complete what is asked for, e.g. with the tags of the request.
 func (s *Service) user(c *call.Call, given *string, conditions policy.Context, with ...func(*call.Resource)) (*identity.User, error) {

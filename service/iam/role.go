@@ -140,7 +140,7 @@ func (s *Service) GetRole(c *call.Call, in *iam.GetRoleRequest) (*iam.GetRoleRes
 
 // ListRoles lists the account's roles.
 func (s *Service) ListRoles(c *call.Call, in *iam.ListRolesRequest) (*iam.ListRolesResponse, error) {
-	if err := s.anything(c); err != nil {
+	if err := s.listing(c, "role", in.PathPrefix); err != nil {
 		return nil, err
 	}
 	found, next, truncated, err := page(c, identity.Roles, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),

@@ -107,7 +107,7 @@ func (s *Service) rootShape(c *call.Call) (*iam.User, error) {
 
 // ListUsers lists the account's users.
 func (s *Service) ListUsers(c *call.Call, in *iam.ListUsersRequest) (*iam.ListUsersResponse, error) {
-	if err := s.anything(c); err != nil {
+	if err := s.listing(c, "user", in.PathPrefix); err != nil {
 		return nil, err
 	}
 	found, next, truncated, err := page(c, identity.Users, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),
