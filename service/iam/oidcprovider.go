@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,14 +62,23 @@ func (s *Service) knownOIDC(c *call.Call, name string, with ...func(*call.Resour
 	return p, err
 }
 
-// providerAddress is a provider's URL without https://.
+// providerAddress is a provider's URL without https://. One on this machine's loopback addresses may go without TLS, as the cloud's own issuers do when it listens
+// there; whether it is ever asked is for the configuration of STS to say.
 func providerAddress(given string) (string, error) {
 	address, ok := strings.CutPrefix(given, "https://")
 	u, err := url.Parse(given)
+	if !ok && err == nil && onLoopback(u.Hostname()) {
+		address, ok = strings.CutPrefix(given, "http://")
+	}
 	if !ok || err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(address, "?# ") {
 		return "", &wire.Error{Code: "ValidationError", Status: 400, Message: "Invalid Open ID Connect Provider URL"}
 	}
 	return address, nil
+}
+
+func onLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // CreateOpenIDConnectProvider registers an OpenID Connect provider, whose users can then be given roles.

@@ -54,8 +54,13 @@ func TestOIDCProvider(t *testing.T) {
 	t.Run("EntityAlreadyExists", func(t *testing.T) {
 		refused(t, "EntityAlreadyExists", "Provider with url https://id.example.com/team/x already exists.")(create(&iam.CreateOpenIDConnectProviderInput{Url: new("https://id.example.com/team/x")}))
 	})
+	t.Run("WithoutTLSOnLoopback", func(t *testing.T) {
+		for _, host := range []string{"127.0.0.1:4566/_holdfast/oidc/x", "localhost:8080", "[::1]:8080"} {
+			ok(t)(create(&iam.CreateOpenIDConnectProviderInput{Url: new("http://" + host)}))
+		}
+	})
 	t.Run("ValidationError", func(t *testing.T) {
-		for _, url := range []string{"http://id.example.com", "id.example.com", "https://", "https://a@id.example.com", "https://id.example.com?x=y", "https://id.example.com#x", "https://[", "https://id example.com"} {
+		for _, url := range []string{"http://id.example.com", "http://192.0.2.1", "http://localhost.example.com", "ftp://127.0.0.1", "http://a@127.0.0.1", "id.example.com", "https://", "https://a@id.example.com", "https://id.example.com?x=y", "https://id.example.com#x", "https://[", "https://id example.com"} {
 			refused(t, "ValidationError", "Invalid Open ID Connect Provider URL")(create(&iam.CreateOpenIDConnectProviderInput{Url: &url}))
 		}
 		refused(t, "ValidationError", "-")(create(&iam.CreateOpenIDConnectProviderInput{Url: new("https://x.example.com"), ThumbprintList: []string{"short"}}))
