@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/catalog"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/internal/walk"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -88,7 +88,7 @@ func operationsPage(ctx context.Context) ([]byte, error) {
 	for _, s := range sorted {
 		built := 0
 		for _, e := range services[s] {
-			if answers(e) {
+			if walk.Built(e) {
 				built++
 			}
 		}
@@ -97,7 +97,7 @@ func operationsPage(ctx context.Context) ([]byte, error) {
 	for _, s := range sorted {
 		fmt.Fprintf(&b, "\n## %s\n\n%s, API version %s.\n\n| operation | built | IAM action | access |\n| --- | --- | --- | --- |\n", s.Package, s.FullName, s.APIVersion)
 		for _, e := range services[s] {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", e.Op.Name, yes(answers(e)), e.Op.Action, e.Op.Access)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", e.Op.Name, yes(walk.Built(e)), e.Op.Action, e.Op.Access)
 		}
 		for _, u := range s.Unbuilt {
 			fmt.Fprintf(&b, "| %s | no | | |\n", u.Name)
@@ -119,19 +119,6 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// answers finds out whether an operation is built by handing it an empty call. One that is not says so. One that is does not get far: it fails, or
-// panics for want of a caller.
-func answers(e call.Endpoint) (built bool) {
-	defer func() {
-		if recover() != nil {
-			built = true
-		}
-	}()
-	_, err := e.Handle(&call.Call{Context: context.Background(), Op: e.Op}, e.Op.NewInput())
-	w, ok := errors.AsType[*wire.Error](err)
-	return !ok || w.Status != http.StatusNotImplemented
 }
 
 // commands are those with flags.

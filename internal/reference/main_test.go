@@ -10,30 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/wire"
 )
-
-func TestAnswers(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		handle func(*call.Call, wire.Shape) (wire.Shape, error)
-		want   bool
-	}{
-		{"NotImplemented", func(*call.Call, wire.Shape) (wire.Shape, error) { return nil, wire.NotImplemented("kms", "Encrypt") }, false},
-		{"Fails", func(*call.Call, wire.Shape) (wire.Shape, error) { return nil, errors.New("no key") }, true},
-		{"Panics", func(c *call.Call, _ wire.Shape) (wire.Shape, error) { _ = c.Caller.Account; return nil, nil }, true},
-		{"Answers", func(*call.Call, wire.Shape) (wire.Shape, error) { return nil, nil }, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			e := call.Endpoint{Op: &wire.Operation{NewInput: func() wire.Shape { return nil }}, Handle: c.handle}
-			if got := answers(e); got != c.want {
-				t.Errorf("answers = %v, want %v", got, c.want)
-			}
-		})
-	}
-}
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
