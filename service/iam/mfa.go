@@ -16,6 +16,9 @@ func devices(c *call.Call) store.Rows[identity.MFADevice] {
 	return identity.MFADevices.In(c.Scope.Account, "")
 }
 
+// deviceType is AWS's name for virtual devices, which all are.
+const deviceType = "AWS::IAM::VirtualMFADevice"
+
 // devicesOf lists the devices of a user, or of identity.RootUser.
 func devicesOf(c *call.Call, holder string) iter.Seq2[*identity.MFADevice, error] {
 	return devices(c).Scan(c.Tx(), deviceQuery(holder))
@@ -35,7 +38,7 @@ func (s *Service) CreateVirtualMFADevice(c *call.Call, in *iam.CreateVirtualMFAD
 		Account: c.Scope.Account, Name: strings.TrimPrefix(pathOf(deref(in.Path)), "/") + *in.VirtualMFADeviceName, Tags: tags, Created: c.Time,
 	}
 	serial := m.ARN(s.cfg.Partition)
-	if err := s.create(c, &call.Resource{ARN: serial}, iam.OpTagMFADevice, tags); err != nil {
+	if err := s.create(c, &call.Resource{ARN: serial, Type: deviceType}, iam.OpTagMFADevice, tags); err != nil {
 		return nil, err
 	}
 	if !isSerial(serial) {
@@ -96,6 +99,9 @@ func (s *Service) device(c *call.Call, serial string) (*identity.MFADevice, erro
 func (s *Service) virtualDevice(c *call.Call, serial string, with ...func(*call.Resource)) (*identity.MFADevice, error) {
 	m, err := s.device(c, serial)
 	r := &call.Resource{ARN: serial}
+	if s.deviceName(c, serial) != "" {
+		r.Type = deviceType
+	}
 	if m != nil {
 		r.Tags = m.Tags
 	}

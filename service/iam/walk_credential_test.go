@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-
-	"github.com/holdfast-cloud/holdfast/identity"
 )
 
 func pemOf(kind string, der []byte) *string {
@@ -55,145 +54,107 @@ func issue(t *testing.T, w *world, name string, parent *issued) *issued {
 	return &issued{made, key, pemOf("CERTIFICATE", der), pemOf("EC PRIVATE KEY", secret)}
 }
 
-// Users' keys and certificates ask about the user, server certificates about themselves, and settings about nothing. Each operation is refused without its
-// action, refused for other resources, and carried out with no more than it needs; all of that is recorded.
-func TestWalkCredentials(t *testing.T) {
-	t.Parallel()
-	w := start(t)
-	ok(t)(nil, w.PutUser(ctx, identity.User{Account: account, Name: "ann"}))
-	ann, git := new("ann"), new("codecommit.amazonaws.com")
+// sshKey is a public key as users upload it.
+var sshKey = sync.OnceValue(func() *string {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	ok(t)(nil, err)
-	public, err := x509.MarshalPKIXPublicKey(private.Public())
-	ok(t)(nil, err)
-	cert := issue(t, w, "a", nil)
-	site := new("site")
-	var ssh, signing, service *string // made on the way
-	orgs := organizations.NewFromConfig(w.Config())
-	ok(t)(orgs.CreateOrganization(ctx, nil))
-	ok(t)(orgs.EnableAWSServiceAccess(ctx, &organizations.EnableAWSServiceAccessInput{ServicePrincipal: new("iam.amazonaws.com")}))
-	const onUser, onSite = "user/ann", "server-certificate/site"
-	for _, o := range []struct {
-		name, on string
-		run      func(c *iam.Client) (any, error)
-	}{
-		{"UploadSSHPublicKey", onUser, func(c *iam.Client) (any, error) {
-			out, err := c.UploadSSHPublicKey(ctx, &iam.UploadSSHPublicKeyInput{UserName: ann, SSHPublicKeyBody: pemOf("PUBLIC KEY", public)})
-			if err == nil {
-				ssh = out.SSHPublicKey.SSHPublicKeyId
-			}
-			return out, err
-		}},
-		{"GetSSHPublicKey", onUser, func(c *iam.Client) (any, error) {
-			return c.GetSSHPublicKey(ctx, &iam.GetSSHPublicKeyInput{UserName: ann, SSHPublicKeyId: ssh, Encoding: types.EncodingTypePem})
-		}},
-		{"ListSSHPublicKeys", onUser, func(c *iam.Client) (any, error) {
-			return c.ListSSHPublicKeys(ctx, &iam.ListSSHPublicKeysInput{UserName: ann})
-		}},
-		{"UpdateSSHPublicKey", onUser, func(c *iam.Client) (any, error) {
-			return c.UpdateSSHPublicKey(ctx, &iam.UpdateSSHPublicKeyInput{UserName: ann, SSHPublicKeyId: ssh, Status: types.StatusTypeActive})
-		}},
-		{"DeleteSSHPublicKey", onUser, func(c *iam.Client) (any, error) {
-			return c.DeleteSSHPublicKey(ctx, &iam.DeleteSSHPublicKeyInput{UserName: ann, SSHPublicKeyId: ssh})
-		}},
-		{"UploadSigningCertificate", onUser, func(c *iam.Client) (any, error) {
-			out, err := c.UploadSigningCertificate(ctx, &iam.UploadSigningCertificateInput{UserName: ann, CertificateBody: cert.body})
-			if err == nil {
-				signing = out.Certificate.CertificateId
-			}
-			return out, err
-		}},
-		{"ListSigningCertificates", onUser, func(c *iam.Client) (any, error) {
-			return c.ListSigningCertificates(ctx, &iam.ListSigningCertificatesInput{UserName: ann})
-		}},
-		{"UpdateSigningCertificate", onUser, func(c *iam.Client) (any, error) {
-			return c.UpdateSigningCertificate(ctx, &iam.UpdateSigningCertificateInput{UserName: ann, CertificateId: signing, Status: types.StatusTypeInactive})
-		}},
-		{"DeleteSigningCertificate", onUser, func(c *iam.Client) (any, error) {
-			return c.DeleteSigningCertificate(ctx, &iam.DeleteSigningCertificateInput{UserName: ann, CertificateId: signing})
-		}},
-		{"CreateServiceSpecificCredential", onUser, func(c *iam.Client) (any, error) {
-			out, err := c.CreateServiceSpecificCredential(ctx, &iam.CreateServiceSpecificCredentialInput{UserName: ann, ServiceName: git})
-			if err == nil {
-				service = out.ServiceSpecificCredential.ServiceSpecificCredentialId
-			}
-			return out, err
-		}},
-		{"ListServiceSpecificCredentials", onUser, func(c *iam.Client) (any, error) {
-			return c.ListServiceSpecificCredentials(ctx, &iam.ListServiceSpecificCredentialsInput{UserName: ann})
-		}},
-		{"UpdateServiceSpecificCredential", onUser, func(c *iam.Client) (any, error) {
-			return c.UpdateServiceSpecificCredential(ctx, &iam.UpdateServiceSpecificCredentialInput{
-				UserName: ann, ServiceSpecificCredentialId: service, Status: types.StatusTypeActive})
-		}},
-		{"ResetServiceSpecificCredential", onUser, func(c *iam.Client) (any, error) {
-			out, err := c.ResetServiceSpecificCredential(ctx, &iam.ResetServiceSpecificCredentialInput{UserName: ann, ServiceSpecificCredentialId: service})
-			if err == nil {
-				if e := w.recorded(t, "ResetServiceSpecificCredential", ""); strings.Contains(string(e.Raw), *out.ServiceSpecificCredential.ServicePassword) {
-					t.Error("the password is in the audit record")
-				}
-			}
-			return out, err
-		}},
-		{"DeleteServiceSpecificCredential", onUser, func(c *iam.Client) (any, error) {
-			return c.DeleteServiceSpecificCredential(ctx, &iam.DeleteServiceSpecificCredentialInput{UserName: ann, ServiceSpecificCredentialId: service})
-		}},
-		{"UploadServerCertificate", onSite, func(c *iam.Client) (any, error) {
-			return c.UploadServerCertificate(ctx, &iam.UploadServerCertificateInput{ServerCertificateName: site, CertificateBody: cert.body, PrivateKey: cert.pem})
-		}},
-		{"GetServerCertificate", onSite, func(c *iam.Client) (any, error) {
-			return c.GetServerCertificate(ctx, &iam.GetServerCertificateInput{ServerCertificateName: site})
-		}},
-		{"ListServerCertificates", "*", func(c *iam.Client) (any, error) { return c.ListServerCertificates(ctx, nil) }},
-		{"TagServerCertificate", onSite, func(c *iam.Client) (any, error) {
-			return c.TagServerCertificate(ctx, &iam.TagServerCertificateInput{ServerCertificateName: site, Tags: red})
-		}},
-		{"ListServerCertificateTags", onSite, func(c *iam.Client) (any, error) {
-			return c.ListServerCertificateTags(ctx, &iam.ListServerCertificateTagsInput{ServerCertificateName: site})
-		}},
-		{"UntagServerCertificate", onSite, func(c *iam.Client) (any, error) {
-			return c.UntagServerCertificate(ctx, &iam.UntagServerCertificateInput{ServerCertificateName: site, TagKeys: keys})
-		}},
-		{"UpdateServerCertificate", onSite, func(c *iam.Client) (any, error) {
-			return c.UpdateServerCertificate(ctx, &iam.UpdateServerCertificateInput{ServerCertificateName: site, NewPath: new("/")})
-		}},
-		{"DeleteServerCertificate", onSite, func(c *iam.Client) (any, error) {
-			return c.DeleteServerCertificate(ctx, &iam.DeleteServerCertificateInput{ServerCertificateName: site})
-		}},
-		{"SetSecurityTokenServicePreferences", "*", func(c *iam.Client) (any, error) {
-			return c.SetSecurityTokenServicePreferences(ctx, &iam.SetSecurityTokenServicePreferencesInput{GlobalEndpointTokenVersion: "v2Token"})
-		}},
-		{"EnableOutboundWebIdentityFederation", "*", func(c *iam.Client) (any, error) { return c.EnableOutboundWebIdentityFederation(ctx, nil) }},
-		{"GetOutboundWebIdentityFederationInfo", "*", func(c *iam.Client) (any, error) { return c.GetOutboundWebIdentityFederationInfo(ctx, nil) }},
-		{"DisableOutboundWebIdentityFederation", "*", func(c *iam.Client) (any, error) { return c.DisableOutboundWebIdentityFederation(ctx, nil) }},
-		{"ListOrganizationsFeatures", "*", func(c *iam.Client) (any, error) { return c.ListOrganizationsFeatures(ctx, nil) }},
-		{"EnableOrganizationsRootSessions", "*", func(c *iam.Client) (any, error) { return c.EnableOrganizationsRootSessions(ctx, nil) }},
-		{"DisableOrganizationsRootSessions", "*", func(c *iam.Client) (any, error) { return c.DisableOrganizationsRootSessions(ctx, nil) }},
-		{"EnableOrganizationsRootCredentialsManagement", "*", func(c *iam.Client) (any, error) {
-			return c.EnableOrganizationsRootCredentialsManagement(ctx, nil)
-		}},
-		{"DisableOrganizationsRootCredentialsManagement", "*", func(c *iam.Client) (any, error) {
-			return c.DisableOrganizationsRootCredentialsManagement(ctx, nil)
-		}},
-	} {
-		t.Run(o.name, func(t *testing.T) {
-			on := o.on
-			if on != "*" {
-				on = "arn:aws:iam::" + account + ":" + on
-				denied(t)(o.run(w.user("bob", `"Action":"iam:`+o.name+`","NotResource":"`+on+`"`)))
-			}
-			denied(t)(o.run(w.user("eve", `"NotAction":"iam:`+o.name+`","Resource":"*"`)))
-			w.recorded(t, o.name, "AccessDenied")
-			ok(t)(o.run(w.user("carl", `"Action":"iam:`+o.name+`","Resource":"`+on+`"`)))
-			e := w.recorded(t, o.name, "")
-			if o.on != "*" && (len(e.Resources) == 0 || e.Resources[0].ARN != on) {
-				t.Errorf("the record has the resources %v, want %s", e.Resources, on)
-			}
-			if strings.Contains(string(e.Raw), "PRIVATE KEY") {
-				t.Error("a private key is in the audit record")
-			}
-		})
+	if err != nil {
+		panic(err)
 	}
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		panic(err)
+	}
+	return pemOf("PUBLIC KEY", public)
+})
+
+// equip gives ann credentials, and the account a server certificate.
+func (x *things) equip(t *testing.T) {
+	t.Helper()
+	x.public = sshKey()
+	x.ssh = must(x.w.UploadSSHPublicKey(ctx, &iam.UploadSSHPublicKeyInput{UserName: new("ann"), SSHPublicKeyBody: x.public}))(t).SSHPublicKey.SSHPublicKeyId
+	first := issue(t, x.w, "first", nil)
+	x.signing = must(x.w.UploadSigningCertificate(ctx, &iam.UploadSigningCertificateInput{UserName: new("ann"), CertificateBody: first.body}))(t).Certificate.CertificateId
+	x.service = must(x.w.CreateServiceSpecificCredential(ctx, &iam.CreateServiceSpecificCredentialInput{
+		UserName: new("ann"), ServiceName: new("codecommit.amazonaws.com")}))(t).ServiceSpecificCredential.ServiceSpecificCredentialId
+	ok(t)(x.w.UploadServerCertificate(ctx, &iam.UploadServerCertificateInput{ServerCertificateName: new("site"), CertificateBody: first.body, PrivateKey: first.pem}))
+	x.cert = issue(t, x.w, "second", nil)
+}
+
+// walkCredentials: users' keys and certificates ask about the user, server certificates about themselves.
+var walkCredentials = []walked{
+	op("UploadSSHPublicKey", bea, (*iam.Client).UploadSSHPublicKey, func(x *things) *iam.UploadSSHPublicKeyInput {
+		return &iam.UploadSSHPublicKeyInput{UserName: new("bea"), SSHPublicKeyBody: x.public}
+	}),
+	op("GetSSHPublicKey", ann, (*iam.Client).GetSSHPublicKey, func(x *things) *iam.GetSSHPublicKeyInput {
+		return &iam.GetSSHPublicKeyInput{UserName: new("ann"), SSHPublicKeyId: x.ssh, Encoding: types.EncodingTypePem}
+	}),
+	op("ListSSHPublicKeys", ann, (*iam.Client).ListSSHPublicKeys, func(*things) *iam.ListSSHPublicKeysInput {
+		return &iam.ListSSHPublicKeysInput{UserName: new("ann")}
+	}),
+	op("UpdateSSHPublicKey", ann, (*iam.Client).UpdateSSHPublicKey, func(x *things) *iam.UpdateSSHPublicKeyInput {
+		return &iam.UpdateSSHPublicKeyInput{UserName: new("ann"), SSHPublicKeyId: x.ssh, Status: types.StatusTypeInactive}
+	}),
+	op("DeleteSSHPublicKey", ann, (*iam.Client).DeleteSSHPublicKey, func(x *things) *iam.DeleteSSHPublicKeyInput {
+		return &iam.DeleteSSHPublicKeyInput{UserName: new("ann"), SSHPublicKeyId: x.ssh}
+	}),
+
+	op("UploadSigningCertificate", bea, (*iam.Client).UploadSigningCertificate, func(x *things) *iam.UploadSigningCertificateInput {
+		return &iam.UploadSigningCertificateInput{UserName: new("bea"), CertificateBody: x.cert.body}
+	}),
+	op("ListSigningCertificates", ann, (*iam.Client).ListSigningCertificates, func(*things) *iam.ListSigningCertificatesInput {
+		return &iam.ListSigningCertificatesInput{UserName: new("ann")}
+	}),
+	op("UpdateSigningCertificate", ann, (*iam.Client).UpdateSigningCertificate, func(x *things) *iam.UpdateSigningCertificateInput {
+		return &iam.UpdateSigningCertificateInput{UserName: new("ann"), CertificateId: x.signing, Status: types.StatusTypeInactive}
+	}),
+	op("DeleteSigningCertificate", ann, (*iam.Client).DeleteSigningCertificate, func(x *things) *iam.DeleteSigningCertificateInput {
+		return &iam.DeleteSigningCertificateInput{UserName: new("ann"), CertificateId: x.signing}
+	}),
+
+	op("CreateServiceSpecificCredential", bea, (*iam.Client).CreateServiceSpecificCredential, func(*things) *iam.CreateServiceSpecificCredentialInput {
+		return &iam.CreateServiceSpecificCredentialInput{UserName: new("bea"), ServiceName: new("codecommit.amazonaws.com")}
+	}),
+	op("ListServiceSpecificCredentials", ann, (*iam.Client).ListServiceSpecificCredentials, func(*things) *iam.ListServiceSpecificCredentialsInput {
+		return &iam.ListServiceSpecificCredentialsInput{UserName: new("ann")}
+	}),
+	op("UpdateServiceSpecificCredential", ann, (*iam.Client).UpdateServiceSpecificCredential, func(x *things) *iam.UpdateServiceSpecificCredentialInput {
+		return &iam.UpdateServiceSpecificCredentialInput{UserName: new("ann"), ServiceSpecificCredentialId: x.service, Status: types.StatusTypeInactive}
+	}),
+	op("ResetServiceSpecificCredential", ann, (*iam.Client).ResetServiceSpecificCredential, func(x *things) *iam.ResetServiceSpecificCredentialInput {
+		return &iam.ResetServiceSpecificCredentialInput{UserName: new("ann"), ServiceSpecificCredentialId: x.service}
+	}),
+	op("DeleteServiceSpecificCredential", ann, (*iam.Client).DeleteServiceSpecificCredential, func(x *things) *iam.DeleteServiceSpecificCredentialInput {
+		return &iam.DeleteServiceSpecificCredentialInput{UserName: new("ann"), ServiceSpecificCredentialId: x.service}
+	}),
+
+	op("UploadServerCertificate", "server-certificate/new", (*iam.Client).UploadServerCertificate, func(x *things) *iam.UploadServerCertificateInput {
+		return &iam.UploadServerCertificateInput{ServerCertificateName: new("new"), CertificateBody: x.cert.body, PrivateKey: x.cert.pem}
+	}),
+	op("UploadServerCertificate", "server-certificate/tagged", (*iam.Client).UploadServerCertificate, func(x *things) *iam.UploadServerCertificateInput {
+		return &iam.UploadServerCertificateInput{ServerCertificateName: new("tagged"), CertificateBody: x.cert.body, PrivateKey: x.cert.pem, Tags: red}
+	}).tagged("iam:TagServerCertificate"),
+	op("GetServerCertificate", site, (*iam.Client).GetServerCertificate, func(*things) *iam.GetServerCertificateInput {
+		return &iam.GetServerCertificateInput{ServerCertificateName: new("site")}
+	}),
+	op("ListServerCertificates", "*", (*iam.Client).ListServerCertificates, func(*things) *iam.ListServerCertificatesInput {
+		return &iam.ListServerCertificatesInput{}
+	}),
+	op("TagServerCertificate", site, (*iam.Client).TagServerCertificate, func(*things) *iam.TagServerCertificateInput {
+		return &iam.TagServerCertificateInput{ServerCertificateName: new("site"), Tags: red}
+	}),
+	op("ListServerCertificateTags", site, (*iam.Client).ListServerCertificateTags, func(*things) *iam.ListServerCertificateTagsInput {
+		return &iam.ListServerCertificateTagsInput{ServerCertificateName: new("site")}
+	}),
+	op("UntagServerCertificate", site, (*iam.Client).UntagServerCertificate, func(*things) *iam.UntagServerCertificateInput {
+		return &iam.UntagServerCertificateInput{ServerCertificateName: new("site"), TagKeys: keys}
+	}),
+	op("UpdateServerCertificate", site+" server-certificate/p/other", (*iam.Client).UpdateServerCertificate,
+		func(*things) *iam.UpdateServerCertificateInput {
+			return &iam.UpdateServerCertificateInput{ServerCertificateName: new("site"), NewServerCertificateName: new("other"), NewPath: new("/p/")}
+		}),
+	op("DeleteServerCertificate", site, (*iam.Client).DeleteServerCertificate, func(*things) *iam.DeleteServerCertificateInput {
+		return &iam.DeleteServerCertificateInput{ServerCertificateName: new("site")}
+	}),
 }
 
 func TestCertificateChains(t *testing.T) {

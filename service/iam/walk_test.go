@@ -1,27 +1,44 @@
 package iam_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/smithy-go"
 
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
+	"github.com/holdfast-cloud/holdfast/engine/actions"
+	"github.com/holdfast-cloud/holdfast/engine/totp"
 	"github.com/holdfast-cloud/holdfast/identity"
+	walks "github.com/holdfast-cloud/holdfast/internal/walk"
 )
 
-// walked is the smallest request of an operation about roles and policies, and what it asks about: a user who may do that, and no more, succeeds.
+// walked is the smallest request of an operation, and what it asks about: who may do that, and no more, succeeds.
 type walked struct {
-	name string
-	on   string // the resource after arn:aws:iam::account:, or * where the operation has none
-	run  func(c *iam.Client, x *things) (any, error)
-	also string // a further statement that is needed
+	name, as string // the second tells requests of one operation apart
+	on       string // the resources after arn:aws:iam::account:, with spaces between and {place} for things.place, or * where the operation has none
+	run      func(c *iam.Client, x *things) (any, error)
+
+	// Further actions that are needed, with the statement that allows them.
+	also, statement string
+	// before makes what the request is about, where newThings does not. The operation has a cloud of its own.
+	before func(t *testing.T, x *things)
 }
 
-// things are what walked operations are done to: the user ann, the group devs, the role app, the instance profiles web, with the role, and bare, and the
-// following by their ARNs or names.
+// things are what walked operations are done to: the user ann, with credentials of all sorts, and bea, with none, the groups devs and crew, with ann, the role
+// app, the instance profiles web, with the role, and bare, the server certificate site, and the following by their ARNs or IDs.
 type things struct {
+	w *world
+
 	policy   string // /team/pol, which nobody has; it has the versions v1 and v2
 	attached string // /team/used, which ann, devs and app have, and ann and app have as boundary
 	oidc     string
@@ -29,11 +46,20 @@ type things struct {
 	metadata string
 	linked   string
 	task     string // of a linked role that was deleted
+
+	key, ssh, signing, service *string // of ann
+	phone, spare               string  // MFA devices, ann's and nobody's
+	seed, spareSeed            totp.Seed
+	public                     *string // an SSH key
+	cert                       *issued // a certificate that nobody has uploaded
+
+	job   *string // of a report that was made
+	place string  // the path of the account in its organization
 }
 
 func newThings(t *testing.T, w *world) *things {
 	t.Helper()
-	x := &things{metadata: idp(t)}
+	x := &things{w: w, metadata: idp(t)}
 	x.policy = *must(w.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("pol"), Path: new("/team/"), PolicyDocument: &anyone}))(t).Policy.Arn
 	ok(t)(w.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: &x.policy, PolicyDocument: &anyone}))
 	x.attached = *must(w.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("used"), Path: new("/team/"), PolicyDocument: &anyone}))(t).Policy.Arn
@@ -58,6 +84,9 @@ func newThings(t *testing.T, w *world) *things {
 	x.linked = *must(w.CreateServiceLinkedRole(ctx, &iam.CreateServiceLinkedRoleInput{AWSServiceName: new("config.amazonaws.com")}))(t).Role.RoleName
 	gone := must(w.CreateServiceLinkedRole(ctx, &iam.CreateServiceLinkedRoleInput{AWSServiceName: new("rds.amazonaws.com")}))(t).Role.RoleName
 	x.task = *must(w.DeleteServiceLinkedRole(ctx, &iam.DeleteServiceLinkedRoleInput{RoleName: gone}))(t).DeletionTaskId
+	ok(t)(w.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("free"), PolicyDocument: &anyone}))
+	x.populate(t)
+	x.equip(t)
 	return x
 }
 
@@ -65,6 +94,9 @@ const (
 	ann, devs, app = "user/ann", "group/devs", "role/team/app"
 	web, pol, used = "instance-profile/web", "policy/team/pol", "policy/team/used"
 	oidc, saml     = "oidc-provider/id.example.com/x", "saml-provider/corp"
+	bea, crew      = "user/team/bea", "group/crew"
+	phone, spare   = "mfa/phone", "mfa/spare"
+	site           = "server-certificate/site"
 )
 
 // op makes a walked operation of a method of the client and its input.
@@ -72,17 +104,39 @@ func op[In, Out any](name, on string, call func(*iam.Client, context.Context, *I
 	return walked{name: name, on: on, run: func(c *iam.Client, x *things) (any, error) { return call(c, ctx, in(x)) }}
 }
 
-func withAlso(w walked, statement string) walked {
-	w.also = statement
-	return w
+// and is an operation that needs another action as well.
+func (o walked) and(action, statement string) walked {
+	o.also, o.statement = action, statement
+	return o
+}
+
+// tagged is an operation that makes something with tags: they need permission as well.
+func (o walked) tagged(action string) walked {
+	o.as = "WithTags"
+	return o.and(action, `"Action":"`+action+`","Resource":"arn:aws:iam::`+account+":"+o.on+`"`)
+}
+
+// after is an operation that needs something that others do not.
+func (o walked) after(before func(t *testing.T, x *things)) walked {
+	o.before = before
+	return o
+}
+
+// called is another request of an operation.
+func (o walked) called(as string) walked {
+	o.as = as
+	return o
 }
 
 var walk = slices.Concat([]walked{
 	op("CreateRole", "role/x/new", (*iam.Client).CreateRole, func(*things) *iam.CreateRoleInput {
 		return &iam.CreateRoleInput{RoleName: new("new"), Path: new("/x/"), AssumeRolePolicyDocument: &trustEC2}
 	}),
+	op("CreateRole", "role/tagged", (*iam.Client).CreateRole, func(*things) *iam.CreateRoleInput {
+		return &iam.CreateRoleInput{RoleName: new("tagged"), AssumeRolePolicyDocument: &trustEC2, Tags: red}
+	}).tagged("iam:TagRole"),
 	op("GetRole", app, (*iam.Client).GetRole, func(*things) *iam.GetRoleInput { return &iam.GetRoleInput{RoleName: new("app")} }),
-	op("ListRoles", "*", (*iam.Client).ListRoles, func(*things) *iam.ListRolesInput { return &iam.ListRolesInput{} }),
+	op("ListRoles", "role/", (*iam.Client).ListRoles, func(*things) *iam.ListRolesInput { return &iam.ListRolesInput{} }),
 	op("UpdateRole", app, (*iam.Client).UpdateRole, func(*things) *iam.UpdateRoleInput {
 		return &iam.UpdateRoleInput{RoleName: new("app"), Description: new("d"), MaxSessionDuration: aws.Int32(7200)}
 	}),
@@ -100,6 +154,9 @@ var walk = slices.Concat([]walked{
 	op("CreatePolicy", "policy/new", (*iam.Client).CreatePolicy, func(*things) *iam.CreatePolicyInput {
 		return &iam.CreatePolicyInput{PolicyName: new("new"), PolicyDocument: &anyone}
 	}),
+	op("CreatePolicy", "policy/tagged", (*iam.Client).CreatePolicy, func(*things) *iam.CreatePolicyInput {
+		return &iam.CreatePolicyInput{PolicyName: new("tagged"), PolicyDocument: &anyone, Tags: red}
+	}).tagged("iam:TagPolicy"),
 	op("GetPolicy", pol, (*iam.Client).GetPolicy, func(x *things) *iam.GetPolicyInput { return &iam.GetPolicyInput{PolicyArn: &x.policy} }),
 	op("ListPolicies", "*", (*iam.Client).ListPolicies, func(*things) *iam.ListPoliciesInput { return &iam.ListPoliciesInput{} }),
 	op("CreatePolicyVersion", pol, (*iam.Client).CreatePolicyVersion, func(x *things) *iam.CreatePolicyVersionInput {
@@ -128,7 +185,7 @@ var walk = slices.Concat([]walked{
 	op("ListEntitiesForPolicy", used, (*iam.Client).ListEntitiesForPolicy, func(x *things) *iam.ListEntitiesForPolicyInput {
 		return &iam.ListEntitiesForPolicyInput{PolicyArn: &x.attached}
 	}),
-}, walkHeld, walkProvided)
+}, walkHeld, walkProvided, walkUsers, walkKeys, walkCredentials, walkAccount, walkReports)
 
 var walkHeld = []walked{
 	op("AttachUserPolicy", ann, (*iam.Client).AttachUserPolicy, func(x *things) *iam.AttachUserPolicyInput {
@@ -212,16 +269,19 @@ var walkProvided = []walked{
 	op("CreateInstanceProfile", "instance-profile/new", (*iam.Client).CreateInstanceProfile, func(*things) *iam.CreateInstanceProfileInput {
 		return &iam.CreateInstanceProfileInput{InstanceProfileName: new("new")}
 	}),
+	op("CreateInstanceProfile", "instance-profile/tagged", (*iam.Client).CreateInstanceProfile, func(*things) *iam.CreateInstanceProfileInput {
+		return &iam.CreateInstanceProfileInput{InstanceProfileName: new("tagged"), Tags: red}
+	}).tagged("iam:TagInstanceProfile"),
 	op("GetInstanceProfile", web, (*iam.Client).GetInstanceProfile, func(*things) *iam.GetInstanceProfileInput {
 		return &iam.GetInstanceProfileInput{InstanceProfileName: new("web")}
 	}),
-	op("ListInstanceProfiles", "*", (*iam.Client).ListInstanceProfiles, func(*things) *iam.ListInstanceProfilesInput { return &iam.ListInstanceProfilesInput{} }),
+	op("ListInstanceProfiles", "instance-profile/", (*iam.Client).ListInstanceProfiles, func(*things) *iam.ListInstanceProfilesInput { return &iam.ListInstanceProfilesInput{} }),
 	op("ListInstanceProfilesForRole", app, (*iam.Client).ListInstanceProfilesForRole, func(*things) *iam.ListInstanceProfilesForRoleInput {
 		return &iam.ListInstanceProfilesForRoleInput{RoleName: new("app")}
 	}),
-	withAlso(op("AddRoleToInstanceProfile", "instance-profile/bare", (*iam.Client).AddRoleToInstanceProfile, func(*things) *iam.AddRoleToInstanceProfileInput {
+	op("AddRoleToInstanceProfile", "instance-profile/bare", (*iam.Client).AddRoleToInstanceProfile, func(*things) *iam.AddRoleToInstanceProfileInput {
 		return &iam.AddRoleToInstanceProfileInput{InstanceProfileName: new("bare"), RoleName: new("app")}
-	}), `"Action":"iam:PassRole","Resource":"`+iamARN("role", "team/app")+`","Condition":{"StringEquals":{"iam:PassedToService":"ec2.amazonaws.com"}}`),
+	}).and("iam:PassRole", `"Action":"iam:PassRole","Resource":"`+iamARN("role", "team/app")+`","Condition":{"StringEquals":{"iam:PassedToService":"ec2.amazonaws.com"}}`),
 	op("RemoveRoleFromInstanceProfile", web, (*iam.Client).RemoveRoleFromInstanceProfile, func(*things) *iam.RemoveRoleFromInstanceProfileInput {
 		return &iam.RemoveRoleFromInstanceProfileInput{InstanceProfileName: new("web"), RoleName: new("app")}
 	}),
@@ -255,6 +315,10 @@ var walkProvided = []walked{
 		func(*things) *iam.CreateOpenIDConnectProviderInput {
 			return &iam.CreateOpenIDConnectProviderInput{Url: new("https://new.example.com")}
 		}),
+	op("CreateOpenIDConnectProvider", "oidc-provider/tagged.example.com", (*iam.Client).CreateOpenIDConnectProvider,
+		func(*things) *iam.CreateOpenIDConnectProviderInput {
+			return &iam.CreateOpenIDConnectProviderInput{Url: new("https://tagged.example.com"), Tags: red}
+		}).tagged("iam:TagOpenIDConnectProvider"),
 	op("GetOpenIDConnectProvider", oidc, (*iam.Client).GetOpenIDConnectProvider, func(x *things) *iam.GetOpenIDConnectProviderInput {
 		return &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderArn: &x.oidc}
 	}),
@@ -288,6 +352,9 @@ var walkProvided = []walked{
 	op("CreateSAMLProvider", "saml-provider/new", (*iam.Client).CreateSAMLProvider, func(x *things) *iam.CreateSAMLProviderInput {
 		return &iam.CreateSAMLProviderInput{Name: new("new"), SAMLMetadataDocument: &x.metadata}
 	}),
+	op("CreateSAMLProvider", "saml-provider/tagged", (*iam.Client).CreateSAMLProvider, func(x *things) *iam.CreateSAMLProviderInput {
+		return &iam.CreateSAMLProviderInput{Name: new("tagged"), SAMLMetadataDocument: &x.metadata, Tags: red}
+	}).tagged("iam:TagSAMLProvider"),
 	op("UpdateSAMLProvider", saml, (*iam.Client).UpdateSAMLProvider, func(x *things) *iam.UpdateSAMLProviderInput {
 		return &iam.UpdateSAMLProviderInput{SAMLProviderArn: &x.saml, SAMLMetadataDocument: &x.metadata}
 	}),
@@ -311,39 +378,147 @@ var walkProvided = []walked{
 	}),
 }
 
-// Each operation asks for its own action on the very resource that it is about, once with rights and once without, and leaves records of both.
+// shares reports whether an operation leaves everything as others need it, so that it can share a cloud with them.
+func (o *walked) shares() bool {
+	return o.before == nil && slices.ContainsFunc([]string{"Get", "List", "Simulate", "Generate", "Create", "Upload", "Add", "Attach", "Put", "Tag", "Untag"},
+		func(verb string) bool { return strings.HasPrefix(o.name, verb) })
+}
+
+// lists reports whether an operation asks about the path that it lists. The reference gives those no resource, and a path is none that trails have a type for.
+func (o *walked) lists() bool { return strings.HasSuffix(o.on, "/") }
+
+// resources are the ARNs of those that the operation asks about, or *.
+func (o *walked) resources(x *things) []string {
+	if o.on == "*" {
+		return []string{"*"}
+	}
+	var all []string
+	for name := range strings.FieldsSeq(strings.ReplaceAll(o.on, "{place}", x.place)) {
+		all = append(all, "arn:aws:iam::"+account+":"+name)
+	}
+	return all
+}
+
+// TestWalk proves for every operation that a principal without permission is denied, that the same principal with just that action on just that resource is
+// not, and that both are on record.
 func TestWalk(t *testing.T) {
 	t.Parallel()
+	shared := newThings(t, start(t))
+	var done []string
 	for _, o := range walk {
-		t.Run(o.name, func(t *testing.T) {
+		done = append(done, o.name)
+		t.Run(o.name+o.as, func(t *testing.T) {
 			t.Parallel()
-			w := start(t)
-			x := newThings(t, w)
-			ok(t)(w.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("free"), PolicyDocument: &anyone}))
-			on, account := "*", account
-			if o.on != "*" {
-				on = "arn:aws:iam::" + account + ":" + o.on
+			x := shared
+			if !o.shares() {
+				x = newThings(t, start(t))
 			}
-			statements := []string{`"Action":"iam:` + o.name + `","Resource":"` + on + `"`}
-			if o.also != "" {
-				statements = append(statements, o.also)
+			if o.before != nil {
+				o.before(t, x)
 			}
-
-			denied(t)(o.run(w.user("eve", `"NotAction":"iam:`+o.name+`","Resource":"*"`), x))
-			if o.on != "*" {
-				denied(t)(o.run(w.user("bob", `"Action":"iam:`+o.name+`","NotResource":"`+on+`"`), x))
-			}
-			if e := w.recorded(t, o.name, "AccessDenied"); e.EventSource != "iam.amazonaws.com" {
-				t.Errorf("the record of the refusal is %s", e.Raw)
-			}
-			ok(t)(o.run(w.user("carl", statements...), x))
-			e := w.recorded(t, o.name, "")
-			if e.UserIdentity.ARN != iamARN("user", "carl") {
-				t.Errorf("the record names %s", e.UserIdentity.ARN)
-			}
-			if o.on != "*" && (len(e.Resources) == 0 || e.Resources[0].ARN != on || e.Resources[0].Type == "") {
-				t.Errorf("the record has the resources %v, want %s", e.Resources, on)
-			}
+			o.test(t, x)
 		})
+	}
+	if err := walks.Check(walks.File, done, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func (o *walked) test(t *testing.T, x *things) {
+	who, own := o.name+o.as, "iam:"+o.name
+	on := o.resources(x)
+	allow := func(resources []string) string {
+		return `"Action":"` + own + `","Resource":["` + strings.Join(resources, `","`) + `"]`
+	}
+	lacking := func(action string, statements ...string) {
+		t.Helper()
+		_, err := o.run(x.w.user(who, statements...), x)
+		if e, is := errors.AsType[smithy.APIError](err); !is || e.ErrorCode() != "AccessDenied" || !strings.Contains(e.ErrorMessage(), action+" on resource: ") {
+			t.Fatalf("with %v: got %v, want a refusal that names %s", statements, err, action)
+		}
+	}
+	lacking(own)
+	lacking(own, `"NotAction":"`+own+`","Resource":"*"`)
+	if o.on != "*" {
+		for i, name := range on { // all but one are not enough
+			rest := slices.Delete(slices.Clone(on), i, i+1)
+			statements := []string{`"Action":"` + own + `","NotResource":"` + name + `"`, `"NotAction":"` + own + `","Resource":"*"`}
+			if len(rest) > 0 {
+				statements[0] = allow(rest)
+			}
+			lacking(own, statements...)
+		}
+	}
+	statements := []string{allow(on)}
+	if o.also != "" {
+		lacking(o.also, statements...)
+		statements = append(statements, o.statement)
+	}
+	ok(t)(o.run(x.w.user(who, statements...), x))
+
+	for _, code := range []string{"AccessDenied", ""} {
+		e := x.w.recordedOf(t, who, o.name, code)
+		if e.EventSource != "iam.amazonaws.com" || e.EventType != "AwsApiCall" || e.RecipientAccountID != account {
+			t.Errorf("recorded as %s", e.Raw)
+		}
+		if strings.Contains(string(e.Raw), "PRIVATE KEY") {
+			t.Error("a private key is in the audit record")
+		}
+		if o.on == "*" || o.lists() || code != "" || o.name == "GenerateOrganizationsAccessReport" { // a report is no resource that trails have a type for
+			continue
+		}
+		for _, name := range on {
+			if !slices.ContainsFunc(e.Resources, func(r struct{ AccountID, Type, ARN string }) bool {
+				return r.ARN == name && r.Type != "" && r.AccountID == account
+			}) {
+				t.Errorf("the record has the resources %v, want %s", e.Resources, name)
+			}
+		}
+	}
+}
+
+// recordedOf returns the last audit record of a user's operation that ended with the error code, or with success if that is "".
+func (w *world) recordedOf(t *testing.T, user, operation, code string) (e cloudtest.Event) {
+	t.Helper()
+	raw, err := w.Events(ctx, audit.Filter{Account: account})
+	ok(t)(raw, err)
+	for _, r := range slices.Backward(raw) {
+		if !bytes.Contains(r, []byte(`/`+user+`"`)) {
+			continue
+		}
+		e = cloudtest.Event{Raw: r}
+		ok(t)(nil, json.Unmarshal(r, &e))
+		if e.EventName == operation && e.ErrorCode == code && e.UserIdentity.ARN == iamARN("user", user) {
+			return e
+		}
+	}
+	t.Fatalf("there is no record of %s ending with %q", operation, code)
+	return e
+}
+
+// TestWalkReference holds what the walk asks about against AWS's Service Authorization Reference.
+func TestWalkReference(t *testing.T) {
+	t.Parallel()
+	service, _ := actions.Find("iam")
+	part := regexp.MustCompile(`\\\$\\{[^}]*\\}`)
+	for _, o := range walk {
+		a, found := service.Action(o.name)
+		if !found {
+			t.Errorf("%s is no action", o.name)
+			continue
+		}
+		if o.on == "*" || o.lists() {
+			if len(a.Resources) > 0 {
+				t.Errorf("%s is walked on *, and has the resources %v", o.name, a.Resources)
+			}
+			continue
+		}
+		for _, name := range o.resources(new(things)) {
+			if !slices.ContainsFunc(a.Resources, func(pattern string) bool {
+				return regexp.MustCompile("^" + part.ReplaceAllString(regexp.QuoteMeta(pattern), ".*") + "$").MatchString(name)
+			}) {
+				t.Errorf("%s is walked on %s, and has the resources %v", o.name, name, a.Resources)
+			}
+		}
 	}
 }
