@@ -13,6 +13,7 @@ import (
 
 	api "github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	walks "github.com/holdfast-cloud/holdfast/internal/walk"
 )
 
 // subject is what a walked operation is done to.
@@ -314,7 +315,9 @@ func (o *walked) permission(s *subject) []string {
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	w := start(t)
+	var done []string
 	for _, o := range walk {
+		done = append(done, o.name)
 		t.Run(o.name, func(t *testing.T) {
 			s := o.subject(t, w, o.name)
 			if o.before != nil {
@@ -344,6 +347,9 @@ func TestWalk(t *testing.T) {
 				t.Errorf("the record does not name the key: %s", r.Raw)
 			}
 		})
+	}
+	if err := walks.Check(walks.File, done, nil); err != nil {
+		t.Error(err)
 	}
 	t.Run("DeniedElsewhere", func(t *testing.T) {
 		// The permission for one key is none for another.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	api "github.com/holdfast-cloud/holdfast/api/organizations"
+	"github.com/holdfast-cloud/holdfast/internal/walk"
 )
 
 // stage is an organization with a thing of every kind in it.
@@ -412,6 +413,9 @@ func TestWalk(t *testing.T) {
 	}
 	if d := cmp.Diff(there, slices.Sorted(maps.Keys(steps))); d != "" {
 		t.Errorf("operations of the model and of the walk (-model +walk):\n%s", d)
+	}
+	if err := walk.Check(walk.File, slices.Collect(maps.Keys(steps)), nil); err != nil {
+		t.Error(err)
 	}
 	readers := set(t) // what changes nothing shares a stage
 	for name, prepare := range steps {
