@@ -294,21 +294,6 @@ func (r *recorder) Document(m *Member, v any) {
 
 func (r *recorder) Null(m *Member) { r.add(m, value{text: "null", isNull: true}) }
 
-// Rule is a kind of constraint, for services that answer each with a reason of its own.
-type Rule uint8
-
-const (
-	RuleNone Rule = iota
-	RuleRequired
-	RuleMinLength
-	RuleMaxLength
-	RuleMinValue
-	RuleMaxValue
-	RulePattern
-	RuleEnum
-	RuleItem // any of them, for what is in a list or a map
-)
-
 // finding is a violation: of which rule, and AWS's words for it.
 type finding struct {
 	rule Rule
