@@ -167,8 +167,10 @@ func (c *Call) decide(p *identity.Principal, action string, r *Resource) (policy
 	if c.context.caller, err = c.member(p.Account); err != nil {
 		return policy.Decision{}, err
 	}
-	if c.context.owner, err = c.member(c.request.ResourceAccount); err != nil {
-		return policy.Decision{}, err
+	if c.context.owner = c.context.caller; c.request.ResourceAccount != p.Account {
+		if c.context.owner, err = c.member(c.request.ResourceAccount); err != nil {
+			return policy.Decision{}, err
+		}
 	}
 	if p.LinkedService == "" { // what service-linked roles do, no organization's policy keeps them from
 		if m := c.context.caller; m != nil {
