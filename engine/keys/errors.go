@@ -21,6 +21,8 @@ var (
 	ErrUnsupportedAlgorithm = errors.New("unsupported algorithm")
 	// ErrUnsupportedSpec says that a key spec is unknown.
 	ErrUnsupportedSpec = errors.New("unsupported key spec")
+	// ErrNotApproved says that this process runs in FIPS mode, and that the key spec or the algorithm is outside the module: see [Spec.Approved].
+	ErrNotApproved = errors.New("not available in FIPS mode")
 	// ErrMessageType says that the signing algorithm does not take messages of the type.
 	ErrMessageType = errors.New("message type does not fit the signing algorithm")
 	// ErrEmptyPlaintext says that the algorithm cannot encrypt nothing (SM2PKE).

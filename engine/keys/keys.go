@@ -194,5 +194,8 @@ func ability[T any](k *Key, usage Usage, alg Algorithm) (T, error) {
 	if !ok || !slices.Contains(k.spec.Algorithms(usage), alg) {
 		return impl, fmt.Errorf("%s with key spec %s: %w", alg, k.spec, ErrUnsupportedAlgorithm)
 	}
+	if !alg.Approved() {
+		return impl, fmt.Errorf("%s: %w", alg, ErrNotApproved)
+	}
 	return impl, nil
 }

@@ -38,41 +38,48 @@ func keyOf(t testing.TB, spec keys.Spec) *keys.Key {
 // TestEverySpec walks the whole table: each spec, each usage, each algorithm, there and back, with the material
 // written and parsed in between.
 func TestEverySpec(t *testing.T) {
-	message := []byte("attack at dawn")
 	for _, spec := range keys.Specs() {
 		t.Run(string(spec), func(t *testing.T) {
 			t.Parallel()
-			key := keyOf(t, spec)
-			again, err := keys.Parse(spec, key.Material())
-			if err != nil {
-				t.Fatalf("Parse(%s): %v", spec, err)
-			}
-			if !key.Equal(again) {
-				t.Errorf("%s: the parsed key has other material", spec)
-			}
-			if !bytes.Equal(key.PublicKeyDER(), again.PublicKeyDER()) {
-				t.Errorf("%s: the parsed key has another public key", spec)
-			}
-			if got := key.PublicKeyDER() != nil; got != spec.Asymmetric() {
-				t.Errorf("%s: has a public key: %v", spec, got)
-			}
-			for _, usage := range spec.Usages() {
-				for _, alg := range spec.Algorithms(usage) {
-					t.Run(string(alg), func(t *testing.T) {
-						switch usage {
-						case keys.EncryptDecrypt:
-							testEncryption(t, key, again, alg)
-						case keys.SignVerify:
-							testSigning(t, key, again, alg, message)
-						case keys.GenerateVerifyMAC:
-							testMAC(t, key, again, alg, message)
-						case keys.KeyAgreement:
-							testAgreement(t, key, alg)
-						}
-					})
-				}
-			}
+			testSpec(t, spec)
 		})
+	}
+}
+
+func testSpec(t *testing.T, spec keys.Spec) {
+	message := []byte("attack at dawn")
+	key := keyOf(t, spec)
+	again, err := keys.Parse(spec, key.Material())
+	if err != nil {
+		t.Fatalf("Parse(%s): %v", spec, err)
+	}
+	if !key.Equal(again) {
+		t.Errorf("%s: the parsed key has other material", spec)
+	}
+	if !bytes.Equal(key.PublicKeyDER(), again.PublicKeyDER()) {
+		t.Errorf("%s: the parsed key has another public key", spec)
+	}
+	if got := key.PublicKeyDER() != nil; got != spec.Asymmetric() {
+		t.Errorf("%s: has a public key: %v", spec, got)
+	}
+	for _, usage := range spec.Usages() {
+		for _, alg := range spec.Algorithms(usage) {
+			if !alg.Approved() {
+				continue
+			}
+			t.Run(string(alg), func(t *testing.T) {
+				switch usage {
+				case keys.EncryptDecrypt:
+					testEncryption(t, key, again, alg)
+				case keys.SignVerify:
+					testSigning(t, key, again, alg, message)
+				case keys.GenerateVerifyMAC:
+					testMAC(t, key, again, alg, message)
+				case keys.KeyAgreement:
+					testAgreement(t, key, alg)
+				}
+			})
+		}
 	}
 }
 
@@ -218,7 +225,7 @@ func testAgreement(t *testing.T, key *keys.Key, alg keys.Algorithm) {
 		t.Errorf("Agree: %x and %x, %v", ours, theirs, err)
 	}
 	for _, spec := range keys.Specs() {
-		if spec == key.Spec() || !spec.Asymmetric() || spec.SlowToGenerate() {
+		if spec == key.Spec() || !spec.Asymmetric() || spec.SlowToGenerate() || !spec.Approved() {
 			continue
 		}
 		if _, err := key.Agree(alg, keyOf(t, spec).PublicKeyDER()); err != keys.ErrInvalidPublicKey {

@@ -189,6 +189,9 @@ func (s Spec) row() int {
 }
 
 func familyOf(s Spec) (family, error) {
+	if !s.Approved() {
+		return family{}, fmt.Errorf("key spec %s: %w", s, ErrNotApproved)
+	}
 	switch s {
 	case SymmetricDefault:
 		return symmetricFamily, nil
