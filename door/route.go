@@ -94,7 +94,7 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 }
 
 func isREST(svc *wire.Service) bool {
-	return svc.Protocols[0] == wire.RESTJSON || svc.Protocols[0] == wire.RESTXML
+	return svc.Protocols[0].IsREST()
 }
 
 // isForm reports whether a request is a form, in whose body a query protocol names the operation.

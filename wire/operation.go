@@ -11,6 +11,7 @@ const (
 	Query     ProtocolID = "query"
 	EC2Query  ProtocolID = "ec2"
 	RPCv2CBOR ProtocolID = "smithy-rpc-v2-cbor"
+	XKS       ProtocolID = "xks-json" // of AWS KMS external key store proxies; the name is ours, for there is no model
 )
 
 // Service is the part of a service model that is about the service as a whole.

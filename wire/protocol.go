@@ -61,6 +61,8 @@ func For(id ProtocolID) Protocol {
 		return rest{}
 	case RESTXML:
 		return rest{xml: true}
+	case XKS:
+		return xks{}
 	case RPCv2CBOR:
 		return rpcCBOR{}
 	case Query:

@@ -15,6 +15,9 @@ import (
 // body, as the model binds them.
 type rest struct{ xml bool }
 
+// IsREST reports whether a protocol binds operations to methods and paths.
+func (id ProtocolID) IsREST() bool { return id == RESTJSON || id == RESTXML || id == XKS }
+
 var (
 	contentJSON        = []string{"application/json"}
 	contentXML         = []string{"application/xml"}

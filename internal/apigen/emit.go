@@ -168,6 +168,7 @@ var protocolNames = map[string]string{
 	"query":              "Query",
 	"ec2":                "EC2Query",
 	"smithy-rpc-v2-cbor": "RPCv2CBOR",
+	"xks-json":           "XKS",
 }
 
 func (g *service) printOperations(p *printer) {

@@ -10,6 +10,16 @@ import (
 type Source struct {
 	Models string // folder in botocore's layout
 	IAM    string // folder of the Service Authorization Reference
+	Own    string // folder of the models that are kept here, in the same layout: those of APIs that nobody publishes a model of
+}
+
+// own reports whether the model of a service is kept here.
+func (in Source) own(folder string) bool {
+	if in.Own == "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(in.Own, folder))
+	return err == nil
 }
 
 // library is a Source with what was read from it for all services.

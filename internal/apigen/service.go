@@ -34,7 +34,11 @@ type link struct {
 
 // newService prepares the given operations of a model; "*" stands for all.
 func newService(in *library, folder string, operations []string) (*service, error) {
-	m, err := ReadModel(in.Models, folder)
+	models, own := in.Models, in.own(folder)
+	if own {
+		models = in.Own
+	}
+	m, err := ReadModel(models, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +49,9 @@ func newService(in *library, folder string, operations []string) (*service, erro
 		}
 		m.Shapes[name].Sensitive = true
 	}
-	if g.iam, err = ReadReference(in.IAM, g.prefix()); err != nil {
+	if own { // IAM knows nothing of it
+		g.iam = &Reference{Prefix: g.prefix()}
+	} else if g.iam, err = ReadReference(in.IAM, g.prefix()); err != nil {
 		return nil, err
 	}
 	wanted := map[string]bool{}

@@ -161,6 +161,9 @@ func specialFor(folder string) special {
 			// A session token is one half of the credentials, and a one-time code of a call that was refused may still count.
 			sensitive: []string{"tokenType", "tokenCodeType"},
 		}
+	case "xks":
+		// What it does is what KMS records as read-only.
+		return special{readOnly: map[string]bool{"Decrypt": true, "Encrypt": true}}
 	}
 	return special{}
 }

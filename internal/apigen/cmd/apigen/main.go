@@ -18,6 +18,7 @@ func main() {
 	var in apigen.Source
 	flag.StringVar(&in.Models, "models", "../shared/models", "folder of the service models")
 	flag.StringVar(&in.IAM, "iam", "../shared/iam-data", "folder of the IAM reference data")
+	flag.StringVar(&in.Own, "own", "internal/apigen/models", "folder of the models that are kept here")
 	manifest := flag.String("manifest", "api/manifest.txt", "file that lists services and operations")
 	out := flag.String("out", "api", "folder to write packages into")
 	catalog := flag.Bool("catalog", true, "also write the catalog of all services")
