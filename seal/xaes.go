@@ -41,22 +41,28 @@ func newXAES(key []byte) *xaes {
 	return x
 }
 
-// aead returns AES-256-GCM under the key for the nonce's first half; the second half is its nonce.
-func (x *xaes) aead(nonce []byte) cipher.AEAD {
+// derive returns AES-256 under the key for the nonce's first half.
+func (x *xaes) derive(half []byte) cipher.Block {
 	var derived [keySize]byte
 	defer clear(derived[:])
 	for i := range 2 {
-		half := derived[i*aes.BlockSize:][:aes.BlockSize]
-		copy(half, []byte{0, byte(i + 1), 'X', 0})
-		copy(half[4:], nonce[:12])
-		subtle.XORBytes(half, half, x.k1[:])
-		x.block.Encrypt(half, half)
+		m := derived[i*aes.BlockSize:][:aes.BlockSize]
+		copy(m, []byte{0, byte(i + 1), 'X', 0})
+		copy(m[4:], half)
+		subtle.XORBytes(m, m, x.k1[:])
+		x.block.Encrypt(m, m)
 	}
 	block, err := aes.NewCipher(derived[:])
 	if err != nil {
 		panic("seal: " + err.Error())
 	}
-	gcm, err := cipher.NewGCM(block)
+	return block
+}
+
+// aead returns AES-256-GCM for the nonce's first half. It draws the second half itself, and writes it before the ciphertext, which is where
+// it belongs: FIPS 140 approves GCM only with nonces that the module draws (SP 800-38D, section 8.2.2).
+func (x *xaes) aead(half []byte) cipher.AEAD {
+	gcm, err := cipher.NewGCMWithRandomNonce(x.derive(half))
 	if err != nil {
 		panic("seal: " + err.Error())
 	}
@@ -66,10 +72,9 @@ func (x *xaes) aead(nonce []byte) cipher.AEAD {
 // seal appends nonce, ciphertext and tag to dst. The nonce comes from the operating system and not from a source that
 // is passed in: a replayed source would repeat nonces.
 func (x *xaes) seal(dst, plaintext, ad []byte) []byte {
-	var nonce [nonceSize]byte
-	rand.Read(nonce[:]) // never fails: it ends the process instead
-	dst = append(dst, nonce[:]...)
-	return x.aead(nonce[:]).Seal(dst, nonce[12:], plaintext, ad)
+	var half [nonceSize / 2]byte
+	rand.Read(half[:]) // never fails: it ends the process instead
+	return x.aead(half[:]).Seal(append(dst, half[:]...), nil, plaintext, ad)
 }
 
 // open reverses seal.
@@ -77,8 +82,7 @@ func (x *xaes) open(sealed, ad []byte) ([]byte, error) {
 	if len(sealed) < nonceSize+tagSize {
 		return nil, ErrDamaged
 	}
-	nonce := sealed[:nonceSize]
-	plaintext, err := x.aead(nonce).Open(nil, nonce[12:], sealed[nonceSize:], ad)
+	plaintext, err := x.aead(sealed[:nonceSize/2]).Open(nil, nil, sealed[nonceSize/2:], ad)
 	if err != nil {
 		return nil, ErrDamaged
 	}
