@@ -283,7 +283,7 @@ func TestPassphrase(t *testing.T) {
 	t.Run("SaltsDiffer", func(t *testing.T) {
 		a, _ := cheapPassphrase(t, "correct horse").Wrap(t.Context(), nil)
 		b, _ := cheapPassphrase(t, "correct horse").Wrap(t.Context(), nil)
-		if bytes.Equal(a[:prefixSize], b[:prefixSize]) {
+		if bytes.Equal(a[:argonSize], b[:argonSize]) {
 			t.Error("two providers drew the same salt")
 		}
 	})
@@ -300,7 +300,7 @@ func TestPassphrase(t *testing.T) {
 	})
 	t.Run("CostOutOfRange", func(t *testing.T) {
 		for _, c := range []argonCost{{0, 64, 1}, {33, 64, 1}, {1, 7, 1}, {1, 64, 9}, {1, 1<<20 + 1, 1}, {1, 64, 0}, {1 << 31, 1 << 31, 255}} {
-			w := append([]byte{1}, make([]byte, prefixSize+100)...)
+			w := append([]byte{1}, make([]byte, argonSize+100)...)
 			binary.BigEndian.PutUint32(w[1:], c.passes)
 			binary.BigEndian.PutUint32(w[5:], c.memory)
 			w[9] = c.lanes
@@ -384,13 +384,13 @@ func FuzzProviders(f *testing.F) {
 	b, _ := phrase.Wrap(context.Background(), []byte("keyring"))
 	f.Add(a)
 	f.Add(b)
-	f.Add(b[:prefixSize])
+	f.Add(b[:argonSize])
 	f.Fuzz(func(t *testing.T, wrapped []byte) {
 		// Seeds come from another process, which wrapped the same under another nonce and salt.
 		if got, err := key.Unwrap(context.Background(), wrapped); err == nil && string(got) != "keyring" {
 			t.Errorf("Key.Unwrap = %q, %v", got, err)
 		}
-		if len(wrapped) >= prefixSize && (binary.BigEndian.Uint32(wrapped[1:]) > 2 || binary.BigEndian.Uint32(wrapped[5:]) > 64) {
+		if len(wrapped) >= argonSize && (binary.BigEndian.Uint32(wrapped[1:]) > 2 || binary.BigEndian.Uint32(wrapped[5:]) > 64) {
 			return
 		}
 		if got, err := phrase.Unwrap(context.Background(), wrapped); err == nil && string(got) != "keyring" {
