@@ -27,27 +27,27 @@ type code struct {
 }
 
 // codes by kind and style:
-// https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html and the common errors of each API reference.
-var codes = [kinds][sigv4.S3 + 1]code{
+// https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html and the common errors of each API reference; those of key stores stand in package wire.
+var codes = [kinds][sigv4.XKS + 1]code{
 	accessDenied: {
 		sigv4.JSON: {"AccessDeniedException", 400}, sigv4.RESTJSON: {"AccessDeniedException", 403}, sigv4.Query: {"AccessDenied", 403},
-		sigv4.EC2: {"UnauthorizedOperation", 403}, sigv4.S3: {"AccessDenied", 403},
+		sigv4.EC2: {"UnauthorizedOperation", 403}, sigv4.S3: {"AccessDenied", 403}, sigv4.XKS: {"AccessDeniedException", 403},
 	},
 	unknownOperation: {
 		sigv4.JSON: {"UnknownOperationException", 400}, sigv4.RESTJSON: {"UnknownOperationException", 404}, sigv4.Query: {"InvalidAction", 400},
-		sigv4.EC2: {"InvalidAction", 400}, sigv4.S3: {"MethodNotAllowed", 405},
+		sigv4.EC2: {"InvalidAction", 400}, sigv4.S3: {"MethodNotAllowed", 405}, sigv4.XKS: {"InvalidUriPathException", 404},
 	},
 	tooLarge: {
 		sigv4.JSON: {"RequestEntityTooLargeException", 413}, sigv4.RESTJSON: {"RequestEntityTooLargeException", 413}, sigv4.Query: {"RequestEntityTooLarge", 413},
-		sigv4.EC2: {"RequestEntityTooLarge", 413}, sigv4.S3: {"MaxMessageLengthExceeded", 400},
+		sigv4.EC2: {"RequestEntityTooLarge", 413}, sigv4.S3: {"MaxMessageLengthExceeded", 400}, sigv4.XKS: {"UnsupportedOperationException", 501},
 	},
 	invalid: {
 		sigv4.JSON: {"ValidationException", 400}, sigv4.RESTJSON: {"ValidationException", 400}, sigv4.Query: {"ValidationError", 400},
-		sigv4.EC2: {"InvalidParameterValue", 400}, sigv4.S3: {"InvalidArgument", 400},
+		sigv4.EC2: {"InvalidParameterValue", 400}, sigv4.S3: {"InvalidArgument", 400}, sigv4.XKS: {"ValidationException", 400},
 	},
 	internal: {
 		sigv4.JSON: {"InternalFailure", 500}, sigv4.RESTJSON: {"InternalFailure", 500}, sigv4.Query: {"InternalFailure", 500},
-		sigv4.EC2: {"InternalError", 500}, sigv4.S3: {"InternalError", 500},
+		sigv4.EC2: {"InternalError", 500}, sigv4.S3: {"InternalError", 500}, sigv4.XKS: {"InternalException", 500},
 	},
 }
 
@@ -62,6 +62,8 @@ func style(svc *wire.Service, p wire.ProtocolID) sigv4.Style {
 	switch p {
 	case wire.RESTJSON:
 		return sigv4.RESTJSON
+	case wire.XKS:
+		return sigv4.XKS
 	case wire.Query:
 		return sigv4.Query
 	case wire.EC2Query:

@@ -25,6 +25,7 @@ type route struct {
 	room     *Room          // nil for a service without one
 	endpoint *call.Endpoint // nil for an operation without a handler
 	labels   map[string]string
+	region   string // that the path names, of the few services whose paths do; "" for the one that the signature names
 	meter    *meter
 }
 
@@ -181,6 +182,9 @@ func (r *router) queryServices(version string) (found []*serviceRoutes) {
 func (s *serviceRoutes) match(h *http.Request) (rt route, err error, ok bool) {
 	if s.service.SigningName != "s3" && hasDots(h.URL.EscapedPath()) {
 		return route{}, nil, false
+	}
+	if s.service.Protocols[0] == wire.XKS {
+		return s.matchXKS(h)
 	}
 	op, labels := s.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery, h.Header)
 	if op == nil {

@@ -245,6 +245,12 @@ func (d *Door) authenticate(x *exchange) error {
 		want.Region = a.Region
 		x.scope.Region = a.Region
 	}
+	if x.region != "" {
+		if !ValidRegion(d.cfg.Partition, x.region) {
+			return generic(unknownOperation, x.style, "")
+		}
+		x.scope.Region = x.region
+	}
 	if err := a.Check(want); err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ func TestAnswers(t *testing.T) {
 			}
 			fmt.Fprintf(&got, "  %-8s %d %s: %s\n", name, status, code, message)
 		}
+		if status, code, message := e.Answer(sigv4.XKS); status != 401 || code != "AuthenticationFailedException" || message == "" {
+			t.Errorf("%s to a key store: got %d %q %q", e.Error(), status, code, message)
+		}
 		if !errors.Is(fmt.Errorf("wrapped: %w", e), sigv4.Refuse(e.Kind)) || sigv4.KindOf(e) != e.Kind {
 			t.Errorf("%v is not of its kind", e)
 		}

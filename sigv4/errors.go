@@ -68,7 +68,10 @@ const (
 	S3
 
 	s3Query // S3, of a presigned URL: S3 names the query then, not the header
-	styles  // one past the last
+	styles  // one past the last that answers.go has words for
+
+	// XKS is that of external key store proxies, which have one error for every refused signature.
+	XKS = styles
 )
 
 // Error is a refused signature.
@@ -116,6 +119,10 @@ func KindOf(err error) Kind {
 
 // Answer returns the status, error code and message with which AWS answers callers of a service of this style.
 func (e *Error) Answer(s Style) (status int, code, message string) {
+	if s == XKS {
+		_, _, message = e.Answer(RESTJSON)
+		return 401, "AuthenticationFailedException", message
+	}
 	if s == S3 && e.presigned {
 		s = s3Query
 	}
