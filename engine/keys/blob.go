@@ -49,22 +49,27 @@ type Header struct {
 	Material string
 }
 
-// ParseBlob reads the header of a ciphertext. Anything that [Key.EncryptBlob] could not have made is [ErrInvalidCiphertext].
+// ParseBlob reads the header of a ciphertext. Anything that neither [Key.EncryptBlob] nor [OutsideBlob] could have made is [ErrInvalidCiphertext].
 func ParseBlob(blob []byte) (Header, error) {
 	key, material, _, ok := splitBlob(blob)
 	if !ok {
-		return Header{}, ErrInvalidCiphertext
+		h, _, err := ParseOutside(blob)
+		return h, err
 	}
 	return Header{Key: string(key), Material: string(material)}, nil
 }
 
 // splitBlob finds the parts of a blob; header is the length of the header.
 func splitBlob(blob []byte) (key, material []byte, header int, ok bool) {
-	if len(blob) < minBlob || blob[0] != blobMagic0 || blob[1] != blobMagic1 || blob[2] != blobFormat {
+	return splitHeader(blob, blobFormat, nonceSize+tagSize)
+}
+
+// splitHeader finds the parts of the header of a blob whose other parts are at least rest bytes long.
+func splitHeader(blob []byte, format byte, rest int) (key, material []byte, header int, ok bool) {
+	if len(blob) < 5+rest || blob[0] != blobMagic0 || blob[1] != blobMagic1 || blob[2] != format {
 		return nil, nil, 0, false
 	}
-	// len(blob) - nonce - tag is what the header may take; it is at least 5.
-	room := blob[:len(blob)-nonceSize-tagSize]
+	room := blob[:len(blob)-rest] // what the header may take; it is at least 5
 	k := int(room[3])
 	if len(room) < 5+k {
 		return nil, nil, 0, false
@@ -85,18 +90,15 @@ func (k *Key) EncryptBlob(dst []byte, h Header, context map[string]string, plain
 	if !ok {
 		return nil, fmt.Errorf("%s with key spec %s: %w", SymmetricAEAD, k.spec, ErrUnsupportedAlgorithm)
 	}
-	if len(h.Key) > maxName || len(h.Material) > maxName {
-		return nil, ErrHeader
-	}
 	if random == nil {
 		random = rand.Reader
 	}
 	start := len(dst)
 	dst = slices.Grow(dst, minBlob+len(h.Key)+len(h.Material)+len(plaintext))
-	dst = append(dst, blobMagic0, blobMagic1, blobFormat, byte(len(h.Key)))
-	dst = append(dst, h.Key...)
-	dst = append(dst, byte(len(h.Material)))
-	dst = append(dst, h.Material...)
+	dst, err := appendHeader(dst, blobFormat, h)
+	if err != nil {
+		return nil, err
+	}
 	end := len(dst)
 	dst = dst[:end+nonceSize]
 	nonce := dst[end:]

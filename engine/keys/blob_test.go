@@ -155,6 +155,8 @@ func FuzzParseBlob(f *testing.F) {
 	f.Add(encryptBlob(f, key, benchHeader, nil, "x"))
 	f.Add(encryptBlob(f, key, keys.Header{}, nil, ""))
 	f.Add([]byte("HF\x01\xff"))
+	f.Add([]byte("HF\x02\x03key\x02m1body"))
+	f.Add([]byte("HF\x02\x00\x00"))
 	f.Add(append([]byte("HF\x01\x04keys\xff"), make([]byte, 60)...))
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		h, err := keys.ParseBlob(blob)
@@ -162,7 +164,7 @@ func FuzzParseBlob(f *testing.F) {
 			if err != keys.ErrInvalidCiphertext || h != (keys.Header{}) {
 				t.Fatalf("ParseBlob: %v, %v", h, err)
 			}
-		} else if prefix := "HF\x01" + string(byte1(h.Key)) + h.Key + string(byte1(h.Material)) + h.Material; !bytes.HasPrefix(blob, []byte(prefix)) {
+		} else if rest := string(byte1(h.Key)) + h.Key + string(byte1(h.Material)) + h.Material; !bytes.HasPrefix(blob, []byte("HF\x01"+rest)) && !bytes.HasPrefix(blob, []byte("HF\x02"+rest)) {
 			t.Fatalf("ParseBlob(%q): %+v, which is not what is there", blob, h)
 		}
 		if _, err := key.DecryptBlob(nil, blob, nil); err != nil && err != keys.ErrInvalidCiphertext {

@@ -251,7 +251,7 @@ func rootARN(partition, account string) string {
 // ready is the part of the key state table that cryptographic operations have in common:
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 func (k *key) ready() error {
-	switch k.State {
+	switch k.state() {
 	case kms.KeyStateEnabled, kms.KeyStateUpdating:
 		return nil
 	case kms.KeyStateDisabled:
@@ -262,7 +262,7 @@ func (k *key) ready() error {
 
 // in refuses a key whose state is not among those given.
 func (k *key) in(states ...kms.KeyState) error {
-	if slices.Contains(states, k.State) {
+	if slices.Contains(states, k.state()) {
 		return nil
 	}
 	return k.invalidState()
@@ -281,7 +281,7 @@ var stateNames = map[kms.KeyState]string{
 }
 
 func (k *key) invalidState() error {
-	return &kms.KMSInvalidStateException{Message: fmt.Sprintf("%s is %s.", k.arn, stateNames[k.State])}
+	return &kms.KMSInvalidStateException{Message: fmt.Sprintf("%s is %s.", k.arn, stateNames[k.state()])}
 }
 
 // usable refuses a key whose usage is not the one that the operation needs.

@@ -47,13 +47,14 @@ func (s *Service) wrapper(d *dataKey) (*key, error) {
 }
 
 // wrap encrypts a data key and notes the use of the wrapping key.
-func (s *Service) wrap(d *dataKey, k *key, plaintext []byte) (blob []byte, materialID string, err error) {
-	m, id := k.current()
-	blob, err = m.EncryptBlob(nil, blobHeader(k, id), d.context, plaintext, d.c.Rand)
-	if err == nil {
-		s.used(d.c, k, d.used)
+func (s *Service) wrap(d *dataKey, k *key, plaintext []byte) (blob []byte, materialID *string, err error) {
+	blob, err = s.encryptUnder(d.c, k, d.context, plaintext)
+	if err != nil {
+		return nil, nil, err
 	}
-	return blob, id, err
+	s.used(d.c, k, d.used)
+	_, id := k.current()
+	return blob, k.materialID(id), nil
 }
 
 // size is the length of a symmetric data key in bytes.
@@ -83,7 +84,7 @@ func (s *Service) GenerateDataKey(c *call.Call, in *kms.GenerateDataKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
-	out := &kms.GenerateDataKeyResponse{CiphertextBlob: blob, KeyId: &k.arn, KeyMaterialId: &id}
+	out := &kms.GenerateDataKeyResponse{CiphertextBlob: blob, KeyId: &k.arn, KeyMaterialId: id}
 	out.Plaintext, out.CiphertextForRecipient, err = r.seal(c, plaintext)
 	return out, err
 }
@@ -99,20 +100,20 @@ func (s *Service) GenerateDataKeyWithoutPlaintext(c *call.Call, in *kms.Generate
 		return nil, err
 	}
 	clear(plaintext)
-	return &kms.GenerateDataKeyWithoutPlaintextResponse{CiphertextBlob: blob, KeyId: &k.arn, KeyMaterialId: &id}, nil
+	return &kms.GenerateDataKeyWithoutPlaintextResponse{CiphertextBlob: blob, KeyId: &k.arn, KeyMaterialId: id}, nil
 }
 
-func (s *Service) symmetricDataKey(d *dataKey, spec kms.DataKeySpec, bytes *int32) (k *key, plaintext, blob []byte, materialID string, err error) {
+func (s *Service) symmetricDataKey(d *dataKey, spec kms.DataKeySpec, bytes *int32) (k *key, plaintext, blob []byte, materialID *string, err error) {
 	n, err := size(spec, bytes)
 	if err != nil {
-		return nil, nil, nil, "", err
+		return nil, nil, nil, nil, err
 	}
 	if k, err = s.wrapper(d); err != nil {
-		return nil, nil, nil, "", err
+		return nil, nil, nil, nil, err
 	}
 	plaintext = make([]byte, n)
 	if _, err := io.ReadFull(d.c.Rand, plaintext); err != nil {
-		return nil, nil, nil, "", fmt.Errorf("drawing a data key: %w", err)
+		return nil, nil, nil, nil, fmt.Errorf("drawing a data key: %w", err)
 	}
 	blob, materialID, err = s.wrap(d, k, plaintext)
 	return k, plaintext, blob, materialID, err
@@ -133,7 +134,7 @@ func (s *Service) GenerateDataKeyPair(c *call.Call, in *kms.GenerateDataKeyPairR
 		return nil, err
 	}
 	out := &kms.GenerateDataKeyPairResponse{
-		PrivateKeyCiphertextBlob: blob, PublicKey: pair.PublicKeyDER(), KeyId: &k.arn, KeyPairSpec: in.KeyPairSpec, KeyMaterialId: &id,
+		PrivateKeyCiphertextBlob: blob, PublicKey: pair.PublicKeyDER(), KeyId: &k.arn, KeyPairSpec: in.KeyPairSpec, KeyMaterialId: id,
 	}
 	out.PrivateKeyPlaintext, out.CiphertextForRecipient, err = r.seal(c, private)
 	return out, err
@@ -151,21 +152,21 @@ func (s *Service) GenerateDataKeyPairWithoutPlaintext(c *call.Call, in *kms.Gene
 	}
 	clear(private)
 	return &kms.GenerateDataKeyPairWithoutPlaintextResponse{
-		PrivateKeyCiphertextBlob: blob, PublicKey: pair.PublicKeyDER(), KeyId: &k.arn, KeyPairSpec: in.KeyPairSpec, KeyMaterialId: &id,
+		PrivateKeyCiphertextBlob: blob, PublicKey: pair.PublicKeyDER(), KeyId: &k.arn, KeyPairSpec: in.KeyPairSpec, KeyMaterialId: id,
 	}, nil
 }
 
-func (s *Service) dataKeyPair(d *dataKey, pairSpec kms.DataKeyPairSpec) (k *key, pair *keys.Key, private, blob []byte, materialID string, err error) {
+func (s *Service) dataKeyPair(d *dataKey, pairSpec kms.DataKeyPairSpec) (k *key, pair *keys.Key, private, blob []byte, materialID *string, err error) {
 	spec := keys.Spec(pairSpec)
 	if !spec.DataKeyPair() || !s.offers(spec) {
-		return nil, nil, nil, nil, "", unsupported("%s is not supported in this Region.", pairSpec)
+		return nil, nil, nil, nil, nil, unsupported("%s is not supported in this Region.", pairSpec)
 	}
 	d.values = map[string]string{"kms:datakeypairspec": string(pairSpec)}
 	if k, err = s.wrapper(d); err != nil {
-		return nil, nil, nil, nil, "", err
+		return nil, nil, nil, nil, nil, err
 	}
 	if pair, err = s.generator.Generate(d.c.Context, spec, d.c.Rand); err != nil {
-		return nil, nil, nil, nil, "", fmt.Errorf("making a data key pair: %w", err)
+		return nil, nil, nil, nil, nil, fmt.Errorf("making a data key pair: %w", err)
 	}
 	private = pair.Material()
 	blob, materialID, err = s.wrap(d, k, private)

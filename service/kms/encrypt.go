@@ -53,10 +53,10 @@ func (s *Service) encrypt(c *call.Call, k *key, alg kms.EncryptionAlgorithmSpec,
 	if err := dryRun(dry); err != nil {
 		return nil, err
 	}
-	m, id := k.current()
 	if alg == kms.EncryptionAlgorithmSpecSymmetricDefault {
-		return m.EncryptBlob(nil, blobHeader(k, id), context, plaintext, c.Rand)
+		return s.encryptUnder(c, k, context, plaintext)
 	}
+	m, _ := k.current()
 	blob, err := m.Encrypt(keys.Algorithm(alg), plaintext)
 	if size, ok := errors.AsType[*keys.PlaintextSizeError](err); ok {
 		return nil, invalid("Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", alg, k.Spec, size.Max)
@@ -99,10 +99,7 @@ func (s *Service) Decrypt(c *call.Call, in *kms.DecryptRequest) (*kms.DecryptRes
 		return nil, err
 	}
 	s.used(c, k, kms.KeyLastUsageTrackingOperationDecrypt)
-	out := &kms.DecryptResponse{KeyId: &k.arn, EncryptionAlgorithm: d.alg}
-	if materialID != "" {
-		out.KeyMaterialId = &materialID
-	}
+	out := &kms.DecryptResponse{KeyId: &k.arn, EncryptionAlgorithm: d.alg, KeyMaterialId: k.materialID(materialID)}
 	out.Plaintext, out.CiphertextForRecipient, err = d.recipient.seal(c, plaintext)
 	return out, err
 }
@@ -192,11 +189,7 @@ func (s *Service) decrypt(d *decryption) (k *key, materialID string, plaintext [
 		return k, "", nil, dryRun(d.dry)
 	}
 	if symmetric {
-		m := k.materials[header.Material]
-		if m == nil {
-			return nil, "", nil, &kms.InvalidCiphertextException{}
-		}
-		plaintext, err = m.DecryptBlob(nil, d.blob, d.context)
+		plaintext, err = s.decryptUnder(c, k, header, d.context, d.blob)
 	} else {
 		m, _ := k.current()
 		plaintext, err = m.Decrypt(keys.Algorithm(d.alg), d.blob)
@@ -271,14 +264,11 @@ func (s *Service) ReEncrypt(c *call.Call, in *kms.ReEncryptRequest) (*kms.ReEncr
 	s.used(c, to, kms.KeyLastUsageTrackingOperationReEncrypt)
 	out := &kms.ReEncryptResponse{
 		CiphertextBlob: blob, SourceKeyId: &from.arn, KeyId: &to.arn,
-		SourceEncryptionAlgorithm: d.alg, DestinationEncryptionAlgorithm: alg,
-	}
-	if sourceMaterial != "" {
-		out.SourceKeyMaterialId = &sourceMaterial
+		SourceEncryptionAlgorithm: d.alg, DestinationEncryptionAlgorithm: alg, SourceKeyMaterialId: from.materialID(sourceMaterial),
 	}
 	if to.Spec == kms.KeySpecSymmetricDefault {
 		_, id := to.current()
-		out.DestinationKeyMaterialId = &id
+		out.DestinationKeyMaterialId = to.materialID(id)
 	}
 	return out, nil
 }

@@ -207,8 +207,8 @@ func (k *key) algorithms() (encryption []kms.EncryptionAlgorithmSpec, signing []
 func (k *key) metadata() *kms.KeyMetadata {
 	m := &kms.KeyMetadata{
 		AWSAccountId: &k.account, KeyId: &k.ID, Arn: &k.arn, CreationDate: &k.Created,
-		Enabled: new(k.State == kms.KeyStateEnabled), Description: &k.Description,
-		KeyUsage: k.Usage, KeyState: k.State, Origin: k.Origin, KeyManager: k.Manager,
+		Enabled: new(k.state() == kms.KeyStateEnabled), Description: &k.Description,
+		KeyUsage: k.Usage, KeyState: k.state(), Origin: k.Origin, KeyManager: k.Manager,
 		KeySpec: k.Spec, CustomerMasterKeySpec: kms.CustomerMasterKeySpec(k.Spec), MultiRegion: new(k.multiRegion()), MultiRegionConfiguration: k.relatives(),
 	}
 	switch k.State {

@@ -117,7 +117,7 @@ func (s *Service) get(c *call.Call, t target) (*key, error) {
 func (s *Service) find(c *call.Call, p place) (*key, error) {
 	k, err := s.cache.Get(c.Context, p)
 	if err == nil {
-		return k.at(c.Time), nil
+		return s.held(c.Context, k.at(c.Time))
 	}
 	if !missing(err) {
 		return nil, err
@@ -128,7 +128,7 @@ func (s *Service) find(c *call.Call, p place) (*key, error) {
 	if err := s.unlock(k); err != nil {
 		return nil, err
 	}
-	return k.at(c.Time), nil
+	return s.held(c.Context, k.at(c.Time))
 }
 
 // forChange finds a key, by ID or ARN, in the call's transaction, for management. In another account than the caller's
@@ -148,7 +148,10 @@ func (s *Service) forChange(c *call.Call, keyID *string, crossAccount bool) (*ke
 	if missing(err) {
 		return nil, s.absent(c, t)
 	}
-	return k, err
+	if err != nil {
+		return nil, err
+	}
+	return s.held(c.Context, k)
 }
 
 // absent is the error for a key or alias that is not there. Another account's are not told apart from those that the caller may not use.

@@ -33,10 +33,13 @@ type keyRecord struct {
 	Deletion    time.Time         `json:",omitzero"`  // while State is PendingDeletion
 	Window      int               `json:",omitempty"` // days to wait, while State is PendingReplicaDeletion
 
+	Store   string `json:",omitempty"` // ID of the custom key store that it is in
+	Outside string `json:",omitempty"` // how the key that it stands for is called there
+
 	Primary  string   `json:",omitempty"` // region of the primary key; empty for a single-Region key
 	Replicas []string `json:",omitempty"` // regions of the replica keys, sorted
 
-	Materials []material // oldest first; the last is the current one, if there is any
+	Materials []material // oldest first; the last is the current one, if there is any; none of a key that is only in a hardware security module
 	Pending   *material  `json:",omitempty"` // imported, to become the current one with the next rotation
 
 	Rotating   bool      `json:",omitempty"` // automatic rotation is enabled
@@ -98,6 +101,7 @@ type usageRecord struct {
 //	kms / account / region / alias / name            → aliasRecord     (index alias.key: key id)
 //	kms / account / region / grant / key id / id     → grantRecord     (index grant.retiring, global: principal)
 //	kms / account / region / usage / key id          → usageRecord
+//	kms / account / region / store / id              → storeRecord
 var (
 	keyTable   = store.NewTable("kms", "key", func(r *keyRecord) store.Key { return store.Key{r.ID} })
 	aliasTable = store.NewTable("kms", "alias", func(r *aliasRecord) store.Key { return store.Key{r.Name} },
@@ -109,6 +113,7 @@ var (
 			}
 			return nil
 		}})
+	storeTable = store.NewTable("kms", "store", func(r *storeRecord) store.Key { return store.Key{r.ID} })
 	usageTable = store.NewTable("kms", "usage", func(r *usageRecord) store.Key { return store.Key{r.KeyID} })
 )
 
@@ -141,6 +146,7 @@ type key struct {
 	materials map[string]*keys.Key // by material ID; empty when loaded for management only
 	aliases   []string             // sorted names
 	grants    []*grantRecord
+	custody   *customStore // of a key in a custom key store; nil when loaded without
 }
 
 // weight is about how many bytes the key takes. Its owner decides how large its policy is, and how many grants and materials it has.
@@ -148,8 +154,11 @@ func (k *key) weight() int {
 	return 2<<10 + 20*len(k.Policy) + (2<<10)*len(k.grants) + (1<<10)*len(k.Materials) // a compiled policy is much larger than its text
 }
 
-// current is the material that encrypts, and its ID.
+// current is the material that encrypts, and its ID. A key of which nothing is here has none.
 func (k *key) current() (*keys.Key, string) {
+	if len(k.Materials) == 0 {
+		return nil, ""
+	}
 	id := k.Materials[len(k.Materials)-1].ID
 	return k.materials[id], id
 }
@@ -169,6 +178,8 @@ func (s *Service) watch() {
 			switch account, region := parts[1], parts[2]; parts[3] {
 			case "alias":
 				s.aliases.Forget(aliasPlace{account, region, parts[4]})
+			case "store":
+				s.stores.Forget(storePlace{account, region, parts[4]})
 			case "key", "grant", "alias.key":
 				s.cache.Forget(place{account, region, parts[4]})
 			}

@@ -34,10 +34,11 @@ type Config struct {
 	Report func(error)
 }
 
-// What is kept ready for use: as many keys as take about so many bytes, some 50,000 usual ones, and so many aliases.
+// What is kept ready for use: as many keys as take about so many bytes, some 50,000 usual ones, and so many aliases and custom key stores.
 const (
 	cacheLimit = 512 << 20
 	aliasLimit = 50_000
+	storeLimit = 1_000
 )
 
 // Service is the Key Management Service.
@@ -47,6 +48,7 @@ type Service struct {
 	generator *keys.Generator
 	cache     *cache.Cache[place, *key]
 	aliases   *cache.Cache[aliasPlace, string]
+	stores    *cache.Cache[storePlace, *customStore]
 	uses      *lastuse.Recorder[place, usageRecord]
 }
 
@@ -61,6 +63,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage)}
 	s.cache = cache.Weighed(cacheLimit, func(_ place, k *key) int { return k.weight() }, s.loadKey)
 	s.aliases = cache.New(aliasLimit, s.loadAlias)
+	s.stores = cache.New(storeLimit, s.loadStore)
 	s.watch()
 	return s, nil
 }
