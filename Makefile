@@ -12,6 +12,9 @@ help: ## tell the targets
 build: ## build bin/holdfast
 	go build -trimpath -o bin/holdfast ./cmd/holdfast
 
+hsm: ## build it with PKCS#11, for hardware security modules; needs gcc
+	CGO_ENABLED=1 go build -trimpath -tags pkcs11 -o bin/holdfast ./cmd/holdfast
+
 run: build ## build it, and serve in ./holdfast-data; DATA=DIR for another directory, HOLDFAST_... as always
 	@mkdir -p -m 700 "$(DATA)"
 	@echo $$$$ > "$(DATA)/pid"; exec bin/holdfast serve --data "$(DATA)"
@@ -56,4 +59,4 @@ rename: ## give the module another path: make rename MODULE=example.org/you/hold
 clean: ## remove what was built; the data stays
 	rm -rf bin
 
-.PHONY: help build run test lint fresh cross unit tour bench generate deps rename clean
+.PHONY: help build hsm run test lint fresh cross unit tour bench generate deps rename clean
