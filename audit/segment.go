@@ -147,13 +147,19 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// readSegment calls fn with the records of a segment, of the first limit bytes if that is not negative.
-func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error {
+// openSegment opens a segment, by the name it has now: one that was complete may have been compressed since it was listed. It returns an error that wraps
+// os.ErrNotExist for one that was pruned since.
+func openSegment(dir, name string) (*os.File, error) {
 	f, err := os.Open(filepath.Join(dir, name))
 	if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, rawSuffix) {
-		name, limit = stem(name)+zstdSuffix, -1 // complete, and compressed since it was listed
-		f, err = os.Open(filepath.Join(dir, name))
+		f, err = os.Open(filepath.Join(dir, stem(name)+zstdSuffix))
 	}
+	return f, err
+}
+
+// readSegment calls fn with the records of a segment, of the first limit bytes if that is not negative.
+func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error {
+	f, err := openSegment(dir, name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // pruned since it was listed
 	}
@@ -161,15 +167,14 @@ func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error
 		return err
 	}
 	defer f.Close()
+	if strings.HasSuffix(f.Name(), zstdSuffix) {
+		return readCompressed(bufio.NewReaderSize(f, 1<<16), fn)
+	}
 	var r io.Reader = f
 	if limit >= 0 {
 		r = io.LimitReader(f, limit)
 	}
-	r = bufio.NewReaderSize(r, 1<<16)
-	if strings.HasSuffix(name, zstdSuffix) {
-		return readCompressed(r, fn)
-	}
-	return readFrames(r, fn)
+	return readFrames(bufio.NewReaderSize(r, 1<<16), fn)
 }
 
 func readCompressed(r io.Reader, fn func(rec []byte) error) error {
