@@ -22,7 +22,7 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 	if err != nil {
 		return nil, err
 	}
-	if err := wire.Validate(in); err != nil {
+	if err := wire.ValidateInside(in); err != nil {
 		return nil, err
 	}
 	inner := &call.Call{

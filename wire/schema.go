@@ -89,6 +89,7 @@ type Schema struct {
 type Constraint struct {
 	Min, Max       float64
 	HasMin, HasMax bool
+	Inside         float64  // the maximum for what one service of the cloud hands another, see ValidateInside; 0 for the same
 	Pattern        string   // a regular expression that the whole value has to match, or ""
 	Enum           []string // in the order of the model
 

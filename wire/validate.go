@@ -13,8 +13,14 @@ import (
 // patterns and enums. The error is an *Error of code ValidationException that tells all violations in AWS's
 // words, with the values of sensitive members left out; what code a protocol or service uses instead is the
 // caller's to say. A valid shape costs no memory.
-func Validate(in Shape) error {
+func Validate(in Shape) error { return validate(in, false) }
+
+// ValidateInside is Validate for the input of a call that comes from another service, and no caller: some values may be longer there.
+func ValidateInside(in Shape) error { return validate(in, true) }
+
+func validate(in Shape, inside bool) error {
 	c := checkers.Get().(*checker)
+	c.inside = inside
 	c.begin(in.Schema())
 	in.WriteMembers(c)
 	c.endStruct()
@@ -38,8 +44,9 @@ func Validate(in Shape) error {
 
 // checker is a Writer that finds out whether anything is wrong, not what.
 type checker struct {
-	bad   bool
-	stack []checkFrame
+	bad    bool
+	inside bool
+	stack  []checkFrame
 }
 
 type checkFrame struct {
@@ -83,7 +90,7 @@ func (c *checker) endStruct() {
 }
 
 func (c *checker) length(s *Schema, n int) {
-	if k := s.Constraint; k != nil && !k.holds(float64(n)) {
+	if k := s.Constraint; k != nil && !k.holds(float64(n)) && !(c.inside && float64(n) >= k.Min && float64(n) <= k.Inside) {
 		c.bad = true
 	}
 }

@@ -1735,7 +1735,7 @@ var schemaPendingWindowInDaysType = wire.Schema{
 var schemaPlaintextType = wire.Schema{
 	Name:       "PlaintextType",
 	Kind:       wire.Blob,
-	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 4096, HasMax: true},
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 4096, HasMax: true, Inside: 4300},
 	Sensitive:  true,
 }
 

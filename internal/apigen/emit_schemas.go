@@ -244,6 +244,9 @@ func constraint(s *Shape) string {
 	if s.Max != nil {
 		parts = append(parts, "Max: "+number(*s.Max), "HasMax: true")
 	}
+	if s.inside != 0 {
+		parts = append(parts, "Inside: "+number(s.inside))
+	}
 	if s.Pattern != "" {
 		parts = append(parts, "Pattern: "+quote(s.Pattern))
 	}

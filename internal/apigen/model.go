@@ -122,6 +122,8 @@ type Shape struct {
 	Error     *ErrorTrait `json:"error"`
 
 	Name string `json:"-"`
+
+	inside float64 // see special
 }
 
 // ErrorTrait is what a model says about an error beyond its members.

@@ -49,6 +49,12 @@ func newService(in *library, folder string, operations []string) (*service, erro
 		}
 		m.Shapes[name].Sensitive = true
 	}
+	for name, length := range g.special.inside {
+		if m.Shapes[name] == nil {
+			return nil, fmt.Errorf("the model of %s has no shape %s", folder, name)
+		}
+		m.Shapes[name].inside = length
+	}
 	if own { // IAM knows nothing of it
 		g.iam = &Reference{Prefix: g.prefix()}
 	} else if g.iam, err = ReadReference(in.IAM, g.prefix()); err != nil {

@@ -23,6 +23,9 @@ type special struct {
 	// sensitive are shapes that the model does not call sensitive, although what they hold is.
 	sensitive []string
 
+	// inside are maximal lengths for what other services of the cloud hand over, see wire.Constraint.
+	inside map[string]float64
+
 	// event names the audit event of an operation where it is not the operation's own name; eventFor is the
 	// same as a rule.
 	event    map[string]string
@@ -85,6 +88,8 @@ func specialFor(folder string) special {
 		return special{
 			// ReEncrypt is authorized twice: ReEncryptFrom on the old key, ReEncryptTo on the new one.
 			action: map[string]string{"ReEncrypt": "ReEncryptFrom"},
+			// What KMS lets its callers encrypt, with what an external key store wraps around it.
+			inside: map[string]float64{"PlaintextType": 4300},
 			// The documented events of the cryptographic operations are read-only.
 			readOnly: map[string]bool{
 				"Decrypt": true, "DeriveSharedSecret": true, "Encrypt": true, "GenerateDataKey": true,
