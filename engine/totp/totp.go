@@ -8,6 +8,7 @@
 package totp
 
 import (
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/sha1" // RFC 6238's default and what apps implement. HMAC does not need SHA-1 to resist collisions.
 	"crypto/subtle"
@@ -40,6 +41,9 @@ const (
 
 // ErrSeed says that a text is not a seed. It does not quote the text.
 var ErrSeed = errors.New("not a base32 seed of at least 128 bits")
+
+// Approved reports whether this process may make and check codes: in FIPS mode it may not, since Go's FIPS 140-3 module has no SHA-1.
+func Approved() bool { return !fips140.Enabled() }
 
 // Seed is the secret that a device shares with who verifies its codes. It prints as nothing, so that it does not get into a log.
 type Seed []byte

@@ -72,8 +72,9 @@ func (s *Service) setPassword(c *call.Call, l *loginProfile, password string) er
 		l.Former = slices.Insert(l.Former, 0, l.Hash)
 		l.Former = l.Former[:min(len(l.Former), formerPasswords)]
 	}
-	l.Hash, l.Changed = hashPassword(password), c.Time
-	return nil
+	l.Hash, err = hashPassword(password)
+	l.Changed = c.Time
+	return err
 }
 
 // GetLoginProfile tells about a user's password, and not the password.
@@ -135,6 +136,9 @@ func (s *Service) ChangePassword(c *call.Call, in *iam.ChangePasswordRequest) (*
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !verifiable(l.Hash) {
+		return nil, c.Reject(&wire.Error{Code: "AccessDenied", Status: 403, Message: "The old password was set outside FIPS mode, with Argon2id, and cannot be checked in it. An administrator can set another."})
 	}
 	if !isPassword(l.Hash, *in.OldPassword) {
 		return nil, c.Reject(&wire.Error{Code: "AccessDenied", Status: 403, Message: "The old password was incorrect."})

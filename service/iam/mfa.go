@@ -44,6 +44,9 @@ func (s *Service) CreateVirtualMFADevice(c *call.Call, in *iam.CreateVirtualMFAD
 	if !isSerial(serial) {
 		return nil, invalid("The serial number %s is longer than %d characters, or has others than letters, digits and +=/:,.@_-", serial, maxSerial)
 	}
+	if !totp.Approved() {
+		return nil, invalid(notApproved)
+	}
 	seed, err := totp.NewSeed(c.Rand)
 	if err != nil {
 		return nil, err
@@ -124,8 +127,13 @@ func (s *Service) ownDevice(c *call.Call, user *string, serial string) (*identit
 	return m, err
 }
 
+const notApproved = "Virtual MFA devices are not available in FIPS mode: their codes are made with SHA-1."
+
 // sync takes two consecutive codes of a device: whoever has them, has the device.
 func (s *Service) sync(c *call.Call, m *identity.MFADevice, first, second string) error {
+	if !totp.Approved() {
+		return invalid(notApproved)
+	}
 	seed, err := s.cfg.Directory.OpenSeed(m)
 	if err != nil {
 		return err

@@ -1,10 +1,14 @@
 package iam
 
 import (
+	"crypto/fips140"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -12,44 +16,64 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 )
 
-// Argon2id with the least that OWASP's password storage cheat sheet recommends: some tens of milliseconds and 19 MB for each guess.
+// Argon2id with the least that OWASP's password storage cheat sheet recommends: some tens of milliseconds and 19 MB for each guess. In FIPS mode, which
+// does not have it, PBKDF2 with HMAC-SHA-256 and as many rounds as the sheet recommends, which takes as long and no memory.
 const (
-	argonTime   = 2
-	argonMemory = 19 << 10 // KiB
-	argonKey    = 32
-	argonSalt   = 16
+	argonTime    = 2
+	argonMemory  = 19 << 10 // KiB
+	pbkdf2Rounds = 600_000
+	hashSize     = 32
+	saltSize     = 16
 )
 
-// hashPassword returns what is kept of a password: parameters, salt and hash in the form that argon2 tools use.
-func hashPassword(password string) string {
-	salt := make([]byte, argonSalt)
+// hashPassword returns what is kept of a password: the function, its cost, salt and hash in the form that tools use.
+func hashPassword(password string) (string, error) {
+	salt := make([]byte, saltSize)
 	rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, 1, argonKey)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, argonMemory, argonTime, b64.EncodeToString(salt), b64.EncodeToString(key))
+	if fips140.Enabled() {
+		key, err := pbkdf2.Key(sha256.New, password, salt, pbkdf2Rounds, hashSize)
+		return fmt.Sprintf("$pbkdf2-sha256$%d$%s$%s", pbkdf2Rounds, b64.EncodeToString(salt), b64.EncodeToString(key)), err
+	}
+	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, 1, hashSize)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, argonMemory, argonTime, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
 var b64 = base64.RawStdEncoding
 
+// verifiable reports whether isPassword can tell: in FIPS mode it cannot of a password that was set outside it.
+func verifiable(hash string) bool {
+	return !fips140.Enabled() || !strings.HasPrefix(hash, "$argon2id$")
+}
+
 // isPassword reports whether a hash is that of a password. It takes as long as it takes to hash.
 func isPassword(hash, password string) bool {
 	parts := strings.Split(hash, "$")
-	if len(parts) != 6 {
+	if len(parts) < 3 || !verifiable(hash) {
 		return false // nobody has set a password
 	}
-	var version, memory, time int
-	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=1", &version, &memory, &time); err != nil || version != argon2.Version {
+	salt, errSalt := b64.DecodeString(parts[len(parts)-2])
+	want, errHash := b64.DecodeString(parts[len(parts)-1])
+	if errSalt != nil || errHash != nil {
 		return false
 	}
-	salt, err := b64.DecodeString(parts[4])
-	if err != nil {
-		return false
+	var key []byte
+	switch cost := strings.Join(parts[2:len(parts)-2], " "); parts[1] {
+	case "argon2id":
+		var version, memory, time int
+		if _, err := fmt.Sscanf(cost, "v=%d m=%d,t=%d,p=1", &version, &memory, &time); err != nil || version != argon2.Version {
+			return false
+		}
+		key = argon2.IDKey([]byte(password), salt, uint32(time), uint32(memory), 1, uint32(len(want)))
+	case "pbkdf2-sha256":
+		rounds, err := strconv.Atoi(cost)
+		if err != nil {
+			return false
+		}
+		if key, err = pbkdf2.Key(sha256.New, password, salt, rounds, len(want)); err != nil {
+			return false
+		}
 	}
-	want, err := b64.DecodeString(parts[5])
-	if err != nil {
-		return false
-	}
-	key := argon2.IDKey([]byte(password), salt, uint32(time), uint32(memory), 1, uint32(len(want)))
-	return subtle.ConstantTimeCompare(key, want) == 1
+	return len(key) > 0 && subtle.ConstantTimeCompare(key, want) == 1
 }
 
 // symbols are those that count as such:

@@ -28,6 +28,9 @@ func (s *Service) proveMFA(c *call.Call, serial, code *string) (bool, error) {
 	if device == nil {
 		return false, deny(c, "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.")
 	}
+	if !totp.Approved() {
+		return false, deny(c, "MultiFactorAuthentication failed, virtual MFA devices are not available in FIPS mode.")
+	}
 	seed, err := s.cfg.Directory.OpenSeed(device)
 	if err != nil {
 		return false, err
