@@ -120,13 +120,7 @@ func (c *connection) leave() {
 		}
 		m.use.RUnlock()
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	// A call that never returns would keep us here. The library stays then.
-	if len(m.connections) == 0 && m.use.TryLock() {
-		m.endLocked()
-		m.use.Unlock()
-	}
+	m.rest()
 }
 
 var errClosed = errors.New("hsm: the token was closed")
@@ -201,37 +195,23 @@ func (m *module) loginOnce(slot uint, pin []byte) error {
 
 const sessionFlags = pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION
 
-// do has f called with a session, in a goroutine of its own: a library cannot be interrupted, but its caller can go when ctx ends. So f keeps nothing that
-// its caller may write to, and returns what it found. If the token vanished, f is called once again after a new login, provided that twice is as
-// good as once.
+// do has f called with a session. A library cannot be interrupted, but its caller can go when ctx ends: so f keeps nothing that its caller may write to, and returns
+// what it found. If the token vanished, f is called once again after a new login, provided that twice is as good as once.
 func do[T any](ctx context.Context, c *connection, what string, twice bool, f func(*session) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var none T
-	gone := func() error { return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, context.Cause(ctx)) }
 	select {
 	case c.turns <- struct{}{}:
 	case <-ctx.Done():
-		return none, gone()
+		var none T
+		return none, fmt.Errorf("%w: %s: %w", ErrUnavailable, what, context.Cause(ctx))
 	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		r.value, r.err = once(c, what, f)
-		if twice && errors.Is(r.err, ErrUnavailable) {
-			r.value, r.err = once(c, what, f)
+	return wait(ctx, what, func() (T, error) {
+		defer func() { <-c.turns }()
+		value, err := once(c, what, f)
+		if twice && errors.Is(err, ErrUnavailable) {
+			value, err = once(c, what, f)
 		}
-		<-c.turns
-		done <- r
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		return none, gone()
-	}
+		return value, err
+	}, func(T) {})
 }
 
 func once[T any](c *connection, what string, f func(*session) (T, error)) (value T, err error) {

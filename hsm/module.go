@@ -25,6 +25,7 @@ type library interface {
 	FindObjectsInit(pkcs11.SessionHandle, []*pkcs11.Attribute) error
 	FindObjects(s pkcs11.SessionHandle, limit int) ([]pkcs11.ObjectHandle, bool, error)
 	FindObjectsFinal(pkcs11.SessionHandle) error
+	GetAttributeValue(pkcs11.SessionHandle, pkcs11.ObjectHandle, []*pkcs11.Attribute) ([]*pkcs11.Attribute, error)
 	GenerateKey(pkcs11.SessionHandle, []*pkcs11.Mechanism, []*pkcs11.Attribute) (pkcs11.ObjectHandle, error)
 	DestroyObject(pkcs11.SessionHandle, pkcs11.ObjectHandle) error
 	EncryptInit(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.ObjectHandle) error
@@ -128,6 +129,17 @@ func (m *module) endLocked() {
 		_ = m.lib.Finalize() // an error says that it does not run
 	}
 	m.running = false
+}
+
+// rest ends the library if none of its tokens is in use.
+func (m *module) rest() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// A call that never returns would keep us here. The library stays then.
+	if len(m.connections) == 0 && m.use.TryLock() {
+		m.endLocked()
+		m.use.Unlock()
+	}
 }
 
 // busy reports whether a token that this process is logged in to is there.

@@ -4,6 +4,12 @@ package hsm
 
 import "context"
 
+// Built says whether this program has PKCS#11.
+const Built = false
+
+// Look returns [ErrNotBuilt].
+func Look(context.Context, URI) (Info, error) { return Info{}, ErrNotBuilt }
+
 // Token is a token that this process is logged in to.
 type Token struct{ _ int }
 
@@ -23,7 +29,7 @@ func (*Token) Check(context.Context) error { return ErrNotBuilt }
 func (*Token) GenerateKey(context.Context, Key) error { return ErrNotBuilt }
 
 // FindKey returns [ErrNotBuilt].
-func (*Token) FindKey(context.Context, Key) error { return ErrNotBuilt }
+func (*Token) FindKey(context.Context, Key) (Key, error) { return Key{}, ErrNotBuilt }
 
 // DestroyKey returns [ErrNotBuilt].
 func (*Token) DestroyKey(context.Context, Key) error { return ErrNotBuilt }

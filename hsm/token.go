@@ -13,6 +13,24 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
+// Built says whether this program has PKCS#11.
+const Built = true
+
+// Look tells which token u names, without logging in.
+func Look(ctx context.Context, u URI) (Info, error) {
+	return wait(ctx, "looking for it", func() (Info, error) { return process.look(u) }, func(Info) {})
+}
+
+func (ms *modules) look(u URI) (Info, error) {
+	m, err := ms.get(u.ModulePath)
+	if err != nil {
+		return Info{}, err
+	}
+	defer m.rest()
+	_, t, err := m.seek(u)
+	return infoOf(t), err
+}
+
 // Token is a token that this process is logged in to. Its methods may be called concurrently. They return when their context ends, though the token may still
 // work then.
 type Token struct {
@@ -25,32 +43,41 @@ type Token struct {
 func Open(ctx context.Context, u URI, pin []byte) (*Token, error) { return process.token(ctx, u, pin) }
 
 func (ms *modules) token(ctx context.Context, u URI, pin []byte) (*Token, error) {
-	type opened struct {
-		*connection
-		err error
-	}
 	pin = bytes.Clone(pin)
-	done, abandoned := make(chan opened), make(chan struct{})
-	go func() {
+	c, err := wait(ctx, "opening it", func() (*connection, error) {
 		defer clear(pin)
-		c, err := ms.open(u, pin)
+		return ms.open(u, pin)
+	}, (*connection).leave)
+	if err != nil {
+		return nil, err
+	}
+	return &Token{connection: c}, nil
+}
+
+// wait has f called in a goroutine of its own, and returns without its result when ctx ends first: then abandon is given it.
+func wait[T any](ctx context.Context, what string, f func() (T, error), abandon func(T)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done, abandoned := make(chan result), make(chan struct{})
+	go func() {
+		value, err := f()
 		select {
-		case done <- opened{c, err}:
+		case done <- result{value, err}:
 		case <-abandoned:
 			if err == nil {
-				c.leave()
+				abandon(value)
 			}
 		}
 	}()
 	select {
-	case o := <-done:
-		if o.err != nil {
-			return nil, o.err
-		}
-		return &Token{connection: o.connection}, nil
+	case r := <-done:
+		return r.value, r.err
 	case <-ctx.Done():
 		close(abandoned)
-		return nil, fmt.Errorf("%w: opening it: %w", ErrUnavailable, context.Cause(ctx))
+		var none T
+		return none, fmt.Errorf("%w: %s: %w", ErrUnavailable, what, context.Cause(ctx))
 	}
 }
 
@@ -99,10 +126,19 @@ func (t *Token) GenerateKey(ctx context.Context, k Key) error {
 	return err
 }
 
-// FindKey returns nil if there is exactly one such key, [ErrNoKey] or [ErrManyKeys].
-func (t *Token) FindKey(ctx context.Context, k Key) error {
-	_, err := do(ctx, t.connection, "looking for a key", true, func(s *session) (any, error) { return s.find(k) })
-	return err
+// FindKey returns the one key that k names, with both its parts, or [ErrNoKey] or [ErrManyKeys].
+func (t *Token) FindKey(ctx context.Context, k Key) (Key, error) {
+	return do(ctx, t.connection, "looking for a key", true, func(s *session) (found Key, err error) {
+		h, err := s.find(k)
+		if err != nil {
+			return found, err
+		}
+		values, err := s.GetAttributeValue(s.handle, h, []*pkcs11.Attribute{{Type: pkcs11.CKA_LABEL}, {Type: pkcs11.CKA_ID}})
+		if err != nil {
+			return found, err
+		}
+		return Key{Label: string(values[0].Value), ID: string(values[1].Value)}, nil
+	})
 }
 
 // DestroyKey destroys a key. It returns [ErrNoKey] if there is none.

@@ -58,6 +58,12 @@ func wantError(t *testing.T, what string, err, want error) {
 	}
 }
 
+func wantNoKey(t *testing.T, token *hsm.Token, k hsm.Key, want error) {
+	t.Helper()
+	_, err := token.FindKey(t.Context(), k)
+	wantError(t, "FindKey", err, want)
+}
+
 func TestToken(t *testing.T) {
 	soft := hsmtest.New(t)
 	soft.Init("one", pin)
@@ -109,7 +115,7 @@ func TestToken(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wantError(t, "FindKey", token.FindKey(ctx, hsm.Key{Label: "twins"}), hsm.ErrManyKeys)
+		wantNoKey(t, token, hsm.Key{Label: "twins"}, hsm.ErrManyKeys)
 	})
 	t.Run("Destroyed", func(t *testing.T) {
 		gone := generate(t, token, "gone")
@@ -119,20 +125,20 @@ func TestToken(t *testing.T) {
 		}
 		_, err := token.Decrypt(ctx, gone, sealed, nil)
 		wantError(t, "Decrypt", err, hsm.ErrNoKey)
-		wantError(t, "FindKey", token.FindKey(ctx, gone), hsm.ErrNoKey)
+		wantNoKey(t, token, gone, hsm.ErrNoKey)
 		wantError(t, "DestroyKey", token.DestroyKey(ctx, gone), hsm.ErrNoKey)
 	})
 	t.Run("OtherToken", func(t *testing.T) {
 		two := open(t, soft.URI("two"))
-		wantError(t, "FindKey", two.FindKey(ctx, k), hsm.ErrNoKey)
+		wantNoKey(t, two, k, hsm.ErrNoKey)
 		if two.Info().Label != "two" || token.Info().Label != "one" {
 			t.Errorf("Info = %v and %v", two.Info(), token.Info())
 		}
 	})
 	t.Run("BySerial", func(t *testing.T) {
 		again := open(t, hsm.URI{Serial: token.Info().Serial, ModulePath: soft.Module})
-		if err := again.FindKey(ctx, k); err != nil {
-			t.Error(err)
+		if got, err := again.FindKey(ctx, hsm.Key{ID: k.ID}); err != nil || got != k {
+			t.Errorf("FindKey = %q, %v, want %q", got, err, k)
 		}
 	})
 	t.Run("Random", func(t *testing.T) {
@@ -182,6 +188,11 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := hsm.Open(t.Context(), c.uri, []byte(c.pin))
 			wantError(t, "Open", err, c.want)
+			if _, err := hsm.Look(t.Context(), c.uri); c.want != hsm.ErrPINIncorrect {
+				wantError(t, "Look", err, c.want)
+			} else if err != nil {
+				t.Errorf("Look: %v", err)
+			}
 		})
 	}
 	open(t, soft.URI("two"))
@@ -218,7 +229,7 @@ func TestTokenVanishes(t *testing.T) {
 		wantError(t, "Decrypt", err, hsm.ErrUnavailable)
 		_, err = token.Encrypt(ctx, k, nil, nil)
 		wantError(t, "Encrypt", err, hsm.ErrUnavailable)
-		wantError(t, "FindKey", token.FindKey(ctx, k), hsm.ErrUnavailable)
+		wantNoKey(t, token, k, hsm.ErrUnavailable)
 		wantError(t, "GenerateKey", token.GenerateKey(ctx, hsm.Key{Label: "l", ID: "new"}), hsm.ErrUnavailable)
 		wantError(t, "DestroyKey", token.DestroyKey(ctx, k), hsm.ErrUnavailable)
 		wantError(t, "Check", token.Check(ctx), hsm.ErrUnavailable)
@@ -231,7 +242,7 @@ func TestTokenVanishes(t *testing.T) {
 		if err := token.Check(ctx); err != nil {
 			t.Errorf("Check: %v", err)
 		}
-		wantError(t, "FindKey", token.FindKey(ctx, hsm.Key{ID: "new"}), hsm.ErrNoKey)
+		wantNoKey(t, token, hsm.Key{ID: "new"}, hsm.ErrNoKey)
 	}
 }
 
