@@ -1,0 +1,292 @@
+package cloud
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/backup"
+	"github.com/holdfast-cloud/holdfast/durable"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/store/pebblestore"
+)
+
+// Backup writes everything of the cloud to w, encrypted, as it is at one moment: every call that was answered before is in it, with its record, and no
+// call is in it by halves. The cloud goes on meanwhile. The root key that the cloud has now opens the backup; it is not in it.
+func (c *Cloud) Backup(ctx context.Context, w io.Writer) (backup.Contents, error) {
+	core, release := c.hold()
+	defer release()
+	contents, err := core.backup(ctx, w)
+	if err != nil {
+		return backup.Contents{}, fmt.Errorf("backing up: %w", err)
+	}
+	return contents, nil
+}
+
+func (c *core) backup(ctx context.Context, w io.Writer) (none backup.Contents, err error) {
+	// The order matters. The key is wrapped first: by a keyring that is not newer than the one in the snapshot, which goes with it. The log comes before the
+	// store: whatever it tells of a key or a user, the store knows that key or user.
+	h := backup.Header{ID: rand.Text(), Taken: c.clock.Now().UTC(), Software: Version}
+	key := make([]byte, backup.KeySize)
+	rand.Read(key)
+	defer clear(key)
+	if h.Key, err = c.keyring.Wrap(backupPlace(h.ID), key); err != nil {
+		return none, err
+	}
+	log, err := c.trail.Mark()
+	if err != nil {
+		return none, err
+	}
+	defer log.Close()
+	var out *backup.Writer
+	err = c.store.View(ctx, func(r store.Reader) error {
+		if h.Keyring, err = r.Get(keyringKey); err != nil {
+			return fmt.Errorf("reading the keyring: %w", err)
+		}
+		if out, err = backup.NewWriter(w, h, key); err != nil {
+			return err
+		}
+		for kv, err := range r.Scan(nil, nil, store.ScanOptions{}) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				err = out.Pair(kv.Key, kv.Value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return none, err
+	}
+	err = log.Copy(func(name string, data io.Reader) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return out.Segment(name, data)
+	})
+	if err != nil {
+		return none, err
+	}
+	// Only now: what View has read is durable when it has returned, and what is not must not be in a backup.
+	return out.Close()
+}
+
+func backupPlace(id string) seal.Place { return seal.At("backup", id) }
+
+// Checked is a backup that was read to its end and is as it was written.
+type Checked struct {
+	backup.Header
+	backup.Contents
+}
+
+// CheckBackup reads a backup of this cloud.
+func (c *Cloud) CheckBackup(ctx context.Context, r io.Reader) (*Checked, error) {
+	core, release := c.hold()
+	defer release()
+	return readBackup(r, checkSink{ctx}, func(*backup.Header) (*seal.Keyring, error) { return core.keyring, nil })
+}
+
+// VerifyBackup reads a backup for which there is no cloud, only its root key.
+func VerifyBackup(ctx context.Context, r io.Reader, root seal.Provider) (*Checked, error) {
+	return readBackup(r, checkSink{ctx}, openedBy(ctx, root))
+}
+
+// openedBy opens the keyring that lies in the header.
+func openedBy(ctx context.Context, root seal.Provider) func(*backup.Header) (*seal.Keyring, error) {
+	return func(h *backup.Header) (*seal.Keyring, error) {
+		if len(h.Keyring) == 0 {
+			return nil, fmt.Errorf("%w: it has no keyring", backup.ErrDamaged)
+		}
+		saved := new(seal.Memory)
+		if err := saved.Swap(ctx, nil, h.Keyring); err != nil {
+			return nil, err
+		}
+		// Without its other methods: nothing is to be settled for a keyring that lies in no cloud.
+		return seal.Open(ctx, seal.Config{Provider: struct{ seal.Provider }{root}, Storage: saved})
+	}
+}
+
+func readBackup(r io.Reader, sink backup.Sink, keyring func(*backup.Header) (*seal.Keyring, error)) (*Checked, error) {
+	f, err := backup.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	k, err := keyring(&f.Header)
+	if err != nil {
+		return nil, fmt.Errorf("opening the backup of %s: %w", f.Taken.Format("2006-01-02 15:04:05 MST"), err)
+	}
+	key, err := k.Unwrap(backupPlace(f.ID), f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("opening the backup: its key does not open: %w", err)
+	}
+	defer clear(key)
+	contents, err := f.Read(key, sink)
+	if err != nil {
+		return nil, err
+	}
+	return &Checked{f.Header, contents}, nil
+}
+
+// checkSink looks at everything and keeps nothing.
+type checkSink struct{ ctx context.Context }
+
+func (s checkSink) Pair([]byte, []byte) error { return s.ctx.Err() }
+
+func (s checkSink) Segment(_ string, r io.Reader) error {
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	return s.ctx.Err()
+}
+
+// Restore makes the data directory of a cloud from a backup. The directory must be new or empty, except for a root key that lies there already. A nil
+// root is that key. When Restore fails, or is killed, what it leaves is nothing, or nothing that opens as a cloud.
+func Restore(ctx context.Context, r io.Reader, dir string, root seal.Provider) (_ *Checked, err error) {
+	if root == nil {
+		root = seal.NewFile(filepath.Join(dir, rootFile))
+	}
+	made, err := claim(dir)
+	if err != nil {
+		return nil, err
+	}
+	half := filepath.Join(dir, restoringDir)
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = errors.Join(err, os.RemoveAll(half))
+		if made {
+			_ = os.Remove(dir) // it is empty, or somebody else's by now
+		}
+	}()
+	s := &restoreSink{ctx: ctx, dir: half}
+	done, err := readBackup(r, s, openedBy(ctx, root))
+	if err == nil {
+		err = s.flush()
+	}
+	if err = errors.Join(err, s.close()); err != nil {
+		return nil, fmt.Errorf("restoring: %w", err)
+	}
+	// The store comes last, and the mark of what is not complete goes after it. Who has recorded nothing yet has no log.
+	for _, name := range []string{auditDir, storeDir} {
+		err := os.Rename(filepath.Join(half, name), filepath.Join(dir, name))
+		if err != nil && (name == storeDir || done.Segments > 0) {
+			return nil, fmt.Errorf("restoring: %w", err)
+		}
+	}
+	if err := durable.SyncDir(dir); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(half); err != nil {
+		return nil, err
+	}
+	return done, durable.SyncDir(dir)
+}
+
+// restoringDir holds what is being restored. A directory in which it lies opens as no cloud.
+const restoringDir = "restoring"
+
+var errHalfRestored = errors.New("a restore into this data directory was not finished: remove the directory and restore again")
+
+// wholly refuses a directory that a restore has not finished.
+func wholly(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, restoringDir)); err == nil {
+		return errHalfRestored
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// claim takes a directory for a restore, and reports whether it made it.
+func claim(dir string) (made bool, err error) {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if err := durable.MkdirAll(dir); err != nil {
+			return false, err
+		}
+		made = true
+	case err != nil:
+		return false, err
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case rootFile:
+		case restoringDir:
+			return false, errHalfRestored
+		default:
+			return false, fmt.Errorf("%s is not empty: a backup is restored into a new directory, with nothing but %s in it", dir, rootFile)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, restoringDir), 0o700); err != nil {
+		return false, err
+	}
+	return made, durable.SyncDir(dir)
+}
+
+// restoreSink writes a store and a log.
+type restoreSink struct {
+	ctx   context.Context
+	dir   string
+	store store.Store // opened with the first pair
+	pairs []store.KV  // that are not written yet
+	size  int
+}
+
+// restoreBatch is how many bytes one transaction of a restore writes: few enough for the store, and many for each time that it waits for the disk.
+const restoreBatch = 4 << 20
+
+func (s *restoreSink) Pair(key, value []byte) error {
+	if s.size+len(key)+len(value) > restoreBatch {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	s.pairs = append(s.pairs, store.KV{Key: key, Value: value})
+	s.size += len(key) + len(value)
+	return nil
+}
+
+func (s *restoreSink) flush() (err error) {
+	if len(s.pairs) == 0 {
+		return nil
+	}
+	if s.store == nil {
+		if s.store, err = pebblestore.Open(pebblestore.Options{Dir: filepath.Join(s.dir, storeDir)}); err != nil {
+			return err
+		}
+	}
+	err = s.store.Update(s.ctx, func(tx store.Tx) error {
+		for _, kv := range s.pairs {
+			tx.Set(kv.Key, kv.Value)
+		}
+		return nil
+	})
+	s.pairs, s.size = s.pairs[:0], 0
+	return err
+}
+
+func (s *restoreSink) Segment(name string, r io.Reader) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	return audit.WriteCopy(filepath.Join(s.dir, auditDir), name, r)
+}
+
+func (s *restoreSink) close() error {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Close()
+}
