@@ -79,7 +79,7 @@ func TestFile(t *testing.T) {
 	t.Run("MovedIntoTheEnvironment", func(t *testing.T) {
 		dir, storage, wrapped := setup(t)
 		t.Setenv("TEST_ROOT", tree(t, dir)["root.key"])
-		p, err := Parse("env:TEST_ROOT")
+		p, err := ParseKey([]byte(os.Getenv("TEST_ROOT")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,16 +311,13 @@ func TestPassphrase(t *testing.T) {
 	})
 }
 
-func TestParse(t *testing.T) {
+func TestReadSecret(t *testing.T) {
 	dir := t.TempDir()
-	phraseFile := filepath.Join(dir, "phrase")
-	os.WriteFile(phraseFile, []byte("correct horse\r\nnot this\n"), 0o600)
-	sharedFile := filepath.Join(dir, "shared")
-	os.WriteFile(sharedFile, []byte("correct horse\n"), 0o644)
-	t.Setenv("TEST_ROOT", base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 32)))
-	t.Setenv("TEST_BAD", "c29tZSBzZWNyZXQ=")
+	file := filepath.Join(dir, "phrase")
+	os.WriteFile(file, []byte("correct horse\r\nnot this\n"), 0o600)
+	shared := filepath.Join(dir, "shared")
+	os.WriteFile(shared, []byte("correct horse\n"), 0o644)
 	t.Setenv("TEST_PHRASE", "correct horse")
-	t.Setenv(PassphraseVariable, "correct horse")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -329,33 +326,14 @@ func TestParse(t *testing.T) {
 	w.WriteString("correct horse\n")
 	w.Close()
 
-	for _, spec := range []string{
-		"passphrase", "passphrase:env:TEST_PHRASE", "passphrase:file:" + phraseFile, fmt.Sprintf("passphrase:fd:%d", dup(t, r)),
-	} {
-		p, err := Parse(spec)
-		if err != nil {
-			t.Errorf("Parse(%q): %v", spec, err)
-			continue
-		}
-		if got := p.(*Passphrase).phrase; string(got) != "correct horse" {
-			t.Errorf("Parse(%q) read %q", spec, got)
+	for _, source := range []string{"env:TEST_PHRASE", "file:" + file, fmt.Sprintf("fd:%d", dup(t, r))} {
+		if got, err := ReadSecret(source); string(got) != "correct horse" || err != nil {
+			t.Errorf("ReadSecret(%q) = %q, %v", source, got, err)
 		}
 	}
-	if p, err := Parse("env:TEST_ROOT"); err != nil || *p.(*Key).root != root(bytes.Repeat([]byte{1}, 32)) {
-		t.Errorf("Parse(env) = %v", err)
-	}
-	if p, err := Parse("file:/a/../b:c"); err != nil || p.(*File).Path() != "/b:c" {
-		t.Errorf("Parse(file) = %v", err)
-	}
-	for _, spec := range []string{
-		"", "file", "file:", "env", "env:", "env:TEST_NOT_SET", "env:TEST_BAD", "passphrase:env:TEST_NOT_SET", "passphrase:env:",
-		"passphrase:file:" + sharedFile, "passphrase:file:" + dir, "passphrase:fd:x", "passphrase:fd:-1", "passphrase:other", "tpm:", "c29tZSBzZWNyZXQ=",
-	} {
-		p, err := Parse(spec)
-		if err == nil {
-			t.Errorf("Parse(%q) = %T, want an error", spec, p)
-		} else if strings.Contains(err.Error(), "c29tZSBzZWNyZXQ") {
-			t.Errorf("Parse(%q) quotes a secret: %v", spec, err)
+	for _, source := range []string{"", "env", "env:", "env:TEST_NOT_SET", "file:", "file:" + shared, "file:" + dir, "fd:", "fd:x", "fd:-1", "correct horse"} {
+		if got, err := ReadSecret(source); err == nil || strings.Contains(err.Error(), "horse") {
+			t.Errorf("ReadSecret(%q) = %q, %v", source, got, err)
 		}
 	}
 }

@@ -82,6 +82,15 @@ func NewKey(key []byte) (*Key, error) {
 	return &Key{new(root(key))}, nil
 }
 
+// ParseKey returns the provider for a root key as people store it: 32 bytes in base64, as openssl rand -base64 32 prints them.
+func ParseKey(text []byte) (*Key, error) {
+	r, err := parseRoot(text)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{r}, nil
+}
+
 // Kind implements [Provider].
 func (*Key) Kind() string { return "key" }
 

@@ -25,7 +25,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/identity"
-	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/seal/providers"
 )
 
 // A running server holds its data directory alone, so the commands around it ask it for what they need. Who may read the data directory may do so: the server leaves
@@ -133,7 +133,7 @@ func perform(ctx context.Context, dir, sealSpec, name string, params any, out io
 	}
 	cfg := cloud.Config{Dir: dir, Idle: true}
 	if sealSpec != "" {
-		if cfg.Seal, err = seal.Parse(sealSpec); err != nil {
+		if cfg.Seal, err = providers.Parse(sealSpec); err != nil {
 			return err
 		}
 	}
@@ -341,7 +341,7 @@ func rewrap(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) e
 	if err := json.Unmarshal(params, &p); err != nil {
 		return err
 	}
-	provider, err := seal.Parse(p.To)
+	provider, err := providers.Parse(p.To)
 	if err != nil {
 		return err
 	}

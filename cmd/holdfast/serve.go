@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/durable"
-	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/seal/providers"
 )
 
 // settings are the flags of serve.
@@ -241,7 +241,7 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 		return cfg, err
 	}
 	if s.seal != "" {
-		p, err := seal.Parse(s.seal)
+		p, err := providers.Parse(s.seal)
 		if err != nil {
 			return cfg, err
 		}

@@ -1,0 +1,61 @@
+// Package providers knows every seal by name: it parses what --seal says. It is a package of its own so that only the command carries what the seals bring along.
+package providers
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/seal"
+)
+
+// PassphraseVariable is the environment variable that [Parse] takes the passphrase of "passphrase" from.
+const PassphraseVariable = "HOLDFAST_SEAL_PASSPHRASE"
+
+// Names are the forms that [Parse] reads, for help texts.
+const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH or passphrase:fd:N"
+
+// Parse returns the provider that a line of configuration names:
+//
+//	file:PATH              a file, made at the first start
+//	env:NAME               an environment variable with 32 bytes in base64
+//	passphrase             the passphrase in HOLDFAST_SEAL_PASSPHRASE
+//	passphrase:SOURCE      a passphrase from where seal.ReadSecret finds it: env:NAME, file:PATH, fd:N
+//
+// Secrets are read now.
+func Parse(spec string) (seal.Provider, error) {
+	kind, rest, _ := strings.Cut(spec, ":")
+	switch {
+	case kind == "file" && rest != "":
+		return seal.NewFile(rest), nil
+	case kind == "env" && rest != "":
+		return parseKey(rest)
+	case kind == "passphrase":
+		return parsePassphrase(rest)
+	}
+	return nil, fmt.Errorf("seal: a root key is named by %s", Names)
+}
+
+func parseKey(variable string) (seal.Provider, error) {
+	text, err := seal.ReadSecret("env:" + variable)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	key, err := seal.ParseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w, and the variable %s holds something else", err, variable)
+	}
+	return key, nil
+}
+
+func parsePassphrase(source string) (seal.Provider, error) {
+	if source == "" {
+		source = "env:" + PassphraseVariable
+	}
+	phrase, err := seal.ReadSecret(source)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(phrase)
+	return seal.NewPassphrase(phrase)
+}
