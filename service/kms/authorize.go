@@ -253,7 +253,7 @@ func rootARN(partition, account string) string {
 func (k *key) ready() error {
 	switch k.state() {
 	case kms.KeyStateEnabled, kms.KeyStateUpdating:
-		return nil
+		return k.approved()
 	case kms.KeyStateDisabled:
 		return &kms.DisabledException{Message: k.arn + " is disabled."}
 	}

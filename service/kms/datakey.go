@@ -158,8 +158,11 @@ func (s *Service) GenerateDataKeyPairWithoutPlaintext(c *call.Call, in *kms.Gene
 
 func (s *Service) dataKeyPair(d *dataKey, pairSpec kms.DataKeyPairSpec) (k *key, pair *keys.Key, private, blob []byte, materialID *string, err error) {
 	spec := keys.Spec(pairSpec)
-	if !spec.DataKeyPair() || !s.offers(spec) {
+	if !spec.DataKeyPair() {
 		return nil, nil, nil, nil, nil, unsupported("%s is not supported in this Region.", pairSpec)
+	}
+	if err := s.offers(string(pairSpec), spec); err != nil {
+		return nil, nil, nil, nil, nil, err
 	}
 	d.values = map[string]string{"kms:datakeypairspec": string(pairSpec)}
 	if k, err = s.wrapper(d); err != nil {

@@ -78,6 +78,9 @@ func (k *key) encrypts(c *call.Call, alg kms.EncryptionAlgorithmSpec, context ma
 	if !k.spec().Supports(k.usage(), keys.Algorithm(alg)) {
 		return &kms.InvalidKeyUsageException{Message: fmt.Sprintf("Algorithm %s is incompatible with key spec %s.", alg, k.Spec)}
 	}
+	if !keys.Algorithm(alg).Approved() {
+		return unsupported("Algorithm %s is not supported in FIPS mode.", alg)
+	}
 	if len(context) > 0 && alg != kms.EncryptionAlgorithmSpecSymmetricDefault {
 		return invalid("EncryptionContext is not supported for algorithm %s", alg)
 	}

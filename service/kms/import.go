@@ -65,11 +65,17 @@ var importable = []kms.KeyState{kms.KeyStateEnabled, kms.KeyStateDisabled, kms.K
 // https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys-get-public-key-and-token.html
 func (s *Service) wrappedBy(k *key, alg kms.AlgorithmSpec, with kms.WrappingKeySpec) error {
 	hybrid := alg == kms.AlgorithmSpecRsaAesKeyWrapSha1 || alg == kms.AlgorithmSpecRsaAesKeyWrapSha256
+	if err := k.approved(); err != nil {
+		return err
+	}
+	if err := s.offers("WrappingKeySpec "+string(with), keys.Spec(with)); err != nil {
+		return err
+	}
 	switch {
 	case alg == kms.AlgorithmSpecRsaesPkcs1V15:
 		return unsupported("WrappingAlgorithm %s is not supported.", alg)
-	case !s.offers(keys.Spec(with)):
-		return unsupported("WrappingKeySpec %s is not supported in this Region.", with)
+	case !keys.WrappingAlgorithm(alg).Approved():
+		return unsupported("WrappingAlgorithm %s is not supported in FIPS mode.", alg)
 	case (alg == kms.AlgorithmSpecSm2pke) != (with == kms.WrappingKeySpecSm2):
 		return unsupported("WrappingAlgorithm %s is not compatible with WrappingKeySpec %s.", alg, with)
 	case strings.HasPrefix(string(k.Spec), "RSA_") && !hybrid,
@@ -110,6 +116,9 @@ func (s *Service) GetParametersForImport(c *call.Call, in *kms.GetParametersForI
 
 // unwrapImport opens the import token of a key, and with it what was wrapped with the token's public key. The caller clears it.
 func (s *Service) unwrapImport(k *key, now time.Time, sealed, wrapped []byte) ([]byte, error) {
+	if err := k.approved(); err != nil {
+		return nil, err
+	}
 	bare, err := s.cfg.Seal.Unwrap(k.importing(), sealed)
 	if errors.Is(err, seal.ErrDamaged) {
 		return nil, &kms.InvalidImportTokenException{Message: "The import token is not valid for this KMS key."}

@@ -20,9 +20,23 @@ import (
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
-// offers reports whether keys of the spec can be made in this partition: SM2 belongs to the China Regions.
-func (s *Service) offers(spec keys.Spec) bool {
-	return spec.Valid() && (spec != keys.SM2 || s.cfg.Partition == "aws-cn")
+// offers refuses a key spec, which the message calls what, whose keys cannot be made here: SM2 belongs to the China Regions, and FIPS mode leaves some out.
+func (s *Service) offers(what string, spec keys.Spec) error {
+	switch {
+	case !spec.Valid(), spec == keys.SM2 && s.cfg.Partition != "aws-cn":
+		return unsupported("%s is not supported in this Region.", what)
+	case !spec.Approved():
+		return unsupported("%s is not supported in FIPS mode.", what)
+	}
+	return nil
+}
+
+// approved refuses a key that was made outside FIPS mode and that FIPS mode has no use for. It can be looked at, and deleted.
+func (k *key) approved() error {
+	if !k.spec().Approved() {
+		return unsupported("%s key spec is %s which is not supported in FIPS mode.", k.arn, k.Spec)
+	}
+	return nil
 }
 
 // plan is what CreateKey was asked to make.
@@ -53,8 +67,8 @@ func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 		return p, wire.NotImplemented("kms", "CreateKey in a custom key store")
 	}
 	spec := keys.Spec(p.spec)
-	if !s.offers(spec) {
-		return p, unsupported("KeySpec %s is not supported in this Region.", p.spec)
+	if err := s.offers("KeySpec "+string(spec), spec); err != nil {
+		return p, err
 	}
 	if p.usage == "" {
 		if p.usage = kms.KeyUsageType(spec.DefaultUsage()); p.usage == "" {
@@ -189,6 +203,9 @@ func newMaterialID(random io.Reader) string {
 // algorithms are what a key can do, by kind.
 func (k *key) algorithms() (encryption []kms.EncryptionAlgorithmSpec, signing []kms.SigningAlgorithmSpec, agreement []kms.KeyAgreementAlgorithmSpec, mac []kms.MacAlgorithmSpec) {
 	for _, a := range k.spec().Algorithms(k.usage()) {
+		if !a.Approved() {
+			continue
+		}
 		switch k.Usage {
 		case kms.KeyUsageTypeEncryptDecrypt:
 			encryption = append(encryption, kms.EncryptionAlgorithmSpec(a))

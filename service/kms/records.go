@@ -202,6 +202,9 @@ func (s *Service) loadKey(ctx context.Context, p place) (k *key, err error) {
 // unlock unwraps the material of a key that was read.
 func (s *Service) unlock(k *key) (err error) {
 	k.materials = make(map[string]*keys.Key, len(k.Materials))
+	if k.approved() != nil {
+		return nil // none of it can be used
+	}
 	for _, m := range k.Materials {
 		if m.Wrapped == nil {
 			continue // the key waits for it, and cannot be used
