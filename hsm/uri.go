@@ -82,3 +82,11 @@ func (u URI) names(t Info) bool {
 	same := func(want, got string) bool { return want == "" || want == got }
 	return same(u.Token, t.Label) && same(u.Serial, t.Serial) && same(u.Manufacturer, t.Manufacturer) && same(u.Model, t.Model)
 }
+
+// Name is how a message calls the token: by its label, or by its serial number.
+func (u URI) Name() string {
+	if u.Token != "" {
+		return fmt.Sprintf("%q", u.Token)
+	}
+	return "of serial number " + u.Serial
+}

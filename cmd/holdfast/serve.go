@@ -54,7 +54,7 @@ func (s *settings) register(f *flags) {
 	f.BoolVar(&s.dev, "dev", false, "let unknown access keys in, and allow reset and clock; never for production")
 	f.StringVar(&s.account, "account", "000000000000", "default account, twelve `digits`")
 	f.StringVar(&s.region, "region", "us-east-1", "default `region`; its partition is the cloud's")
-	f.StringVar(&s.seal, "seal", "", "`where` the root key is: file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH (default the file root.key in the data directory)")
+	f.StringVar(&s.seal, "seal", "", "`where` the root key is: file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH, pkcs11:URI in a build with -tags pkcs11 (default the file root.key in the data directory)")
 	f.StringVar(&s.cert, "tls-cert", "", "PEM `file` with the server's certificate chain")
 	f.StringVar(&s.key, "tls-key", "", "PEM `file` with the certificate's private key")
 	f.StringVar(&s.logFormat, "log-format", "text", "`form` of log lines: text or json")

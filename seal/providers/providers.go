@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/seal/hsm"
 )
 
 // PassphraseVariable is the environment variable that [Parse] takes the passphrase of "passphrase" from.
 const PassphraseVariable = "HOLDFAST_SEAL_PASSPHRASE"
 
 // Names are the forms that [Parse] reads, for help texts.
-const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH or passphrase:fd:N"
+const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH, passphrase:fd:N or pkcs11:URI (in a build with -tags pkcs11)"
 
 // Parse returns the provider that a line of configuration names:
 //
@@ -20,6 +21,7 @@ const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:
 //	env:NAME               an environment variable with 32 bytes in base64
 //	passphrase             the passphrase in HOLDFAST_SEAL_PASSPHRASE
 //	passphrase:SOURCE      a passphrase from where seal.ReadSecret finds it: env:NAME, file:PATH, fd:N
+//	pkcs11:...             a key in a token, named by an RFC 7512 URI with module-path and pin-source; in a build with PKCS#11
 //
 // Secrets are read now.
 func Parse(spec string) (seal.Provider, error) {
@@ -31,6 +33,8 @@ func Parse(spec string) (seal.Provider, error) {
 		return parseKey(rest)
 	case kind == "passphrase":
 		return parsePassphrase(rest)
+	case kind == "pkcs11":
+		return hsm.Parse(spec)
 	}
 	return nil, fmt.Errorf("seal: a root key is named by %s", Names)
 }
