@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/outbound"
 )
 
 const (
@@ -56,51 +57,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// special are the networks that netip's methods do not know and that are not the public internet.
-// https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NAT
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("192.88.99.0/24"), // 6to4 relays
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), // NAT64: an IPv4 address in disguise, maybe a private one
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("2001::/23"), // Teredo and others
-	netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"), // 6to4
-	netip.MustParsePrefix("5f00::/16"),
-	netip.MustParsePrefix("fec0::/10"),
-}
-
-func public(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-var errAddress = errors.New("address is not one that a provider may have")
-
 // mayDial decides on the address that is about to be connected to. Names have been resolved by then, so a name that
 // resolves to something else at the second look gains nothing.
 func (c *Config) mayDial(secure bool, address string) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return errAddress
+	if secure {
+		return outbound.Guard{Allow: c.Allow}.Check(address)
 	}
-	a := ap.Addr().Unmap().WithZone("")
-	switch {
-	case !secure:
-		if c.PlainLoopback && a.IsLoopback() {
-			return nil
-		}
-	case public(a), slices.ContainsFunc(c.Allow, func(p netip.Prefix) bool { return p.Contains(a) }):
+	ap, err := netip.ParseAddrPort(address)
+	if err == nil && c.PlainLoopback && ap.Addr().Unmap().IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", errAddress, a)
+	return fmt.Errorf("%w: %s", outbound.ErrAddress, address)
 }
 
 func (c *Config) dial(secure bool) func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -303,7 +270,7 @@ func classify(err error) error {
 	switch {
 	case errors.Is(err, errThumbprint):
 		return &Error{Kind: Invalid, Message: wrongThumbprint, Cause: err}
-	case errors.Is(err, errAddress):
+	case errors.Is(err, outbound.ErrAddress):
 		return &Error{Kind: Invalid, Message: noKeyFromIssuer, Cause: err}
 	case errors.As(err, &status):
 		if status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/outbound"
 )
 
 func TestMayDial(t *testing.T) {
@@ -49,7 +51,7 @@ func TestMayDial(t *testing.T) {
 		{"example.com:443", Config{}, true, false},
 	} {
 		err := test.config.mayDial(test.secure, test.address)
-		if (err == nil) != test.want || err != nil && !errors.Is(err, errAddress) {
+		if (err == nil) != test.want || err != nil && !errors.Is(err, outbound.ErrAddress) {
 			t.Errorf("mayDial(%v, %s): %v, want success %v", test.secure, test.address, err, test.want)
 		}
 	}

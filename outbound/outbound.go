@@ -1,0 +1,64 @@
+// Package outbound guards connections to servers whose addresses customers choose: identity providers, external key store proxies. Whoever may name a server must not reach with
+// it what only this machine can reach: its loopback, the neighbours, the metadata service of a cloud. So nothing but the public internet is dialed, and the networks that the operator
+// allows beside it.
+package outbound
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+)
+
+// Guard says which addresses may be dialed. Its zero value allows the public internet.
+type Guard struct {
+	// Allow are networks beside the public internet: those of one's own house.
+	Allow []netip.Prefix
+}
+
+// ErrAddress is the error of an address that may not be dialed.
+var ErrAddress = errors.New("address is not one that may be reached")
+
+// Check decides on an address with its port that is about to be connected to. Names have been resolved by then, so a name that resolves to something else
+// at the second look gains nothing.
+func (g Guard) Check(address string) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return ErrAddress
+	}
+	a := ap.Addr().Unmap().WithZone("")
+	if public(a) || slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrAddress, a)
+}
+
+// Control is Check as net.Dialer.Control takes it.
+func (g Guard) Control(_, address string, _ syscall.RawConn) error { return g.Check(address) }
+
+// special are the networks that netip's methods do not know and that are not the public internet.
+// https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NAT
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("192.0.2.0/24"),
+	netip.MustParsePrefix("192.88.99.0/24"), // 6to4 relays
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("64:ff9b::/96"), // NAT64: an IPv4 address in disguise, maybe a private one
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("100::/64"),
+	netip.MustParsePrefix("2001::/23"), // Teredo and others
+	netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("2002::/16"), // 6to4
+	netip.MustParsePrefix("5f00::/16"),
+	netip.MustParsePrefix("fec0::/10"),
+}
+
+func public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
+}
