@@ -42,6 +42,8 @@ type Config struct {
 
 	// Seal holds the root key. Nil is the file root.key in Dir, or a key that is forgotten with the cloud when Dir is empty.
 	Seal seal.Provider
+	// SealWait is called when the root key is out of reach for now, and returns when another try is worth it; see seal.Config. Nil has Open return the error.
+	SealWait func(ctx context.Context, cause error) error
 
 	// AuditSync is how long an audit record of a call that changed nothing may wait for its fsync; 0 makes each call wait.
 	AuditSync time.Duration
@@ -195,6 +197,19 @@ func (c *Cloud) Rewrap(ctx context.Context, p seal.Provider) error {
 	core, release := c.hold()
 	defer release()
 	return core.keyring.Rewrap(ctx, p)
+}
+
+// A Seal tells what seals a cloud.
+type Seal struct {
+	Kind     string            // of the root key's provider
+	Versions []seal.KeyVersion // of the key-encryption key, oldest first; the last one wraps
+}
+
+// Seal returns what seals the cloud at present.
+func (c *Cloud) Seal() Seal {
+	core, release := c.hold()
+	defer release()
+	return Seal{core.keyring.Provider().Kind(), core.keyring.Versions()}
 }
 
 // RotateSeal makes a new key-encryption key, under which everything is wrapped from now on.

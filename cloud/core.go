@@ -99,7 +99,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 	if err := c.openClock(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if c.keyring, err = seal.Open(ctx, seal.Config{Provider: provider, Storage: sealStorage{c.store}, Clock: c.clock}); err != nil {
+	if c.keyring, err = seal.Open(ctx, seal.Config{Provider: provider, Storage: sealStorage{c.store}, Clock: c.clock, Wait: cfg.SealWait}); err != nil {
 		return nil, err
 	}
 	trailDir := ""

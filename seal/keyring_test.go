@@ -232,6 +232,66 @@ func TestFirstStart(t *testing.T) {
 	})
 }
 
+// absent is a provider whose root is out of reach at first.
+type absent struct {
+	*Key
+	times int
+}
+
+func (a *absent) Create(context.Context) error { return a.reach() }
+
+func (a *absent) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
+	if err := a.reach(); err != nil {
+		return nil, err
+	}
+	return a.Key.Unwrap(ctx, wrapped)
+}
+
+func (a *absent) reach() error {
+	if a.times == 0 {
+		return nil
+	}
+	a.times--
+	return fmt.Errorf("%w: nobody is there", ErrUnavailable)
+}
+
+func TestWait(t *testing.T) {
+	var s Memory
+	waited := 0
+	wait := func(_ context.Context, cause error) error {
+		if !errors.Is(cause, ErrUnavailable) {
+			t.Errorf("waits because of %v", cause)
+		}
+		waited++
+		return nil
+	}
+	for _, when := range []string{"FirstStart", "LaterStart"} {
+		t.Run(when, func(t *testing.T) {
+			waited = 0
+			k, err := Open(t.Context(), Config{Provider: &absent{testKey(t, 1), 3}, Storage: &s, Wait: wait})
+			if err != nil || waited != 3 || len(k.Versions()) != 1 {
+				t.Errorf("Open: %v after waiting %d times", err, waited)
+			}
+		})
+	}
+	t.Run("NoWaiting", func(t *testing.T) {
+		if _, err := Open(t.Context(), Config{Provider: &absent{testKey(t, 1), 1}, Storage: &s}); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Open: %v", err)
+		}
+	})
+	t.Run("GivenUp", func(t *testing.T) {
+		giveUp := func(context.Context, error) error { return errCrash }
+		if _, err := Open(t.Context(), Config{Provider: &absent{testKey(t, 1), 1}, Storage: &s, Wait: giveUp}); !errors.Is(err, errCrash) {
+			t.Errorf("Open: %v", err)
+		}
+	})
+	t.Run("WrongRoot", func(t *testing.T) {
+		if _, err := Open(t.Context(), Config{Provider: &absent{testKey(t, 2), 1}, Storage: &s, Wait: wait}); !errors.Is(err, ErrWrongRoot) {
+			t.Errorf("Open: %v", err)
+		}
+	})
+}
+
 func TestRotate(t *testing.T) {
 	var s Memory
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -89,6 +90,17 @@ func ParseKey(text []byte) (*Key, error) {
 		return nil, err
 	}
 	return &Key{r}, nil
+}
+
+// WrapAfter wraps as [Key.Wrap] does, binds what it wraps to prefix, and returns it appended to prefix. It is for providers that get at their root in some way that
+// prefix tells.
+func (k *Key) WrapAfter(prefix, keyring []byte) []byte {
+	return k.root.wrap(bytes.Clone(prefix), keyring)
+}
+
+// UnwrapAfter reverses WrapAfter, for what followed prefix.
+func (k *Key) UnwrapAfter(prefix, wrapped []byte) ([]byte, error) {
+	return k.root.unwrap(prefix, wrapped)
 }
 
 // Kind implements [Provider].

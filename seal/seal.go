@@ -33,6 +33,9 @@ var (
 	// ErrNoRoot says that there is a keyring, but no root key where the provider looks for it.
 	ErrNoRoot = errors.New("seal: there is data but no root key to open it")
 
+	// ErrUnavailable says that the root is out of reach for now: shares are missing, or the KMS that holds it does not answer.
+	ErrUnavailable = errors.New("seal: the root key is out of reach for now")
+
 	// ErrDamaged says that wrapped bytes were changed, cut, or wrapped for another place.
 	ErrDamaged = errors.New("seal: wrapped bytes are damaged or belong elsewhere")
 
@@ -71,7 +74,7 @@ type Provider interface {
 	Wrap(ctx context.Context, keyring []byte) ([]byte, error)
 
 	// Unwrap reverses Wrap. It returns an error that wraps [ErrWrongRoot] if another root wrapped it, [ErrNoRoot] if it
-	// finds no root, [ErrDamaged] if it was altered. It changes nothing.
+	// finds no root, [ErrDamaged] if it was altered, [ErrUnavailable] if trying again later may help. It changes nothing.
 	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
 }
 
@@ -86,6 +89,10 @@ type Config struct {
 	Provider Provider
 	Storage  Storage
 	Clock    clock.Clock // dates key versions; nil is real time
+
+	// Wait is called with an error that wraps ErrUnavailable, and returns when another try is worth it. An error of its own ends Open. Without it, Open does not
+	// wait.
+	Wait func(ctx context.Context, cause error) error
 }
 
 // Open unwraps the stored keyring, or makes one on the very first start. When the provider cannot open the keyring, Open
@@ -99,29 +106,41 @@ func Open(ctx context.Context, cfg Config) (*Keyring, error) {
 	}
 	k := &Keyring{provider: cfg.Provider, storage: cfg.Storage, clock: cfg.Clock}
 	for {
-		saved, err := cfg.Storage.Load(ctx)
-		if errors.Is(err, ErrEmpty) {
-			err = k.found(ctx)
-			if errors.Is(err, ErrChanged) {
-				continue // another node founded it: join
-			}
-			if err != nil {
-				return nil, fmt.Errorf("seal: making the first keyring: %w", err)
-			}
+		err := k.open(ctx)
+		switch {
+		case err == nil:
 			return k, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("seal: loading the keyring: %w", err)
-		}
-		versions, err := k.unwrapSaved(ctx, saved)
-		if err != nil {
+		case errors.Is(err, ErrChanged):
+			// Another node founded it: join.
+		case errors.Is(err, ErrUnavailable) && cfg.Wait != nil:
+			if err := cfg.Wait(ctx, err); err != nil {
+				return nil, err
+			}
+		default:
 			return nil, err
 		}
-		k.install(versions)
-		if s, ok := cfg.Provider.(Settler); ok {
-			// Finishes what a crash may have interrupted. Should it fail, what opened now opens again next time.
-			_ = s.Settle(ctx)
-		}
-		return k, nil
 	}
+}
+
+func (k *Keyring) open(ctx context.Context) error {
+	saved, err := k.storage.Load(ctx)
+	if errors.Is(err, ErrEmpty) {
+		if err := k.found(ctx); err != nil {
+			return fmt.Errorf("seal: making the first keyring: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("seal: loading the keyring: %w", err)
+	}
+	versions, err := k.unwrapSaved(ctx, saved)
+	if err != nil {
+		return err
+	}
+	k.install(versions)
+	if s, ok := k.provider.(Settler); ok {
+		// Finishes what a crash may have interrupted. Should it fail, what opened now opens again next time.
+		_ = s.Settle(ctx)
+	}
+	return nil
 }
