@@ -399,10 +399,10 @@ func TestHealth(t *testing.T) {
 	key := createKey(t, k)
 	text := wantPage(t, c, "GET", "/_holdfast/health", "", 200)
 	var h struct {
-		Status, Reason, Version, Mode string
-		Services                      []string
+		Status, Reason, Version, Mode, FIPS string
+		Services                            []string
 	}
-	if err := json.Unmarshal([]byte(text), &h); err != nil || h.Status != "ok" || h.Mode != "strict" || h.Version != cloud.Version || len(h.Services) < 2 {
+	if err := json.Unmarshal([]byte(text), &h); err != nil || h.Status != "ok" || h.Mode != "strict" || h.FIPS != cloud.FIPS() || h.Version != cloud.Version || len(h.Services) < 2 {
 		t.Errorf("health is %s", text)
 	}
 	wantPage(t, c, "HEAD", "/_holdfast/health", "", 200)

@@ -87,13 +87,14 @@ type health struct {
 	Reason   string   `json:"reason,omitempty"`
 	Version  string   `json:"version"`
 	Mode     string   `json:"mode"` // strict or dev
+	FIPS     string   `json:"fips"` // see FIPS
 	Services []string `json:"services"`
 }
 
 func (c *Cloud) health(w http.ResponseWriter, r *http.Request) {
 	core, release := c.hold()
 	defer release()
-	h := health{Status: "ok", Version: Version, Mode: "strict", Services: core.services}
+	h := health{Status: "ok", Version: Version, Mode: "strict", FIPS: FIPS(), Services: core.services}
 	if c.cfg.Dev {
 		h.Mode = "dev"
 	}

@@ -87,6 +87,6 @@ func version(_ context.Context, e *env, args []string) error {
 	if err := newFlags(e, "version", "").parse(args); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(e.out, "holdfast %s (%s, %s/%s)\n", cloud.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(e.out, "holdfast %s (%s, %s/%s, FIPS mode %s)\n", cloud.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, cloud.FIPS())
 	return err
 }

@@ -23,7 +23,7 @@ import (
 // settings are the flags of serve.
 type settings struct {
 	listen, data, account, region string
-	dev                           bool
+	dev, fips                     bool
 	seal                          string
 	cert, key                     string
 	logFormat, logLevel           string
@@ -52,6 +52,7 @@ func (s *settings) register(f *flags) {
 	f.StringVar(&s.listen, "listen", "127.0.0.1:4566", "`address` to listen on; off loopback, TLS is required")
 	f.StringVar(&s.data, "data", defaultData(f.env), "`directory` that holds everything")
 	f.BoolVar(&s.dev, "dev", false, "let unknown access keys in, and allow reset and clock; never for production")
+	f.BoolVar(&s.fips, "fips", false, "do not start unless a frozen version of Go's FIPS 140-3 module does the cryptography: see docs/fips.md")
 	f.StringVar(&s.account, "account", "000000000000", "default account, twelve `digits`")
 	f.StringVar(&s.region, "region", "us-east-1", "default `region`; its partition is the cloud's")
 	f.StringVar(&s.seal, "seal", "", "`where` the root key is: file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH, pkcs11:URI in a build with -tags pkcs11 (default the file root.key in the data directory)")
@@ -81,6 +82,9 @@ func serve(ctx context.Context, e *env, args []string) error {
 	f := newFlags(e, "serve", "[flags]")
 	s.register(f)
 	if err := f.parse(args); err != nil {
+		return err
+	}
+	if err := s.checkFIPS(); err != nil {
 		return err
 	}
 	log, err := s.logger(e)
@@ -127,7 +131,7 @@ func serve(ctx context.Context, e *env, args []string) error {
 	if err := s.greet(ctx, e, c, scheme, endpoint); err != nil {
 		return err
 	}
-	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
+	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "fips", cloud.FIPS(), "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
 	return s.run(ctx, append(further, listener), admin, log)
 }
 
@@ -256,6 +260,9 @@ func (s *settings) greet(ctx context.Context, e *env, c *cloud.Cloud, scheme, en
 	fmt.Fprintf(&b, "\nHoldfast %s listens on %s\n", cloud.Version, endpoint)
 	for _, v := range s.endpoints {
 		fmt.Fprintf(&b, "VPC endpoint %s listens on %s\n", v.ID, scheme+v.address)
+	}
+	if mode := cloud.FIPS(); mode != "off" {
+		fmt.Fprintf(&b, "FIPS mode: Go Cryptographic Module %s\n", mode)
 	}
 	id, secret := "test", "test"
 	if s.dev {
