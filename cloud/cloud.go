@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/attest"
 	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/seal"
 )
 
@@ -67,6 +68,9 @@ type Config struct {
 
 	// PublicURL is where others reach the cloud: the issuers of its web identity tokens lie below it. Empty is http://127.0.0.1:4566.
 	PublicURL string
+
+	// Peers are the processes that serve other regions of this cloud; nil is that this one serves all. Regions, where empty, is Region alone, and Caller is filled in.
+	Peers *remote.PeersConfig
 
 	// Log takes structured lines; nil discards them.
 	Log *slog.Logger

@@ -24,6 +24,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
+	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/iam"
 	"github.com/holdfast-cloud/holdfast/service/kms"
@@ -53,9 +54,11 @@ type core struct {
 	trail     *audit.Trail
 	evidence  *evidence.Recorder
 	directory *identity.Directory
+	peers     *remote.Peers // nil when this process serves all regions
 	members   *organization.Directory
 	door      *door.Door
 	sts       *sts.Service // publishes documents, too
+	keys      *kms.Service
 	scheduler *timer.Scheduler
 	registry  *prometheus.Registry
 	caches    map[string]func() cache.Stats // by name
@@ -116,6 +119,9 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 	c.evidence = evidence.New(evidence.Config{
 		Store: c.store, Seal: c.keyring, KeepOn: cfg.AuditKeepOn, Failed: func(err error) { cfg.Log.Error("evidence", "cause", err.Error()) },
 	})
+	if c.peers, err = openPeers(cfg); err != nil {
+		return nil, err
+	}
 	partition := door.PartitionOf(cfg.Region)
 	var guests []string
 	if cfg.Dev {
@@ -131,11 +137,14 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		c.services = append(c.services, r.Service.Package)
 		c.endpoints = append(c.endpoints, r.Endpoints...)
 	}
-	c.door, err = door.New(door.Config{
+	doorConfig := door.Config{
 		Store: c.store, Clock: c.clock, Signatures: new(clock.Real), Trail: c.trail, Evidence: c.evidence, Directory: c.directory, Organizations: c.members, Log: cfg.Log,
 		Partition: partition, Account: cfg.Account, Region: cfg.Region, Dev: cfg.Dev, Catalog: catalog.Services(),
-	}, rooms...)
-	if err != nil {
+	}
+	if c.peers != nil {
+		doorConfig.Peers = c.peers
+	}
+	if c.door, err = door.New(doorConfig, rooms...); err != nil {
 		return nil, err
 	}
 	c.scheduler = timer.NewScheduler(c.store, c.clock, c.door.Fire)
@@ -157,15 +166,18 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	for _, svc := range catalog.Services() {
 		managed[svc.ActionPrefix] = true
 	}
-	k, err := kms.New(kms.Config{
+	kmsConfig := kms.Config{
 		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation,
 		Report: func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
-	})
+	}
+	c.join(&kmsConfig)
+	k, err := kms.New(kmsConfig)
 	if err != nil {
 		return nil, err
 	}
 	c.background(k.Run)
 	c.caches["kms_keys"] = k.CacheStats
+	c.keys = k
 	i, err := iam.New(iam.Config{
 		Directory: c.directory, Organizations: c.members, Seal: c.keyring, Partition: partition, PublicURL: cfg.PublicURL,
 	})
@@ -209,6 +221,9 @@ func (c *core) close() error {
 		c.stop()
 		c.work.Wait()
 	}
+	if c.peers != nil {
+		c.peers.Close()
+	}
 	var errs []error
 	if c.trail != nil {
 		errs = append(errs, c.trail.Close())
@@ -251,6 +266,7 @@ func (c *core) measure() {
 	counter("holdfast_store_reads_total", "Transactions that ended without writing.", func(m store.Metrics) uint64 { return m.Reads })
 	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
 	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
+	c.measurePeers(c.keys)
 	c.caches["credentials"] = c.directory.CacheStats
 	c.caches["organizations"] = c.members.CacheStats
 	for name, stats := range c.caches {

@@ -42,7 +42,7 @@ type Directory interface {
 	Used(c *identity.Credential, service, region string, now time.Time)
 }
 
-// Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev and Catalog.
+// Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev, Catalog and Peers.
 type Config struct {
 	Store     store.Store
 	Clock     clock.Clock
@@ -70,12 +70,18 @@ type Config struct {
 
 	// Catalog lists services that have no room, so that they are answered by name.
 	Catalog []*wire.Service
+
+	// Peers serve the other regions; nil is that this process serves all.
+	Peers Peers
 }
 
 // Room is a service as it stands behind the door.
 type Room struct {
 	Service   *wire.Service
 	Endpoints []call.Endpoint
+
+	// Peers are operations for the processes that serve other regions. To everybody else they are not there.
+	Peers []call.Endpoint
 
 	// Internal is what the service answers when something went wrong that is not the caller's business; nil is
 	// the protocol's own error.

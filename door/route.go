@@ -24,6 +24,7 @@ type route struct {
 
 	room     *Room          // nil for a service without one
 	endpoint *call.Endpoint // nil for an operation without a handler
+	peers    bool           // the operation is for peers alone
 	labels   map[string]string
 	region   string // that the path names, of the few services whose paths do; "" for the one that the signature names
 	meter    *meter
@@ -75,6 +76,10 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 			e := &room.Endpoints[i]
 			s.byName[e.Op.Name] = &route{service: svc, name: e.Op.Name, known: true, room: room, endpoint: e, meter: m.meter(svc.Package, e.Op.Name)}
 			ops = append(ops, e.Op)
+		}
+		for i := range room.Peers {
+			e := &room.Peers[i]
+			s.byName[e.Op.Name] = &route{service: svc, name: e.Op.Name, known: true, room: room, endpoint: e, peers: true, meter: m.meter(svc.Package, e.Op.Name)}
 		}
 	}
 	if isREST(svc) {

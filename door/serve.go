@@ -174,6 +174,9 @@ func (d *Door) find(x *exchange) error {
 	}
 	var err error
 	x.route, err = d.router.find(r, signing, x.body)
+	if x.peers && d.peer(x.auth) == nil {
+		x.route, err = x.route.hidden()
+	}
 	switch {
 	case err != nil && !x.known:
 		return err
@@ -239,9 +242,9 @@ func (d *Door) authenticate(x *exchange) error {
 		return x.authErr
 	}
 	a := x.auth
-	// One process serves all regions of its partition: any of them is right, and says which is called.
+	// Any region of the partition is right that is served here, and says which is called.
 	want := sigv4.Expect{Now: d.cfg.Signatures.Now(), Region: d.cfg.Region, Service: x.service.SigningName}
-	if a.Region != d.cfg.Region && ValidRegion(d.cfg.Partition, a.Region) {
+	if a.Region != d.cfg.Region && ValidRegion(d.cfg.Partition, a.Region) && d.serves(a.Region, x.service.Global) {
 		want.Region = a.Region
 		x.scope.Region = a.Region
 	}
@@ -280,6 +283,10 @@ func (d *Door) authenticate(x *exchange) error {
 	if !cred.Expires.IsZero() && !d.cfg.Clock.Now().Before(cred.Expires) {
 		return sigv4.Refuse(sigv4.ExpiredToken)
 	}
+	if x.peers {
+		x.caller, x.scope.Account = cred.Principal, call.OwnAccount
+		return nil
+	}
 	if err := d.active(x, cred.Principal.Account); err != nil {
 		return err
 	}
@@ -291,6 +298,9 @@ func (d *Door) authenticate(x *exchange) error {
 // credential finds the secret and the owner of the access key that signed. Its error is identity.ErrUnknownKey only in dev mode.
 func (d *Door) credential(x *exchange) (cred *identity.Credential, err error) {
 	a, ctx := x.auth, x.request.Context()
+	if x.peers {
+		return d.peer(a), nil // find has seen that there is one
+	}
 	if a.SessionToken == "" {
 		cred, err = d.cfg.Directory.Lookup(ctx, a.AccessKeyID)
 		switch {

@@ -32,6 +32,7 @@ type settings struct {
 	endpoints                     vpcEndpoints
 	publicURL                     string
 	idpNetworks                   networks
+	peers                         peers
 }
 
 // networks are those named by a flag that may be given several times, each time with several of them and commas between.
@@ -65,6 +66,7 @@ func (s *settings) register(f *flags) {
 	f.Func("vpc-endpoint", "one more address to listen on, as a VPC endpoint that policies can tell: `ID=ADDRESS[,vpc=ID][,policy=FILE]`; may be given several times", s.endpoints.add)
 	f.StringVar(&s.publicURL, "public-url", "", "`URL` at which others reach the cloud; it begins the issuer of web identity tokens (default the address listened on)")
 	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
+	s.peers.register(f)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
 }
 
@@ -97,6 +99,9 @@ func serve(ctx context.Context, e *env, args []string) error {
 	}
 	cfg, err := s.config(log)
 	if err != nil {
+		return err
+	}
+	if cfg.Peers, err = s.peers.config(e, s.region); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", s.listen)

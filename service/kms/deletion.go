@@ -36,7 +36,7 @@ func (s *Service) ScheduleKeyDeletion(c *call.Call, in *kms.ScheduleKeyDeletionR
 		return nil, err
 	}
 	if k.kind() == kms.MultiRegionKeyTypePrimary && len(k.Replicas) > 0 {
-		// The waiting period begins when the last replica is deleted, see replicaGone.
+		// The waiting period begins when the last replica is deleted, see without.
 		k.State, k.Window = kms.KeyStatePendingReplicaDeletion, int(window)
 		return &kms.ScheduleKeyDeletionResponse{KeyId: &k.arn, KeyState: k.State, PendingWindowInDays: &window}, k.save(c.Tx())
 	}
@@ -100,7 +100,7 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 		}
 	}
 	if k.replica() {
-		if err := s.replicaGone(c, k); err != nil {
+		if err := s.bury(c, &goneRecord{KeyID: k.id, Account: k.account, Region: k.region, Revision: k.Revision, To: k.Primary}); err != nil {
 			return err
 		}
 	}

@@ -2,15 +2,14 @@ package kms
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
-	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // A multi-Region key is one key in several regions: its keys there, the primary and its replicas, have an ID and the material in common, so that each decrypts what
@@ -18,7 +17,7 @@ import (
 // are each key's own: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
 //
 // Every key's record says where the others are, and the material is in each of them, wrapped for its place: a key is used without a look at its relatives. What
-// is shared changes in all of them in one transaction.
+// is shared changes in one transaction in all of them that this process serves. To those in other processes it is carried, see carryRecord.
 
 // multiRegion reports whether the key is a multi-Region key.
 func (r *keyRecord) multiRegion() bool { return r.Primary != "" }
@@ -63,19 +62,24 @@ func (k *key) relatives() *kms.MultiRegionConfiguration {
 	return out
 }
 
-// synchronize brings what a key has from its primary, which primary is, up to date.
-func (s *Service) synchronize(primary, k *key) error {
-	k.Primary, k.Replicas = primary.Primary, primary.Replicas
+// synchronize brings what a key has from its primary up to date. open unwraps material of the primary.
+func (s *Service) synchronize(primary *keyRecord, k *key, open func(material) ([]byte, error)) error {
+	k.Primary, k.Replicas, k.Since, k.Revision = primary.Primary, primary.Replicas, primary.Since, primary.Revision
 	k.Rotating, k.Period, k.NextRotate, k.OnDemand = primary.Rotating, primary.Period, primary.NextRotate, primary.OnDemand
 	if k.Origin == kms.OriginTypeExternal {
 		k.expect(primary)
 		return nil
 	}
 	// Rotations add material at the end, and nothing takes any away.
+	for i, have := range k.Materials {
+		if i >= len(primary.Materials) || primary.Materials[i].ID != have.ID {
+			return fmt.Errorf("key %s has material %s in %s, and its primary key has not: nothing was changed", k.id, have.ID, k.region)
+		}
+	}
 	for _, m := range primary.Materials[len(k.Materials):] {
-		bare, err := s.cfg.Seal.Unwrap(primary.sealed(primary.keyRecord, m.ID), m.Wrapped)
+		bare, err := open(m)
 		if err != nil {
-			return fmt.Errorf("opening material %s of key %s: %w", m.ID, primary.id, err)
+			return fmt.Errorf("opening material %s of key %s: %w", m.ID, k.id, err)
 		}
 		m.Wrapped, err = s.cfg.Seal.Wrap(k.sealed(k.keyRecord, m.ID), bare)
 		clear(bare)
@@ -87,9 +91,14 @@ func (s *Service) synchronize(primary, k *key) error {
 	return nil
 }
 
+// local opens material of a key that is here.
+func (s *Service) local(k *key) func(material) ([]byte, error) {
+	return func(m material) ([]byte, error) { return s.cfg.Seal.Unwrap(k.sealed(k.keyRecord, m.ID), m.Wrapped) }
+}
+
 // expect gives a replica whose material is imported the IDs of its primary's, and leaves it what it has of that. Material itself is not carried over: whoever has it
 // imports it into each key.
-func (k *key) expect(primary *key) {
+func (k *key) expect(primary *keyRecord) {
 	own := func(m material) material {
 		out := material{ID: m.ID, Created: m.Created, Rotation: m.Rotation}
 		if have := k.imported(m.ID); have != nil {
@@ -110,12 +119,18 @@ func (k *key) expect(primary *key) {
 
 // awaited reports whether material that is to become the current one has still to be imported into one of the related keys. Before that no rotation takes it, so
 // that a rotation leaves none of them without.
-func (s *Service) awaited(r store.Reader, k *key) (bool, error) {
+func (s *Service) awaited(c *call.Call, k *key) (bool, error) {
 	for _, region := range append(slices.Clip(k.Replicas), k.Primary) {
 		if region == k.region || region == "" {
 			continue
 		}
-		rec, err := keyTable.In(k.account, region).Get(r, k.id)
+		if s.away(region) {
+			if _, r, err := s.inquire(c, k, region); err != nil || !r.Imported {
+				return true, nil // as far as anybody here can tell
+			}
+			continue
+		}
+		rec, err := keyTable.In(k.account, region).Get(c.Tx(), k.id)
 		if err != nil {
 			return false, fmt.Errorf("reading key %s in %s: %w", k.id, region, err)
 		}
@@ -129,29 +144,41 @@ func (s *Service) awaited(r store.Reader, k *key) (bool, error) {
 // share saves a key, and if it is a primary, carries what it shares to its replicas. That is put on record in the primary's region, where it is done by somebody
 // there; what happens elsewhere is on record as itself.
 func (s *Service) share(c *call.Call, k *key) error {
-	if err := k.save(c.Tx()); err != nil || k.kind() != kms.MultiRegionKeyTypePrimary || len(k.Replicas) == 0 {
+	if k.kind() != kms.MultiRegionKeyTypePrimary || len(k.Replicas) == 0 || k.Successor != "" {
+		return k.save(c.Tx())
+	}
+	k.Revision++
+	if err := k.save(c.Tx()); err != nil {
 		return err
 	}
+	shared := false
 	for _, region := range k.Replicas {
+		if s.away(region) {
+			if err := s.carry(c, k, region, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		shared = true
 		rec, err := keyTable.In(k.account, region).Get(c.Tx(), k.id)
 		if err != nil {
 			return fmt.Errorf("reading the replica of key %s in %s: %w", k.id, region, err)
 		}
 		r := &key{place: k.elsewhere(region), keyRecord: rec}
-		if err := s.synchronize(k, r); err != nil {
+		if err := s.synchronize(k.keyRecord, r, s.local(k)); err != nil {
 			return err
 		}
 		if err := r.save(c.Tx()); err != nil {
 			return err
 		}
 	}
-	if c.Scope.Region != k.region {
+	if !shared || c.Scope.Region != k.region {
 		return nil
 	}
 	return serviceEvent(c, k, "SynchronizeMultiRegionKey")
 }
 
-// ReplicateKey makes a replica of a multi-Region primary key in another region. It is ready when the call returns.
+// ReplicateKey makes a replica of a multi-Region primary key in another region. It is ready when the call returns, or, where another process serves the region, is being made.
 func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.ReplicateKeyResponse, error) {
 	tags, err := tagMap(nil, in.Tags)
 	if err != nil {
@@ -166,7 +193,7 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	if err := s.authorize(u.with("kms:replicaregion", region)); err != nil {
 		return nil, err
 	}
-	if !door.ValidRegion(s.cfg.Partition, region) {
+	if !door.ValidRegion(s.cfg.Partition, region) || s.cfg.Peers != nil && !s.away(region) && !s.cfg.Peers.Serves(region) {
 		return nil, invalid("%s is not a Region of the partition %s.", region, s.cfg.Partition)
 	}
 	// Two things are asked: whether the key may be replicated to there, and whether the caller may create keys there.
@@ -214,10 +241,12 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	// The list of replicas is in the primary's record: of two calls for the same region, one conflicts and then finds it there.
 	k.Replicas = append(slices.Clip(k.Replicas), region)
 	slices.Sort(k.Replicas)
-	if err := s.synchronize(k, r); err != nil {
-		return nil, err
+	if s.away(region) {
+		err = s.beget(c, k, r)
+	} else if err = s.synchronize(k.keyRecord, r, s.local(k)); err == nil {
+		err = r.save(c.Tx())
 	}
-	if err := r.save(c.Tx()); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := s.share(c, k); err != nil {
@@ -227,7 +256,35 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	return &kms.ReplicateKeyResponse{ReplicaKeyMetadata: r.metadata(), ReplicaPolicy: &document, ReplicaTags: in.Tags}, nil
 }
 
-// UpdatePrimaryRegion makes a replica the primary key, and the primary a replica.
+// beget has a replica key made in another process. r tells what it will be.
+func (s *Service) beget(c *call.Call, k, r *key) error {
+	if k.Since = maps.Clone(k.Since); k.Since == nil {
+		k.Since = make(map[string]uint64)
+	}
+	k.Since[r.region] = k.Revision + 1 // which share makes it
+	own := &keyRecord{Created: r.Created, Description: r.Description, Policy: r.Policy, Pins: r.Pins, Tags: r.Tags}
+	r.State, r.Primary, r.Replicas, r.Materials = kms.KeyStateCreating, k.Primary, k.Replicas, k.Materials
+	return s.carry(c, k, r.region, own)
+}
+
+// related is a key's replica in a region, as it is there.
+func (s *Service) related(c *call.Call, k *key, region string) (*key, error) {
+	absent := &kms.NotFoundException{Message: fmt.Sprintf("Key '%s' does not exist", s.arn(k.elsewhere(region)))}
+	if !slices.Contains(k.Replicas, region) {
+		return nil, absent
+	}
+	if s.away(region) {
+		r, _, err := s.inquire(c, k, region)
+		return r, err
+	}
+	r, err := s.read(c.Tx(), k.elsewhere(region))
+	if missing(err) {
+		return nil, absent
+	}
+	return r, err
+}
+
+// UpdatePrimaryRegion makes a replica the primary key, and the primary a replica. Where another process has the replica it asks that to, and is Updating until it has heard of it.
 func (s *Service) UpdatePrimaryRegion(c *call.Call, in *kms.UpdatePrimaryRegionRequest) (*kms.UpdatePrimaryRegionResponse, error) {
 	region := deref(in.PrimaryRegion)
 	k, err := s.forChange(c, in.KeyId, false)
@@ -244,10 +301,7 @@ func (s *Service) UpdatePrimaryRegion(c *call.Call, in *kms.UpdatePrimaryRegionR
 	if region == k.region {
 		return nil, unsupported("%s is already the multi-region primary key.", k.arn)
 	}
-	r, err := s.read(c.Tx(), k.elsewhere(region))
-	if missing(err) {
-		return nil, &kms.NotFoundException{Message: fmt.Sprintf("Key '%s' does not exist", s.arn(k.elsewhere(region)))}
-	}
+	r, err := s.related(c, k, region)
 	if err != nil {
 		return nil, err
 	}
@@ -263,34 +317,25 @@ func (s *Service) UpdatePrimaryRegion(c *call.Call, in *kms.UpdatePrimaryRegionR
 			return nil, err
 		}
 	}
-	replicas := slices.DeleteFunc(slices.Clone(k.Replicas), func(there string) bool { return there == region })
-	replicas = append(replicas, k.region)
-	slices.Sort(replicas)
-	r.Primary, r.Replicas = region, replicas
+	if err := s.begetting(c, k); err != nil {
+		return nil, err
+	}
 	// The rotation is due where the primary is.
 	if err := c.Cancel(s.scope(k.account, k.region), rotationTimer, k.ID); err != nil {
 		return nil, err
 	}
+	if s.away(region) {
+		k.State, k.Successor = kms.KeyStateUpdating, region
+		if err := k.save(c.Tx()); err != nil {
+			return nil, err
+		}
+		return &kms.UpdatePrimaryRegionResponse{}, s.carry(c, k, region, nil)
+	}
+	r.Primary, r.Replicas = region, exchanged(k.Replicas, region, k.region)
 	if r.Rotating {
 		if err := s.scheduleRotation(c, r); err != nil {
 			return nil, err
 		}
 	}
 	return &kms.UpdatePrimaryRegionResponse{}, s.share(c, r)
-}
-
-// replicaGone is what becomes of the other keys when a replica is deleted. With the last one begins the waiting period of a primary that is to be deleted.
-func (s *Service) replicaGone(c *call.Call, gone *key) error {
-	k, err := s.read(c.Tx(), gone.elsewhere(gone.Primary))
-	if err != nil {
-		return fmt.Errorf("reading the primary of key %s in %s: %w", gone.id, gone.Primary, err)
-	}
-	k.Replicas = slices.DeleteFunc(slices.Clone(k.Replicas), func(region string) bool { return region == gone.region })
-	if len(k.Replicas) == 0 && k.State == kms.KeyStatePendingReplicaDeletion {
-		k.State, k.Deletion, k.Window = kms.KeyStatePendingDeletion, c.Time.Add(time.Duration(k.Window)*day), 0
-		if err := c.At(k.Deletion, s.scope(k.account, k.region), deletionTimer, k.ID, nil); err != nil {
-			return err
-		}
-	}
-	return s.share(c, k)
 }

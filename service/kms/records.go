@@ -39,6 +39,11 @@ type keyRecord struct {
 	Primary  string   `json:",omitempty"` // region of the primary key; empty for a single-Region key
 	Replicas []string `json:",omitempty"` // regions of the replica keys, sorted
 
+	Revision    uint64            `json:",omitempty"` // grows with each change of what is shared
+	Since       map[string]uint64 `json:",omitempty"` // revision at which a replica key was made, by region
+	Successor   string            `json:",omitempty"` // of a primary key, while it is about to be the primary key in a region of another process
+	Predecessor string            `json:",omitempty"` // of a primary key, until the one before it knows
+
 	Materials []material // oldest first; the last is the current one, if there is any; none of a key that is only in a hardware security module
 	Pending   *material  `json:",omitempty"` // imported, to become the current one with the next rotation
 
@@ -182,6 +187,8 @@ func (s *Service) watch() {
 				s.stores.Forget(storePlace{account, region, parts[4]})
 			case "key", "grant", "alias.key":
 				s.cache.Forget(place{account, region, parts[4]})
+			case "carry", "gone":
+				s.news()
 			}
 		}
 	})

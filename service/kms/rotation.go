@@ -45,6 +45,9 @@ func (s *Service) rotating(c *call.Call, keyID *string, conditions ...condition)
 	if k.replica() {
 		return nil, k.primary() // which alone decides about the rotation of all
 	}
+	if k.Successor != "" {
+		return nil, k.invalidState() // another is about to decide
+	}
 	return k, k.ready()
 }
 
@@ -113,7 +116,7 @@ func (s *Service) RotateKeyOnDemand(c *call.Call, in *kms.RotateKeyOnDemandReque
 		return nil, &kms.LimitExceededException{Message: fmt.Sprintf("The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: %s", k.arn)}
 	}
 	if k.Origin == kms.OriginTypeExternal {
-		awaited, err := s.awaited(c.Tx(), k)
+		awaited, err := s.awaited(c, k)
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +232,7 @@ func (s *Service) ListKeyRotations(c *call.Call, in *kms.ListKeyRotationsRequest
 	}
 	if m := k.Pending; m != nil && in.IncludeKeyMaterial == kms.IncludeKeyMaterialAllKeyMaterial {
 		e := kms.RotationsListEntry{KeyId: &k.ID, KeyMaterialId: &m.ID, KeyMaterialState: kms.KeyMaterialStatePendingRotation}
-		awaited, err := s.awaited(c.Tx(), k)
+		awaited, err := s.awaited(c, k)
 		if err != nil {
 			return nil, err
 		}

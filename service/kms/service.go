@@ -4,10 +4,12 @@ package kms
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/cache"
+	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/engine/attest"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
@@ -30,6 +32,10 @@ type Config struct {
 	// Attestation decides which enclaves to believe; its zero value trusts AWS's Nitro root.
 	Attestation attest.Verifier
 
+	// Peers serve other regions; nil is that this process serves all. Perform, which is needed with them, runs what the service does of its own accord, as door.Perform does.
+	Peers   Peers
+	Perform func(ctx context.Context, account, region string, do func(*call.Call) error) error
+
 	// Report is told of errors that no caller hears of; nil means nobody.
 	Report func(error)
 }
@@ -50,6 +56,7 @@ type Service struct {
 	aliases   *cache.Cache[aliasPlace, string]
 	stores    *cache.Cache[storePlace, *customStore]
 	uses      *lastuse.Recorder[place, usageRecord]
+	couriers  map[string]*courier // by the region of a peer
 }
 
 // New returns the service over what is in cfg.Store.
@@ -57,10 +64,13 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Partition == "" {
 		return nil, errors.New("kms: Config needs Store, Seal, Principals and Partition")
 	}
+	if cfg.Peers != nil && cfg.Perform == nil {
+		return nil, errors.New("kms: Config.Peers needs Perform")
+	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage)}
+	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage), couriers: newCouriers(cfg.Peers)}
 	s.cache = cache.Weighed(cacheLimit, func(_ place, k *key) int { return k.weight() }, s.loadKey)
 	s.aliases = cache.New(aliasLimit, s.loadAlias)
 	s.stores = cache.New(storeLimit, s.loadStore)
@@ -72,13 +82,19 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) CacheStats() cache.Stats { return s.cache.Stats() }
 
 // Run does what the service does in the background, until ctx ends.
-func (s *Service) Run(ctx context.Context) { s.uses.Run(ctx, s.cfg.Report) }
+func (s *Service) Run(ctx context.Context) {
+	var couriers sync.WaitGroup
+	couriers.Go(func() { s.runCouriers(ctx) })
+	s.uses.Run(ctx, s.cfg.Report)
+	couriers.Wait()
+}
 
 // Room is the service as it stands behind the door.
 func (s *Service) Room() door.Room {
 	return door.Room{
 		Service:   kms.Service,
 		Endpoints: kms.Endpoints(s),
+		Peers:     s.peerEndpoints(),
 		Internal:  &kms.KMSInternalException{},
 		Timers: map[string]door.TimerHandler{
 			deletionTimer: s.deleteDue,

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-cloud/holdfast/remote"
+)
+
+// peers are the flags that say which processes are one cloud.
+type peers struct {
+	regions []string
+	urls    map[string]*url.URL
+	secret  string // file:PATH or env:NAME
+	ca      string
+}
+
+func (p *peers) register(f *flags) {
+	f.Func("peer", "another process of this cloud and the region that it serves, which is not served here then: `REGION=URL`; may be given several times, or with commas", p.add)
+	f.StringVar(&p.secret, "peer-secret", "", "`where` the secret is that the processes of a cloud have in common, 32 characters or more: file:PATH or env:NAME")
+	f.StringVar(&p.ca, "peer-ca", "", "PEM `file` with the authorities that vouch for the peers' certificates (default those of the machine)")
+	f.Func("serves", "with --peer, a further `region` that this process serves beside that of --region; may be given several times, or with commas", func(text string) error {
+		for one := range strings.SplitSeq(text, ",") {
+			p.regions = append(p.regions, strings.TrimSpace(one))
+		}
+		return nil
+	})
+}
+
+func (p *peers) add(text string) error {
+	for one := range strings.SplitSeq(text, ",") {
+		region, address, ok := strings.Cut(strings.TrimSpace(one), "=")
+		u, err := url.Parse(address)
+		if !ok || err != nil || u.Host == "" {
+			return fmt.Errorf("%q is not like us-east-1=https://cloud.example.com:4566", one)
+		}
+		if p.urls[region] != nil {
+			return fmt.Errorf("region %s has two peers", region)
+		}
+		if p.urls == nil {
+			p.urls = make(map[string]*url.URL)
+		}
+		p.urls[region] = u
+	}
+	return nil
+}
+
+// config is nil where one process serves all regions.
+func (p *peers) config(e *env, region string) (*remote.PeersConfig, error) {
+	if len(p.urls) == 0 {
+		if p.secret != "" || p.ca != "" || len(p.regions) > 0 {
+			return nil, fmt.Errorf("%w: --peer-secret, --peer-ca and --serves go with --peer", errUsage)
+		}
+		return nil, nil
+	}
+	cfg := &remote.PeersConfig{Regions: append(slices.Clone(p.regions), region), Peers: p.urls}
+	var err error
+	if cfg.Secret, err = p.readSecret(e); err != nil {
+		return nil, err
+	}
+	if p.ca == "" {
+		return cfg, nil
+	}
+	pem, err := os.ReadFile(p.ca)
+	if err != nil {
+		return nil, fmt.Errorf("reading the peers' authorities: %w", err)
+	}
+	if cfg.CAs = x509.NewCertPool(); !cfg.CAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%w: --peer-ca %s has no certificate in it", errUsage, p.ca)
+	}
+	return cfg, nil
+}
+
+// readSecret reads the secret, without spaces and line ends around it. A file that others can read may have been read.
+func (p *peers) readSecret(e *env) ([]byte, error) {
+	kind, name, _ := strings.Cut(p.secret, ":")
+	switch {
+	case kind == "env" && name != "":
+		v := strings.TrimSpace(e.getenv(name))
+		if v == "" {
+			return nil, fmt.Errorf("%w: --peer-secret: the environment has no %s", errUsage, name)
+		}
+		return []byte(v), nil
+	case kind == "file" && name != "":
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the peers' secret: %w", err)
+		}
+		if info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
+			return nil, fmt.Errorf("the peers' secret in %s can be read by others than its owner (mode %04o): chmod 600 it, or make a new one", name, info.Mode().Perm())
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the peers' secret: %w", err)
+		}
+		return bytes.TrimSpace(b), nil
+	}
+	return nil, fmt.Errorf("%w: --peer needs --peer-secret file:PATH or env:NAME", errUsage)
+}
