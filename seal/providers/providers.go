@@ -3,9 +3,11 @@ package providers
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/seal/shamir"
 	"github.com/holdfast-cloud/holdfast/seal/hsm"
 )
 
@@ -22,6 +24,8 @@ const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:
 //	passphrase             the passphrase in HOLDFAST_SEAL_PASSPHRASE
 //	passphrase:SOURCE      a passphrase from where seal.ReadSecret finds it: env:NAME, file:PATH, fd:N
 //	pkcs11:...             a key in a token, named by an RFC 7512 URI with module-path and pin-source; in a build with PKCS#11
+//	shamir                 shares held by several people, who give them at each start
+//	shamir:3/5             ... which are made at the very first start: 5 of them, of which 3 are needed
 //
 // Secrets are read now.
 func Parse(spec string) (seal.Provider, error) {
@@ -33,10 +37,30 @@ func Parse(spec string) (seal.Provider, error) {
 		return parseKey(rest)
 	case kind == "passphrase":
 		return parsePassphrase(rest)
+	case spec == "shamir":
+		return shamir.New(), nil
+	case kind == "shamir":
+		threshold, shares, err := Quorum(rest)
+		if err != nil {
+			return nil, err
+		}
+		return shamir.Found(threshold, shares)
 	case kind == "pkcs11":
 		return hsm.Parse(spec)
 	}
 	return nil, fmt.Errorf("seal: a root key is named by %s", Names)
+}
+
+// Quorum reads how many shares are needed, and of how many: 3/5.
+func Quorum(text string) (threshold, shares int, err error) {
+	needed, all, _ := strings.Cut(text, "/")
+	if threshold, err = strconv.Atoi(needed); err == nil {
+		shares, err = strconv.Atoi(all)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("seal: %.20q does not say how many shares are needed of how many, such as 3/5", text)
+	}
+	return threshold, shares, nil
 }
 
 func parseKey(variable string) (seal.Provider, error) {

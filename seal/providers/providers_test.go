@@ -21,6 +21,7 @@ func TestParse(t *testing.T) {
 
 	for spec, kind := range map[string]string{
 		"file:/a/../b:c": "key", "env:TEST_ROOT": "key", "passphrase": "passphrase", "passphrase:env:TEST_PHRASE": "passphrase", "passphrase:file:" + phrase: "passphrase",
+		"shamir": "shamir", "shamir:3/5": "shamir",
 	} {
 		if p, err := Parse(spec); err != nil || p.Kind() != kind {
 			t.Errorf("Parse(%q) = %T, %v, want kind %s", spec, p, err, kind)
@@ -28,7 +29,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, spec := range []string{
 		"", "file", "file:", "env", "env:", "env:TEST_NOT_SET", "env:TEST_BAD", "passphrase:env:TEST_NOT_SET", "passphrase:env:", "passphrase:env:TEST_SHORT",
-		"passphrase:file:" + dir, "passphrase:fd:x", "passphrase:other", "other:", "c29tZSBzZWNyZXQ=",
+		"passphrase:file:" + dir, "passphrase:fd:x", "passphrase:other", "shamir:", "shamir:3", "shamir:1/3", "shamir:5/3", "shamir:a/b", "other:", "c29tZSBzZWNyZXQ=",
 	} {
 		p, err := Parse(spec)
 		if err == nil {
