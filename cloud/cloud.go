@@ -170,6 +170,13 @@ func (c *Cloud) CreateKey(ctx context.Context, account, user string) (accessKeyI
 	return core.directory.CreateKey(ctx, account, user, core.clock.Now())
 }
 
+// CreateProxyKey is CreateKey for an access key that another KMS uses this one with, as its external key store proxy.
+func (c *Cloud) CreateProxyKey(ctx context.Context, account, user string) (accessKeyID, secret string, err error) {
+	core, release := c.hold()
+	defer release()
+	return core.directory.CreateProxyKey(ctx, account, user, core.clock.Now())
+}
+
 // PutUser creates a user or replaces its tags and policies.
 func (c *Cloud) PutUser(ctx context.Context, u identity.User) error {
 	core, release := c.hold()

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
+	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -30,11 +31,13 @@ import (
 	"github.com/holdfast-cloud/holdfast/service/kms"
 	"github.com/holdfast-cloud/holdfast/service/organizations"
 	"github.com/holdfast-cloud/holdfast/service/sts"
+	"github.com/holdfast-cloud/holdfast/service/xks"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
 	"github.com/holdfast-cloud/holdfast/store/pebblestore"
 	"github.com/holdfast-cloud/holdfast/store/tuple"
 	"github.com/holdfast-cloud/holdfast/timer"
+	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // What lies in the data directory.
@@ -194,7 +197,19 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return []door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room()}, nil
+	x, err := xks.New(xks.Config{Store: c.store, Seal: c.keyring, KMS: kmsapi.Client{Transport: doorway{c}}, Version: Version})
+	if err != nil {
+		return nil, err
+	}
+	return []door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room()}, nil
+}
+
+// doorway is how rooms reach each other: through the door, which is made when they are all there.
+type doorway struct{ c *core }
+
+// Invoke implements call.Transport.
+func (d doorway) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
+	return d.c.door.Invoke(c, op, in)
 }
 
 // background has fn run from start to close.

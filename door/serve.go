@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -247,6 +248,9 @@ func (d *Door) authenticate(x *exchange) error {
 	if a.Region != d.cfg.Region && ValidRegion(d.cfg.Partition, a.Region) && d.serves(a.Region, x.service.Global) {
 		want.Region = a.Region
 		x.scope.Region = a.Region
+	}
+	if x.style == sigv4.XKS {
+		want.Skew = 5 * time.Minute // as its specification has it
 	}
 	if x.region != "" {
 		if !ValidRegion(d.cfg.Partition, x.region) {

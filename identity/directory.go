@@ -326,23 +326,42 @@ func (d *Directory) PutRole(ctx context.Context, role Role, now time.Time) error
 
 // NewKey makes an access key for a user of an account, or for its root user if user is empty, to be put into the store. The secret is told here and never again.
 func (d *Directory) NewKey(account, user string, now time.Time) (key *AccessKey, secret string, err error) {
+	secret = newSecret()
+	key, err = d.newKey(account, user, secret, now)
+	return key, secret, err
+}
+
+func (d *Directory) newKey(account, user, secret string, now time.Time) (*AccessKey, error) {
 	number, err := accountNumber(account)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	key = &AccessKey{ID: newKeyID("AKIA", number), Account: account, User: user, Created: now}
-	secret = newSecret()
+	key := &AccessKey{ID: newKeyID("AKIA", number), Account: account, User: user, Created: now}
 	if key.Secret, err = d.keys.Wrap(place(key.ID), []byte(secret)); err != nil {
-		return nil, "", fmt.Errorf("wrapping an access key: %w", err)
+		return nil, fmt.Errorf("wrapping an access key: %w", err)
 	}
-	return key, secret, nil
+	return key, nil
 }
 
 // CreateKey makes an access key and stores it, see NewKey. It is ErrNoUser if there is no such user.
 func (d *Directory) CreateKey(ctx context.Context, account, user string, now time.Time) (accessKeyID, secret string, err error) {
-	key, secret, err := d.NewKey(account, user, now)
+	secret = newSecret()
+	accessKeyID, err = d.createKey(ctx, account, user, secret, now)
+	return accessKeyID, secret, err
+}
+
+// CreateProxyKey is CreateKey for an access key that AWS KMS, and any other, signs its calls of an external key store proxy with: KMS takes only secrets
+// of 43 to 64 characters.
+func (d *Directory) CreateProxyKey(ctx context.Context, account, user string, now time.Time) (accessKeyID, secret string, err error) {
+	secret = newProxySecret()
+	accessKeyID, err = d.createKey(ctx, account, user, secret, now)
+	return accessKeyID, secret, err
+}
+
+func (d *Directory) createKey(ctx context.Context, account, user, secret string, now time.Time) (accessKeyID string, err error) {
+	key, err := d.newKey(account, user, secret, now)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	err = d.store.Update(ctx, func(tx store.Tx) error {
 		if user != "" {
@@ -355,9 +374,9 @@ func (d *Directory) CreateKey(ctx context.Context, account, user string, now tim
 		return AccessKeys.In("", "").Insert(tx, key)
 	})
 	if err != nil {
-		return "", "", fmt.Errorf("creating an access key: %w", err)
+		return "", fmt.Errorf("creating an access key: %w", err)
 	}
-	return key.ID, secret, nil
+	return key.ID, nil
 }
 
 func seedPlace(account, name string) seal.Place { return seal.At("mfa seed", account, name) }

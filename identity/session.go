@@ -118,6 +118,13 @@ func newSecret() string {
 	return base64.StdEncoding.EncodeToString(random[:])
 }
 
+// newProxySecret has 43 characters, and 256 bits as the specification of the proxies wants.
+func newProxySecret() string {
+	var random [32]byte
+	rand.Read(random[:])
+	return base64.RawStdEncoding.EncodeToString(random[:])
+}
+
 // open reads a token. For every token that was not issued here for this access key, its error is ErrForged if the token looks like ours, and else ErrUnknownKey.
 func (d *Directory) open(accessKeyID, token string) (*Session, error) {
 	// Base64 has line breaks that mean nothing. A session has one token, and not as many as there are ways to break it.

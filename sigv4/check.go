@@ -12,12 +12,18 @@ type Expect struct {
 	Now time.Time
 	// Region and Service are the ones called, as credential scopes name them. Empty accepts any.
 	Region, Service string
+	// Skew is taken for MaxSkew if it is not 0, and shorter.
+	Skew time.Duration
 }
 
 // Check refuses a signature that is out of date or scoped to something else, in the order in which AWS looks.
 // Within its time a request can be sent again: AWS keeps no list of signatures it has seen, and neither do we.
 func (a *Authorization) Check(want Expect) error {
-	if err := a.checkTime(want.Now.UTC()); err != nil {
+	skew := MaxSkew
+	if want.Skew != 0 {
+		skew = min(skew, want.Skew)
+	}
+	if err := a.checkTime(want.Now.UTC(), skew); err != nil {
 		return err
 	}
 	if err := a.checkScope(want); err != nil {
@@ -27,12 +33,12 @@ func (a *Authorization) Check(want Expect) error {
 	return nil
 }
 
-func (a *Authorization) checkTime(now time.Time) error {
-	if latest := now.Add(MaxSkew); a.RequestTime.After(latest) {
-		return a.refuse(NotYetCurrent, fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + 15 min.)",
-			a.timestamp, latest.Format(TimeFormat), now.Format(TimeFormat)), "")
+func (a *Authorization) checkTime(now time.Time, skew time.Duration) error {
+	if latest := now.Add(skew); a.RequestTime.After(latest) {
+		return a.refuse(NotYetCurrent, fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %d min.)",
+			a.timestamp, latest.Format(TimeFormat), now.Format(TimeFormat), skew/time.Minute), "")
 	}
-	kind, life := Expired, MaxSkew
+	kind, life := Expired, skew
 	if a.Presigned {
 		kind, life = PresignExpired, a.Expires
 	}
