@@ -90,26 +90,24 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
 	// What went wrong comes after what was found until then.
 	w.Header().Set("Trailer", errorTrailer)
-	if err := task(r.Context(), a.cloud, body, w); err != nil {
+	if err := task(r.Context(), a.cloud, r.Body, w); err != nil {
 		w.Header().Set(errorTrailer, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 }
 
-// task does something with a cloud: in the server that has it, or in the command itself when no server runs. Parameters come as JSON.
-type task func(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error
+// task does something with a cloud: in the server that has it, or in the command itself when no server runs. What comes in is its parameters, as JSON, or a file.
+type task func(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error
 
 var tasks = map[string]task{
 	"events":      listEvents,
 	"credentials": makeCredentials,
 	"rewrap":      rewrap,
 	"rotate":      rotate,
+
+	"backup":       writeBackup,
+	"backup-check": checkBackup,
 
 	"why":             explainCalls,
 	"policy-generate": generatePolicy,
@@ -118,14 +116,30 @@ var tasks = map[string]task{
 // errNoServer says that no server answers for the data directory.
 var errNoServer = errors.New("no server runs")
 
+// readParams reads a task's parameters.
+func readParams(in io.Reader, p any) error {
+	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(p); err != nil {
+		return fmt.Errorf("reading what to do: %w", err)
+	}
+	return nil
+}
+
 // perform does a task in the server that runs over dir, or here if none does.
 func perform(ctx context.Context, dir, sealSpec, name string, params any, out io.Writer) error {
 	body, err := json.Marshal(params)
 	if err != nil {
 		return err
 	}
-	err = ask(ctx, dir, name, body, out)
+	return performOn(ctx, dir, sealSpec, name, bytes.NewReader(body), out)
+}
+
+// performOn is perform for a task that reads in.
+func performOn(ctx context.Context, dir, sealSpec, name string, in io.ReadSeeker, out io.Writer) error {
+	err := ask(ctx, dir, name, in, out)
 	if !errors.Is(err, errNoServer) {
+		return err
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "store")); err != nil {
@@ -142,10 +156,10 @@ func perform(ctx context.Context, dir, sealSpec, name string, params any, out io
 		return err
 	}
 	defer c.Close()
-	return tasks[name](ctx, c, body, out)
+	return tasks[name](ctx, c, in, out)
 }
 
-func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) error {
+func ask(ctx context.Context, dir, name string, in io.Reader, out io.Writer) error {
 	b, err := os.ReadFile(filepath.Join(dir, adminFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNoServer
@@ -157,7 +171,7 @@ func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) erro
 	if err := json.Unmarshal(b, &k); err != nil {
 		return fmt.Errorf("reading %s: %w", adminFile, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.Endpoint+adminPrefix+name, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.Endpoint+adminPrefix+name, io.NopCloser(in)) // whoever opened it closes it
 	if err != nil {
 		return err
 	}
@@ -182,7 +196,9 @@ func ask(ctx context.Context, dir, name string, body []byte, out io.Writer) erro
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		return errors.New(strings.TrimSpace(string(text)))
 	}
-	if _, err := io.Copy(out, resp.Body); err != nil {
+	if _, err := io.Copy(out, resp.Body); errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the server ended before it had answered")
+	} else if err != nil {
 		return err
 	}
 	if text := resp.Trailer.Get(errorTrailer); text != "" {
@@ -243,9 +259,9 @@ func instant(t *time.Time) func(string) error {
 	}
 }
 
-func listEvents(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+func listEvents(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
 	var p eventsParams
-	if err := json.Unmarshal(params, &p); err != nil {
+	if err := readParams(in, &p); err != nil {
 		return err
 	}
 	found, damage := c.Events(ctx, audit.Filter{From: p.From, To: p.To, Account: p.Account, Limit: p.Limit})
@@ -257,7 +273,10 @@ func listEvents(ctx context.Context, c *cloud.Cloud, params []byte, out io.Write
 	return damage
 }
 
-type credentialsParams struct{ Account, User, Policy string }
+type credentialsParams struct {
+	Account, User, Policy string
+	ProxyRegion           string // makes it a key for an external key store, see makeProxyKey
+}
 
 func credentials(ctx context.Context, e *env, args []string) error {
 	f, data, sealSpec := commandFlags(e, "credentials", "[flags]")
@@ -265,6 +284,8 @@ func credentials(ctx context.Context, e *env, args []string) error {
 	f.StringVar(&p.Account, "account", "000000000000", "twelve `digits`; an account is there as soon as it is spoken of")
 	f.StringVar(&p.User, "user", "", "IAM user `name`, made if it is not there; empty for the root user")
 	file := f.String("policy", "", "`file` with the user's identity policy; it replaces the one the user has")
+	proxy := f.Bool("xks-proxy", false, "a key for the KMS of another cloud, which uses the keys of this one as an external key store; printed as it takes it")
+	region := f.String("region", "us-east-1", "region `name` of the keys that --xks-proxy is for")
 	if err := f.parse(args); err != nil {
 		return err
 	}
@@ -278,12 +299,18 @@ func credentials(ctx context.Context, e *env, args []string) error {
 		}
 		p.Policy = string(doc)
 	}
+	if *proxy {
+		if p.User == "" {
+			return fmt.Errorf("%w: --xks-proxy is for a --user: the root user may do more than encrypt and decrypt", errUsage)
+		}
+		p.ProxyRegion = *region
+	}
 	return perform(ctx, *data, *sealSpec, "credentials", p, e.out)
 }
 
-func makeCredentials(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+func makeCredentials(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
 	var p credentialsParams
-	if err := json.Unmarshal(params, &p); err != nil {
+	if err := readParams(in, &p); err != nil {
 		return err
 	}
 	if !identity.IsAccount(p.Account) {
@@ -293,6 +320,9 @@ func makeCredentials(ctx context.Context, c *cloud.Cloud, params []byte, out io.
 		if err := c.EnsureUser(ctx, p.Account, p.User, p.Policy); err != nil {
 			return err
 		}
+	}
+	if p.ProxyRegion != "" {
+		return makeProxyKey(ctx, c, p.Account, p.User, p.ProxyRegion, out)
 	}
 	id, secret, err := c.CreateKey(ctx, p.Account, p.User)
 	if err != nil {
@@ -336,9 +366,9 @@ func sealCommand(ctx context.Context, e *env, args []string) error {
 	return fmt.Errorf("%w: %q is neither rewrap nor rotate", errUsage, args[0])
 }
 
-func rewrap(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+func rewrap(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
 	var p rewrapParams
-	if err := json.Unmarshal(params, &p); err != nil {
+	if err := readParams(in, &p); err != nil {
 		return err
 	}
 	provider, err := providers.Parse(p.To)
@@ -352,7 +382,7 @@ func rewrap(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) e
 	return err
 }
 
-func rotate(ctx context.Context, c *cloud.Cloud, _ []byte, out io.Writer) error {
+func rotate(ctx context.Context, c *cloud.Cloud, _ io.Reader, out io.Writer) error {
 	version, err := c.RotateSeal(ctx)
 	if err != nil {
 		return err

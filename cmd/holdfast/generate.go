@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -79,9 +78,9 @@ func policyCommand(ctx context.Context, e *env, args []string) error {
 	return fmt.Errorf("%w: %q is not generate", errUsage, args[0])
 }
 
-func generatePolicy(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+func generatePolicy(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
 	var p generateParams
-	if err := json.Unmarshal(params, &p); err != nil {
+	if err := readParams(in, &p); err != nil {
 		return err
 	}
 	now := c.Now()

@@ -29,11 +29,14 @@ var commands = []command{
 	{"policy", "generate [flags]", "make a least-privilege policy of what a principal was recorded to do", policyCommand},
 	{"credentials", "[flags]", "make an access key for a root user, or for an IAM user with a policy", credentials},
 	{"seal", "rewrap|rotate [flags]", "change the root key, or the key that everything is wrapped under", sealCommand},
+	{"backup", "--to FILE [flags]", "write everything of a cloud, which may run, into one encrypted file; backup verify reads one", backupCommand},
+	{"restore", "--from FILE --data NEWDIR [flags]", "make a data directory of a backup", restore},
 	{"version", "", "print the version", version},
 }
 
 // env is what a command has of the outside world, so that tests can give it another one.
 type env struct {
+	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
 }
@@ -41,7 +44,7 @@ type env struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, &env{os.Stdout, os.Stderr, os.Getenv}, os.Args[1:]))
+	os.Exit(run(ctx, &env{os.Stdin, os.Stdout, os.Stderr, os.Getenv}, os.Args[1:]))
 }
 
 // run returns the exit status: 0, 1 for what went wrong, 2 for wrong usage.

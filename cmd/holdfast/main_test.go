@@ -59,7 +59,7 @@ func (o *output) String() string {
 // environment is one whose variables are given in pairs.
 func environment(variables ...string) (*env, *output, *output) {
 	var out, err output
-	return &env{&out, &err, func(name string) string {
+	return &env{strings.NewReader(""), &out, &err, func(name string) string {
 		for i := 0; i < len(variables); i += 2 {
 			if variables[i] == name {
 				return variables[i+1]

@@ -35,9 +35,9 @@ func why(ctx context.Context, e *env, args []string) error {
 	return perform(ctx, *data, *sealSpec, "why", p, e.out)
 }
 
-func explainCalls(ctx context.Context, c *cloud.Cloud, params []byte, out io.Writer) error {
+func explainCalls(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
 	var p whyParams
-	if err := json.Unmarshal(params, &p); err != nil {
+	if err := readParams(in, &p); err != nil {
 		return err
 	}
 	calls, damage := c.Why(ctx, p.ID)

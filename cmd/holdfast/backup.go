@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/durable"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/seal/providers"
+)
+
+// standard is how a command names its standard input or output where it wants a file.
+const standard = "-"
+
+func backupCommand(ctx context.Context, e *env, args []string) error {
+	if len(args) > 0 && args[0] == "verify" {
+		return verifyBackup(ctx, e, args[1:])
+	}
+	f, data, sealSpec := commandFlags(e, "backup", "--to FILE [flags]\n       holdfast backup verify FILE [flags]")
+	to := f.String("to", "", "`file` to write, which must not exist, or - for the standard output")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	switch *to {
+	case "":
+		return fmt.Errorf("%w: --to is missing", errUsage)
+	case standard:
+		if err := perform(ctx, *data, *sealSpec, "backup", nil, e.out); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(e.err, "The backup was written and not read back: run holdfast backup verify where it is kept.")
+		return err
+	}
+	if _, err := os.Lstat(*to); err == nil {
+		return fmt.Errorf("%s exists, and a backup replaces nothing", *to)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	checked, err := writeChecked(ctx, *data, *sealSpec, *to)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "%s: %s", *to, checked)
+	return err
+}
+
+// writeChecked has a backup written beside path and read back, and only then gives it its name.
+func writeChecked(ctx context.Context, data, sealSpec, path string) (checked string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name()) // after the rename there is nothing to remove
+	defer f.Close()
+	if err := perform(ctx, data, sealSpec, "backup", nil, f); err != nil {
+		return "", err
+	}
+	if err := f.Sync(); err != nil {
+		return "", err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	if err := performOn(ctx, data, sealSpec, "backup-check", f, &out); err != nil {
+		return "", fmt.Errorf("what was written is not what was read back: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return "", err
+	}
+	return out.String(), durable.Rename(f.Name(), path)
+}
+
+func writeBackup(ctx context.Context, c *cloud.Cloud, _ io.Reader, out io.Writer) error {
+	_, err := c.Backup(ctx, out)
+	return err
+}
+
+func checkBackup(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
+	checked, err := c.CheckBackup(ctx, in)
+	if err != nil {
+		// Whoever sends a file hears the answer when all of it is sent.
+		_, _ = io.Copy(io.Discard, in)
+		return err
+	}
+	return tellBackup(out, checked)
+}
+
+func tellBackup(out io.Writer, b *cloud.Checked) error {
+	_, err := fmt.Fprintf(out, "backup of %s, taken by holdfast %s: %d records of the store and %d files of the audit log, %.1f MiB, all read and checked\n",
+		b.Taken.Format(time.RFC3339), b.Software, b.Pairs, b.Segments, float64(b.Bytes)/(1<<20))
+	return err
+}
+
+// verifyBackup needs no cloud, only the root key.
+func verifyBackup(ctx context.Context, e *env, args []string) error {
+	f := newFlags(e, "backup verify", "FILE [flags]")
+	data := f.dataFlag()
+	sealSpec := f.String("seal", "", "`where` the root key is that the backup was taken under; as for serve")
+	var file string
+	// The file may stand before or behind the flags.
+	switch last := len(args) - 1; {
+	case last >= 0 && isFile(args[0]):
+		file, args = args[0], args[1:]
+	case last >= 0 && isFile(args[last]):
+		file, args = args[last], args[:last]
+	}
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	if file == "" {
+		return fmt.Errorf("%w: want the file of a backup, or - for the standard input", errUsage)
+	}
+	root := seal.Provider(seal.NewFile(filepath.Join(*data, "root.key")))
+	if *sealSpec != "" {
+		var err error
+		if root, err = providers.Parse(*sealSpec); err != nil {
+			return err
+		}
+	}
+	in, err := e.open(file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	checked, err := cloud.VerifyBackup(ctx, in, root)
+	if err != nil {
+		return err
+	}
+	return tellBackup(e.out, checked)
+}
+
+func isFile(arg string) bool { return arg == standard || !strings.HasPrefix(arg, "-") }
+
+// open opens a file to read, or the standard input.
+func (e *env) open(name string) (io.ReadCloser, error) {
+	if name == standard {
+		return io.NopCloser(e.in), nil
+	}
+	return os.Open(name)
+}
+
+func restore(ctx context.Context, e *env, args []string) error {
+	f := newFlags(e, "restore", "--from FILE --data NEWDIR [flags]")
+	data := f.dataFlag()
+	sealSpec := f.String("seal", "", "`where` the root key is that the backup was taken under; as for serve (default the file root.key in the data directory, put there before)")
+	from := f.String("from", "", "`file` of a backup, or - for the standard input")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	if *from == "" || *data == "" {
+		return fmt.Errorf("%w: --from and --data are needed", errUsage)
+	}
+	var root seal.Provider
+	start := "holdfast serve --data " + *data
+	if *sealSpec != "" {
+		var err error
+		if root, err = providers.Parse(*sealSpec); err != nil {
+			return err
+		}
+		start += " --seal " + *sealSpec
+	}
+	in, err := e.open(*from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	checked, err := cloud.Restore(ctx, in, *data, root)
+	if err != nil {
+		return err
+	}
+	if err := tellBackup(e.out, checked); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "It is restored. Start it, once the server that it is a copy of is gone for good:\n\n  %s\n", start)
+	return err
+}

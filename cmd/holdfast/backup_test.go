@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+)
+
+// A backup of a running server, and one of the same when it is stopped, restore to what it was.
+func TestBackup(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	root := "file:" + filepath.Join(dir, "root.key")
+	s := start(t, dir)
+	id, pass := s.id, s.secret
+	key, ciphertext := newCiphertext(t, s.kms())
+
+	running := filepath.Join(at, "running.backup")
+	if out := wantCommand(t, 0, "backup", "--data", dir, "--to", running); !strings.Contains(out, "all read and checked") {
+		t.Errorf("backup said %q", out)
+	}
+	if info, err := os.Stat(running); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the backup's file: %v, %v, want mode 0600", info.Mode(), err)
+	}
+	t.Run("ReplacesNothing", func(t *testing.T) {
+		before, _ := os.ReadFile(running)
+		if out := wantCommand(t, 1, "backup", "--data", dir, "--to", running); !strings.Contains(out, "a backup replaces nothing") {
+			t.Errorf("backup said %q", out)
+		}
+		if after, _ := os.ReadFile(running); !bytes.Equal(before, after) {
+			t.Error("the backup was replaced")
+		}
+	})
+	t.Run("Usage", func(t *testing.T) {
+		wantCommand(t, 2, "backup", "--data", dir)
+		wantCommand(t, 2, "backup", "verify", "--data", dir)
+		wantCommand(t, 2, "restore", "--data", dir)
+		wantCommand(t, 1, "backup", "--data", dir, "--to", filepath.Join(at, "no-such-directory", "x"))
+		wantCommand(t, 1, "backup", "--data", t.TempDir(), "--to", filepath.Join(at, "x"))
+		wantCommand(t, 1, "restore", "--from", filepath.Join(at, "x"), "--data", filepath.Join(at, "y"))
+	})
+	s.end(t, 0)
+	stopped := filepath.Join(at, "stopped.backup")
+	wantCommand(t, 0, "backup", "--data", dir, "--to", stopped)
+	for _, file := range []string{running, stopped} {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			wantCommand(t, 0, "backup", "verify", file, "--data", dir)
+			wantCommand(t, 0, "backup", "verify", "--seal", root, file)
+			other := filepath.Join(at, filepath.Base(file)+".restored")
+			if out := wantCommand(t, 0, "restore", "--from", file, "--data", other, "--seal", root); !strings.Contains(out, "holdfast serve --data "+other+" --seal "+root) {
+				t.Errorf("restore said %q", out)
+			}
+			s := start(t, other, "--seal", root)
+			if s.id != "" {
+				t.Error("the restored cloud made a new key for the root user")
+			}
+			s.id, s.secret = id, pass
+			wantPlaintext(t, s.kms(), key, ciphertext)
+			s.end(t, 0)
+		})
+	}
+	if left, _ := filepath.Glob(filepath.Join(at, "*.tmp-*")); len(left) > 0 {
+		t.Errorf("%s was left", left)
+	}
+}
+
+// Backups go through pipes.
+func TestBackupThroughAPipe(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	id, pass := s.id, s.secret
+	key, ciphertext := newCiphertext(t, s.kms())
+	e, out, said := environment()
+	if status := run(t.Context(), e, []string{"backup", "--data", dir, "--to", "-"}); status != 0 || !strings.Contains(said.String(), "not read back") {
+		t.Fatalf("backup --to - ended with %d: %s", status, said)
+	}
+	e, told, said := environment()
+	e.in = strings.NewReader(out.String())
+	if status := run(t.Context(), e, []string{"backup", "verify", "-", "--data", dir}); status != 0 || !strings.Contains(told.String(), "all read and checked") {
+		t.Fatalf("backup verify - ended with %d: %s", status, said)
+	}
+	other := filepath.Join(t.TempDir(), "new")
+	root := "file:" + filepath.Join(dir, "root.key")
+	e, _, said = environment()
+	e.in = strings.NewReader(out.String())
+	if status := run(t.Context(), e, []string{"restore", "--from", "-", "--data", other, "--seal", root}); status != 0 {
+		t.Fatalf("restore --from - ended with %d: %s", status, said)
+	}
+	restored := start(t, other, "--seal", root)
+	restored.id, restored.secret = id, pass
+	wantPlaintext(t, restored.kms(), key, ciphertext)
+}
+
+func newCiphertext(t *testing.T, k *kms.Client) (key string, ciphertext []byte) {
+	t.Helper()
+	made, err := k.CreateKey(t.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := k.Encrypt(t.Context(), &kms.EncryptInput{KeyId: made.KeyMetadata.KeyId, Plaintext: []byte("hello")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *made.KeyMetadata.KeyId, out.CiphertextBlob
+}
+
+func wantPlaintext(t *testing.T, k *kms.Client, key string, ciphertext []byte) {
+	t.Helper()
+	out, err := k.Decrypt(t.Context(), &kms.DecryptInput{KeyId: &key, CiphertextBlob: ciphertext})
+	if err != nil || string(out.Plaintext) != "hello" {
+		t.Errorf("Decrypt = %v, want hello", err)
+	}
+}
+
+// child starts a command as a process of its own, for tests to kill.
+func child(t *testing.T, in io.Reader, args ...string) (cmd *exec.Cmd, said *output) {
+	t.Helper()
+	cmd, said = exec.Command(os.Args[0], args...), new(output)
+	cmd.Env = append(os.Environ(), "HOLDFAST_TEST_AS_MAIN=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, said, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd, said
+}
+
+// fill makes a cloud of some megabytes: keys with long policies.
+func fill(t *testing.T, k *kms.Client, keys int) {
+	t.Helper()
+	policy := func(i int) string {
+		var sids strings.Builder
+		for j := range 250 {
+			fmt.Fprintf(&sids, `,{"Sid":"n%dx%d","Effect":"Deny","Principal":"*","Action":"kms:Sign","Resource":"*"}`, i, j)
+		}
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"kms:*","Resource":"*"}` + sids.String() + `]}`
+	}
+	for i := range keys {
+		if _, err := k.CreateKey(t.Context(), &kms.CreateKeyInput{Policy: aws.String(policy(i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Killing the command, or the server, in the middle of a backup leaves no file of its name, and a server that has lost nothing.
+func TestKillDuringBackup(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	s, server := process(t, dir)
+	id, pass := s.id, s.secret
+	fill(t, s.kms(), 100)
+	key, ciphertext := newCiphertext(t, s.kms())
+	file := filepath.Join(at, "backup")
+	// begun waits for the first bytes of the file that is being written.
+	begun := func() {
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+			found, _ := filepath.Glob(file + ".tmp-*")
+			for _, f := range found {
+				if info, err := os.Stat(f); err == nil && info.Size() > 0 {
+					return
+				}
+			}
+		}
+		t.Fatal("no backup began")
+	}
+	forget := func() {
+		found, _ := filepath.Glob(file + ".tmp-*")
+		for _, f := range found {
+			os.Remove(f)
+		}
+	}
+	wantNone := func() {
+		t.Helper()
+		if _, err := os.Stat(file); !os.IsNotExist(err) {
+			t.Fatalf("a backup that was not finished has its name (%v)", err)
+		}
+	}
+	for range 3 {
+		cmd, _ := child(t, nil, "backup", "--data", dir, "--to", file)
+		begun()
+		_ = cmd.Process.Kill()
+		if cmd.Wait() == nil { // it was faster
+			_ = os.Remove(file)
+		}
+		wantNone()
+		forget()
+		wantPlaintext(t, s.kms(), key, ciphertext)
+	}
+	cmd, said := child(t, nil, "backup", "--data", dir, "--to", file)
+	begun()
+	_ = server.Process.Kill()
+	_ = server.Wait()
+	if cmd.Wait() != nil {
+		wantNone()
+		t.Logf("the command said: %s", said)
+	}
+	forget()
+	_ = os.Remove(file)
+
+	again, _ := process(t, dir)
+	again.id, again.secret = id, pass
+	wantPlaintext(t, again.kms(), key, ciphertext)
+	wantCommand(t, 0, "backup", "--data", dir, "--to", file)
+	wantCommand(t, 0, "backup", "verify", file, "--data", dir)
+}
+
+// Killing a restore leaves nothing that starts.
+func TestKillDuringRestore(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	root := "file:" + filepath.Join(dir, "root.key")
+	s := start(t, dir)
+	fill(t, s.kms(), 200)
+	file := filepath.Join(at, "backup")
+	wantCommand(t, 0, "backup", "--data", dir, "--to", file)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(at, "new")
+	in, feed := io.Pipe()
+	cmd, said := child(t, in, "restore", "--from", "-", "--data", target, "--seal", root)
+	var feeding sync.WaitGroup
+	feeding.Go(func() { _, _ = feed.Write(whole[:len(whole)-1]) })
+	// The store is being written when its directory is there.
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(target, "restoring", "store")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the restore wrote nothing: %s", said)
+		}
+	}
+	_ = cmd.Process.Kill()
+	feed.Close()
+	feeding.Wait()
+	_ = cmd.Wait()
+	if out := wantCommand(t, 1, "serve", "--listen", "127.0.0.1:0", "--data", target, "--seal", root); !strings.Contains(out, "was not finished") {
+		t.Errorf("serve said %q", out)
+	}
+	if out := wantCommand(t, 1, "restore", "--from", file, "--data", target, "--seal", root); !strings.Contains(out, "was not finished") {
+		t.Errorf("restore said %q", out)
+	}
+	if err := os.RemoveAll(target); err != nil {
+		t.Fatal(err)
+	}
+	wantCommand(t, 0, "restore", "--from", file, "--data", target, "--seal", root)
+}
