@@ -15,6 +15,9 @@ build: ## build bin/holdfast
 hsm: ## build it with PKCS#11, for hardware security modules; needs gcc
 	CGO_ENABLED=1 go build -trimpath -tags pkcs11 -o bin/holdfast ./cmd/holdfast
 
+fips: ## build bin/holdfast with the validated FIPS 140-3 module of Go: docs/fips.md
+	GOFIPS140=certified go build -trimpath -o bin/holdfast ./cmd/holdfast
+
 run: build ## build it, and serve in ./holdfast-data; DATA=DIR for another directory, HOLDFAST_... as always
 	@mkdir -p -m 700 "$(DATA)"
 	@echo $$$$ > "$(DATA)/pid"; exec bin/holdfast serve --data "$(DATA)"
@@ -27,6 +30,9 @@ lint: ## format, vet, staticcheck, known vulnerabilities, go.mod
 
 fresh: ## are the generated files what the generators write?
 	@.ci/check generated
+
+checkfips: ## the tests of FIPS mode, with the validated module in the binaries
+	@.ci/check fips
 
 cross: ## does it compile for macOS, Windows and Linux on ARM?
 	@.ci/check cross
@@ -59,4 +65,4 @@ rename: ## give the module another path: make rename MODULE=example.org/you/hold
 clean: ## remove what was built; the data stays
 	rm -rf bin
 
-.PHONY: help build hsm run test lint fresh cross unit tour bench generate deps rename clean
+.PHONY: help build hsm fips run test lint fresh checkfips cross unit tour bench generate deps rename clean
