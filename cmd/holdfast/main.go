@@ -31,6 +31,7 @@ var commands = []command{
 	{"seal", "rewrap|rotate [flags]", "change the root key, or the key that everything is wrapped under", sealCommand},
 	{"backup", "--to FILE [flags]", "write everything of a cloud, which may run, into one encrypted file; backup verify reads one", backupCommand},
 	{"restore", "--from FILE --data NEWDIR [flags]", "make a data directory of a backup", restore},
+	{"kms-plugin", "--key-id KEY [flags]", "encrypt the secrets of a Kubernetes cluster: a KMS v2 plugin", kmsPlugin},
 	{"version", "", "print the version", version},
 }
 

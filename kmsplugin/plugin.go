@@ -1,0 +1,183 @@
+// Package kmsplugin keeps the secrets of a Kubernetes cluster encrypted under a KMS key: it is a plugin of the API server's KMS v2 interface, which wraps the
+// seed of the data keys that encrypt what the cluster stores in etcd.
+//
+// The API server polls Status, about every minute. When the key ID told there changes, it has a new seed wrapped by Encrypt, and what it writes from then on is under
+// that. Decrypt is called at its start, for every seed that something is still encrypted under. So all calls are rare, and each is one or two calls of KMS.
+//
+// https://kubernetes.io/docs/tasks/administer-cluster/kms-provider/
+package kmsplugin
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	plugin "k8s.io/kms/apis/v2"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/arn"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/remote"
+	"github.com/holdfast-cloud/holdfast/sigv4"
+)
+
+// Config is what a [Plugin] needs. All of it is required, except for HTTP.
+type Config struct {
+	// Key is the ID, ARN, alias name or alias ARN of a symmetric encryption key.
+	Key string
+	// Cluster names the cluster. It is bound to each ciphertext, as its encryption context, so that no other cluster's plugin opens it.
+	Cluster string
+	// Endpoint is where KMS is, and Region the one called.
+	Endpoint *url.URL
+	Region   string
+	// Credentials is asked before each call, so that they may change meanwhile.
+	Credentials func() (sigv4.Credentials, error)
+	// HTTP sends the calls; nil is http.DefaultClient.
+	HTTP *http.Client
+}
+
+// Plugin serves the API server.
+type Plugin struct {
+	plugin.UnsafeKeyManagementServiceServer
+	cfg Config
+}
+
+// New returns the plugin of a cluster. It calls nobody: a plugin may start before KMS does.
+func New(cfg Config) *Plugin { return &Plugin{cfg: cfg} }
+
+const (
+	// apiVersion is what the API server wants to hear.
+	apiVersion = "v2"
+	// clusterAnnotation is stored with each ciphertext, in the clear, and tells for which cluster it was made. The API server wants a domain name.
+	clusterAnnotation = "cluster.kms-plugin.holdfast"
+	// maxCiphertext is what the API server takes.
+	maxCiphertext = 1023
+)
+
+func (p *Plugin) client() (kms.Client, error) {
+	credentials, err := p.cfg.Credentials()
+	if err != nil {
+		return kms.Client{}, status.Errorf(codes.Unauthenticated, "reading the credentials: %v", err)
+	}
+	return kms.Client{Transport: &remote.Transport{Endpoint: p.cfg.Endpoint, Region: p.cfg.Region, Credentials: credentials, HTTP: p.cfg.HTTP}}, nil
+}
+
+// context is the encryption context of everything that the plugin encrypts: whoever may use the key for this cluster need not be let near anything else under it.
+func (p *Plugin) context() map[string]string {
+	return map[string]string{"purpose": "kubernetes-kms-v2", "cluster": p.cfg.Cluster}
+}
+
+func (p *Plugin) annotations() map[string][]byte {
+	return map[string][]byte{clusterAnnotation: []byte(p.cfg.Cluster)}
+}
+
+// A keyID is what the API server knows key material by: it changes when the key is rotated, and only then. It is the key's ARN, "#" and the material's ID.
+func keyID(arn, material string) string { return arn + "#" + material }
+
+func splitKeyID(id string) (arn, material string) {
+	arn, material, _ = strings.Cut(id, "#")
+	return arn, material
+}
+
+// Status tells whether the plugin can encrypt and decrypt, and the ID of what it encrypts with. That KMS cannot be reached, or does not let the plugin look at the key, is an
+// error, for without the key there is no ID to tell.
+func (p *Plugin) Status(ctx context.Context, _ *plugin.StatusRequest) (*plugin.StatusResponse, error) {
+	client, err := p.client()
+	if err != nil {
+		return nil, err
+	}
+	c := &call.Call{Context: ctx}
+	key, err := client.DescribeKey(c, &kms.DescribeKeyRequest{KeyId: &p.cfg.Key})
+	if err != nil {
+		return nil, failed("looking at the key", err)
+	}
+	m := key.KeyMetadata
+	if m == nil || m.Arn == nil || m.CurrentKeyMaterialId == nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "key %s is no symmetric encryption key with material in KMS", p.cfg.Key)
+	}
+	out := &plugin.StatusResponse{Version: apiVersion, Healthz: "ok", KeyId: keyID(*m.Arn, *m.CurrentKeyMaterialId)}
+	if err := p.rehearse(c, client, *m.Arn); err != nil {
+		out.Healthz = status.Convert(err).Message()
+	}
+	return out, nil
+}
+
+// rehearse asks KMS whether it would encrypt and decrypt.
+func (p *Plugin) rehearse(c *call.Call, client kms.Client, key string) error {
+	_, err := client.Encrypt(c, &kms.EncryptRequest{KeyId: &key, Plaintext: make([]byte, 32), EncryptionContext: p.context(), DryRun: new(true)})
+	if _, ok := errors.AsType[*kms.DryRunOperationException](err); !ok {
+		return failed("encrypting", err)
+	}
+	_, err = client.Decrypt(c, &kms.DecryptRequest{
+		KeyId: &key, EncryptionContext: p.context(), DryRun: new(true), DryRunModifiers: []kms.DryRunModifierType{kms.DryRunModifierTypeIgnoreCiphertext},
+	})
+	if _, ok := errors.AsType[*kms.DryRunOperationException](err); !ok {
+		return failed("decrypting", err)
+	}
+	return nil
+}
+
+// Encrypt wraps a seed. It decrypts what it encrypted: a cluster's data hangs on it, and decrypting tells which material it is under.
+func (p *Plugin) Encrypt(ctx context.Context, in *plugin.EncryptRequest) (*plugin.EncryptResponse, error) {
+	client, err := p.client()
+	if err != nil {
+		return nil, err
+	}
+	c := &call.Call{Context: ctx}
+	made, err := client.Encrypt(c, &kms.EncryptRequest{KeyId: &p.cfg.Key, Plaintext: in.Plaintext, EncryptionContext: p.context()})
+	if err != nil {
+		return nil, failed("encrypting", err)
+	}
+	if len(made.CiphertextBlob) == 0 || len(made.CiphertextBlob) > maxCiphertext {
+		return nil, status.Errorf(codes.OutOfRange, "encrypting: the ciphertext has %d bytes, and Kubernetes takes 1 to %d", len(made.CiphertextBlob), maxCiphertext)
+	}
+	back, err := client.Decrypt(c, &kms.DecryptRequest{KeyId: made.KeyId, CiphertextBlob: made.CiphertextBlob, EncryptionContext: p.context()})
+	if err != nil {
+		return nil, failed("decrypting what was just encrypted", err)
+	}
+	defer clear(back.Plaintext)
+	if string(back.Plaintext) != string(in.Plaintext) || back.KeyId == nil || back.KeyMaterialId == nil {
+		return nil, status.Error(codes.Internal, "encrypting: what was encrypted decrypts to something else")
+	}
+	return &plugin.EncryptResponse{Ciphertext: made.CiphertextBlob, KeyId: keyID(*back.KeyId, *back.KeyMaterialId), Annotations: p.annotations()}, nil
+}
+
+// Decrypt unwraps what Encrypt wrapped, under the current material of the key or any earlier.
+func (p *Plugin) Decrypt(ctx context.Context, in *plugin.DecryptRequest) (*plugin.DecryptResponse, error) {
+	if !maps.EqualFunc(in.Annotations, p.annotations(), func(a, b []byte) bool { return string(a) == string(b) }) {
+		return nil, status.Errorf(codes.InvalidArgument, "decrypting: it was not made for cluster %q, but for %q", p.cfg.Cluster, in.Annotations[clusterAnnotation])
+	}
+	key, material := splitKeyID(in.KeyId)
+	if material == "" {
+		return nil, status.Errorf(codes.InvalidArgument, "decrypting: key ID %q is none of this plugin's", in.KeyId)
+	}
+	key = p.here(key)
+	client, err := p.client()
+	if err != nil {
+		return nil, err
+	}
+	out, err := client.Decrypt(&call.Call{Context: ctx}, &kms.DecryptRequest{KeyId: &key, CiphertextBlob: in.Ciphertext, EncryptionContext: p.context()})
+	if err != nil {
+		return nil, failed("decrypting", err)
+	}
+	if out.KeyMaterialId == nil || *out.KeyMaterialId != material {
+		clear(out.Plaintext)
+		return nil, status.Error(codes.InvalidArgument, "decrypting: it is under other key material than its key ID says")
+	}
+	return &plugin.DecryptResponse{Plaintext: out.Plaintext}, nil
+}
+
+// here is the ARN that a key has in the region called: a multi-Region key has one in each.
+func (p *Plugin) here(key string) string {
+	a, err := arn.Parse(key)
+	if err != nil || !strings.HasPrefix(a.Resource, "key/mrk-") {
+		return key
+	}
+	a.Region = p.cfg.Region
+	return a.String()
+}
