@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -19,9 +18,6 @@ type keyStore struct {
 
 // makeProxyKey makes an access key that another KMS uses the keys of a region with.
 func makeProxyKey(ctx context.Context, c *cloud.Cloud, account, user, region string, out io.Writer) error {
-	if user == "" {
-		return errors.New("--xks-proxy needs a --user: the root user may do more than encrypt and decrypt")
-	}
 	id, secret, err := c.CreateProxyKey(ctx, account, user)
 	if err != nil {
 		return err
