@@ -222,36 +222,3 @@ func stall(ctx context.Context, o options) error {
 		short(alone.quantile(.5)), short(alone.quantile(.99)), <-made, short(beside.quantile(.5)), short(beside.quantile(.99)))
 	return nil
 }
-
-// start prints how long starts take.
-func start(ctx context.Context, o options) error {
-	s, err := startHoldfast(ctx, o.binary, "")
-	if err != nil {
-		return err
-	}
-	defer s.end()
-	first := s.ready
-	const keys = 10_000
-	m, err := s.sign("CreateKey", []byte("{}"))
-	if err != nil {
-		return err
-	}
-	n, begin := 0, time.Now()
-	for n < keys {
-		r, err := s.burst(ctx, m, 64, time.Second)
-		if err != nil {
-			return err
-		}
-		n += r.requests
-	}
-	rate := float64(n) / time.Since(begin).Seconds()
-	s.kill()
-	again, err := startHoldfast(ctx, o.binary, s.dir)
-	if err != nil {
-		return err
-	}
-	defer again.kill()
-	fmt.Printf("## Start\n\nFrom the process's start to its first answer, after `kill -9`.\n\n| | |\n| --- | ---: |\n| first start | %s |\n| restart with %d keys | %s |\n| CreateKey, durable, 64 connections | %.0f/s |\n\n",
-		short(first), n, short(again.ready), rate)
-	return nil
-}
