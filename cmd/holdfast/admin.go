@@ -17,8 +17,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/audit"
@@ -47,52 +47,67 @@ type contact struct {
 
 // admin serves the commands, and everything else to the cloud.
 type admin struct {
-	cloud *cloud.Cloud
-	token [sha256.Size]byte // its hash: comparing hashes takes the same time wherever they differ
-	proof string
-	path  string
+	cloud   atomic.Pointer[cloud.Cloud] // nil while it is sealed
+	sealed  func() error                // what to say then
+	contact contact
+	token   [sha256.Size]byte // its hash: comparing hashes takes the same time wherever they differ
+	path    string
 }
 
-func newAdmin(c *cloud.Cloud, dir, endpoint string, t *tls.Config) (*admin, error) {
+func newAdmin(dir, endpoint string, t *tls.Config) *admin {
 	k := contact{Endpoint: endpoint, Token: rand.Text(), Proof: rand.Text()}
 	if t != nil {
 		sum := sha256.Sum256(t.Certificates[0].Certificate[0])
 		k.Certificate = hex.EncodeToString(sum[:])
 	}
-	b, err := json.Marshal(k)
+	return &admin{contact: k, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
+}
+
+// leave leaves the way to the server. No other one may have the directory.
+func (a *admin) leave() error {
+	b, err := json.Marshal(a.contact)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a := &admin{cloud: c, token: sha256.Sum256([]byte(k.Token)), proof: k.Proof, path: filepath.Join(dir, adminFile)}
 	if err := durable.WriteFile(a.path, b); err != nil {
-		return nil, fmt.Errorf("leaving the way to the server: %w", err)
+		return fmt.Errorf("leaving the way to the server: %w", err)
 	}
-	return a, nil
+	return nil
 }
 
 func (a *admin) close() { _ = os.Remove(a.path) }
 
-func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, ok := strings.CutPrefix(r.URL.Path, adminPrefix)
-	if !ok {
-		a.cloud.ServeHTTP(w, r)
-		return
-	}
+// authorized reports whether a request comes from who can read the data directory.
+func (a *admin) authorized(r *http.Request) bool {
 	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	sum := sha256.Sum256([]byte(given))
-	if subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
+	return subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1
+}
+
+func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.URL.Path, adminPrefix)
+	c := a.cloud.Load()
+	if !ok {
+		c.ServeHTTP(w, r)
+		return
+	}
+	if !a.authorized(r) {
 		http.Error(w, "not authorized", http.StatusForbidden)
 		return
 	}
-	w.Header().Set(adminHeader, a.proof)
+	w.Header().Set(adminHeader, a.contact.Proof)
 	task := tasks[name]
 	if task == nil || r.Method != http.MethodPost {
 		http.NotFound(w, r)
 		return
 	}
+	if c == nil {
+		http.Error(w, a.sealed().Error(), http.StatusServiceUnavailable)
+		return
+	}
 	// What went wrong comes after what was found until then.
 	w.Header().Set("Trailer", errorTrailer)
-	if err := task(r.Context(), a.cloud, r.Body, w); err != nil {
+	if err := task(r.Context(), c, r.Body, w); err != nil {
 		w.Header().Set(errorTrailer, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 }
@@ -103,6 +118,7 @@ type task func(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer)
 var tasks = map[string]task{
 	"events":      listEvents,
 	"credentials": makeCredentials,
+	"seal":        sealStatus,
 	"rewrap":      rewrap,
 	"rotate":      rotate,
 
@@ -159,17 +175,25 @@ func performOn(ctx context.Context, dir, sealSpec, name string, in io.ReadSeeker
 	return tasks[name](ctx, c, in, out)
 }
 
-func ask(ctx context.Context, dir, name string, in io.Reader, out io.Writer) error {
+// readContact reads how to reach the server that runs over a data directory.
+func readContact(dir string) (k contact, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, adminFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return errNoServer
+		return k, errNoServer
 	}
 	if err != nil {
-		return err
+		return k, err
 	}
-	var k contact
 	if err := json.Unmarshal(b, &k); err != nil {
-		return fmt.Errorf("reading %s: %w", adminFile, err)
+		return k, fmt.Errorf("reading %s: %w", adminFile, err)
+	}
+	return k, nil
+}
+
+func ask(ctx context.Context, dir, name string, in io.Reader, out io.Writer) error {
+	k, err := readContact(dir)
+	if err != nil {
+		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.Endpoint+adminPrefix+name, io.NopCloser(in)) // whoever opened it closes it
 	if err != nil {
@@ -329,64 +353,5 @@ func makeCredentials(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.W
 		return err
 	}
 	_, err = fmt.Fprintf(out, "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n", id, secret)
-	return err
-}
-
-type rewrapParams struct{ To string }
-
-func sealCommand(ctx context.Context, e *env, args []string) error {
-	if len(args) == 0 {
-		return fmt.Errorf("%w: want rewrap or rotate", errUsage)
-	}
-	switch args[0] {
-	case "-h", "--help", "help":
-		_, err := fmt.Fprintln(e.out, "Usage: holdfast seal rewrap|rotate [flags]\n\nholdfast seal rewrap -h and holdfast seal rotate -h tell the flags.")
-		return err
-	case "rewrap":
-		f, data, sealSpec := commandFlags(e, "seal rewrap", "--to WHERE [flags]")
-		var p rewrapParams
-		f.StringVar(&p.To, "to", "", "`where` the new root key is, as the server sees it: file:PATH, env:NAME, passphrase:file:PATH, ...")
-		if err := f.parse(args[1:]); err != nil {
-			return err
-		}
-		if p.To == "" {
-			return fmt.Errorf("%w: --to is missing", errUsage)
-		}
-		if strings.HasPrefix(p.To, "passphrase:fd:") {
-			return fmt.Errorf("%w: --to %s would be a descriptor of the server, not of this command; use passphrase:file:PATH", errUsage, p.To)
-		}
-		return perform(ctx, *data, *sealSpec, "rewrap", p, e.out)
-	case "rotate":
-		f, data, sealSpec := commandFlags(e, "seal rotate", "[flags]")
-		if err := f.parse(args[1:]); err != nil {
-			return err
-		}
-		return perform(ctx, *data, *sealSpec, "rotate", nil, e.out)
-	}
-	return fmt.Errorf("%w: %q is neither rewrap nor rotate", errUsage, args[0])
-}
-
-func rewrap(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
-	var p rewrapParams
-	if err := readParams(in, &p); err != nil {
-		return err
-	}
-	provider, err := providers.Parse(p.To)
-	if err != nil {
-		return err
-	}
-	if err := c.Rewrap(ctx, provider); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "The keyring is under the new root key. From now on start the server with --seal %s\n", p.To)
-	return err
-}
-
-func rotate(ctx context.Context, c *cloud.Cloud, _ io.Reader, out io.Writer) error {
-	version, err := c.RotateSeal(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(out, "Everything new is wrapped under version "+strconv.FormatUint(uint64(version), 10)+" of the key-encryption key.")
 	return err
 }

@@ -118,26 +118,28 @@ func serve(ctx context.Context, e *env, args []string) error {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = endpoint
 	}
-	c, err := cloud.Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	further, err := s.endpoints.listen(tlsConfig, s.dev)
 	if err != nil {
 		return err
 	}
 	defer further.close()
-	admin, err := newAdmin(c, s.data, endpoint, tlsConfig)
+	gate := newGate(e, &cfg, endpoint, tlsConfig)
+	site := s.start(append(further, listener), gate, log)
+	defer site.close()
+	c, err := cloud.Open(ctx, cfg)
 	if err != nil {
+		return unlessOver(ctx, err)
+	}
+	defer c.Close()
+	defer gate.close()
+	if err := gate.open(c); err != nil {
 		return err
 	}
-	defer admin.close()
 	if err := s.greet(ctx, e, c, scheme, endpoint); err != nil {
 		return err
 	}
 	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "fips", cloud.FIPS(), "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
-	return s.run(ctx, append(further, listener), admin, log)
+	return site.run(ctx)
 }
 
 // reachable is the address at which a caller on this machine finds a listener that may listen on all of them.
@@ -151,28 +153,41 @@ func reachable(a net.Addr) string {
 // drain is how long calls that are under way may take to finish.
 const drain = 30 * time.Second
 
-func (s *settings) run(ctx context.Context, ways listeners, h http.Handler, log *slog.Logger) error {
-	server := &http.Server{
+// site is a handler that is served on several listeners.
+type site struct {
+	http  *http.Server
+	ended chan error
+	log   *slog.Logger
+}
+
+func (s *settings) start(ways listeners, h http.Handler, log *slog.Logger) *site {
+	v := &site{log: log, ended: make(chan error, len(ways)), http: &http.Server{
 		Handler: &patience{Handler: h, first: firstPatience, pace: slowestBody}, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnContext: s.endpoints.through,
-	}
-	ended := make(chan error, len(ways))
+	}}
 	for _, l := range ways {
-		go func() { ended <- server.Serve(l) }()
+		go func() { v.ended <- v.http.Serve(l) }()
 	}
+	return v
+}
+
+func (v *site) close() { _ = v.http.Close() }
+
+// run returns when ctx has ended, and calls with it.
+func (v *site) run(ctx context.Context) error {
 	select {
-	case err := <-ended:
+	case err := <-v.ended:
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("draining")
+	v.log.Info("draining")
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	if err := server.Shutdown(finish); err != nil {
-		log.Warn("calls were cut off", "cause", err.Error())
-		_ = server.Close()
+	if err := v.http.Shutdown(finish); err != nil {
+		v.log.Warn("calls were cut off", "cause", err.Error())
+		v.close()
 	}
-	log.Info("stopped")
+	v.log.Info("stopped")
 	return nil
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/seal"
-	"github.com/holdfast-cloud/holdfast/seal/shamir"
 	"github.com/holdfast-cloud/holdfast/seal/hsm"
+	"github.com/holdfast-cloud/holdfast/seal/shamir"
 )
 
 // PassphraseVariable is the environment variable that [Parse] takes the passphrase of "passphrase" from.
