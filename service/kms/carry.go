@@ -1,7 +1,6 @@
 package kms
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -187,8 +186,8 @@ func (s *Service) taken(c *call.Call, k *key, row *carryRecord, m *message) erro
 	case m.Create:
 		row.Creation = nil // once more, so that the replica hears that it is known
 		return carryTable.In(row.Account, row.Region).Put(c.Tx(), row)
-	case m.Key.Revision < k.Revision:
-		return nil // there is news
+	case m.Key.Revision < k.Revision, k.Successor == row.To && m.Key.Primary != row.To:
+		return nil // there is news since the message was sent
 	}
 	return s.untell(c, k, row.To)
 }
@@ -235,7 +234,7 @@ func (s *Service) buried(c *call.Call, g *goneRecord, r *reply) error {
 		return err
 	}
 	switch r.Outcome {
-	case done:
+	case done, absent: // a primary key ends after all its replicas: that it is no more says that it knew
 		now.Told = true
 		return rows.Put(c.Tx(), now)
 	case moved:
@@ -247,5 +246,5 @@ func (s *Service) buried(c *call.Call, g *goneRecord, r *reply) error {
 	case busy:
 		return errBusy
 	}
-	return errors.New("region " + g.To + " has no key " + g.KeyID + ", of which a replica was deleted: have its data been lost, or is another cloud there?")
+	return fmt.Errorf("region %s gave an answer that is none, about the end of key %s", g.To, g.KeyID)
 }

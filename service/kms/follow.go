@@ -150,6 +150,10 @@ func (s *Service) release(c *call.Call, from string, at place, m *message) (*rep
 	k, err := s.read(c.Tx(), at)
 	switch {
 	case missing(err):
+		// It may have been a replica itself at its end.
+		if left, err := goneTable.In(at.account, at.region).Get(c.Tx(), at.id); err == nil {
+			return &reply{Outcome: moved, Primary: left.To}, nil
+		}
 		return &reply{Outcome: absent}, nil
 	case err != nil:
 		return nil, err
