@@ -25,6 +25,7 @@ require (
 	github.com/emmansun/gmsm v0.41.1
 	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/google/go-cmp v0.7.0
+	github.com/google/go-tpm v0.9.8
 	github.com/google/uuid v1.6.0
 	github.com/klauspost/compress v1.20.4
 	github.com/mattermost/xml-roundtrip-validator v0.1.0
