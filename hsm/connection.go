@@ -216,7 +216,7 @@ func do[T any](ctx context.Context, c *connection, what string, twice bool, f fu
 
 func once[T any](c *connection, what string, f func(*session) (T, error)) (value T, err error) {
 	l, err := c.connect()
-	if errors.Is(err, ErrNoToken) || errors.Is(err, ErrModule) {
+	if errors.Is(err, ErrNoToken) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err) // it was there
 	}
 	if err != nil {

@@ -22,8 +22,8 @@ var (
 	// ErrNotBuilt says that this program was built without PKCS#11.
 	ErrNotBuilt = errors.New("hsm: this build of Holdfast has no PKCS#11; build it by: CGO_ENABLED=1 go build -tags pkcs11 ./cmd/holdfast")
 
-	// ErrModule says that the library of the token's maker is not there, or does not start.
-	ErrModule = errors.New("hsm: the PKCS#11 module cannot be used")
+	// ErrModule says that the library of the token's maker is not there, or is none.
+	ErrModule = errors.New("hsm: there is no such PKCS#11 module")
 
 	// ErrNoToken says that the module has no such token at present.
 	ErrNoToken = errors.New("hsm: there is no such token")
@@ -44,7 +44,7 @@ var (
 	// ErrUserLoggedIn says that something else in this process is logged in to the token, so that the PIN cannot be tried.
 	ErrUserLoggedIn = errors.New("hsm: another part of this process is logged in to the token with another PIN")
 
-	// ErrUnavailable says that the token vanished or failed. Whether a key was made or destroyed meanwhile is not known.
+	// ErrUnavailable says that the token vanished or failed, or that its module does not start. Whether a key was made or destroyed meanwhile is not known.
 	ErrUnavailable = errors.New("hsm: the token does not answer")
 
 	// ErrNoKey says that the token has no such key.

@@ -106,7 +106,7 @@ func (m *module) beginLocked() error {
 	err := m.lib.Initialize()
 	m.foreign = errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED))
 	if err != nil && !m.foreign {
-		return fmt.Errorf("%w: starting it: %w", ErrModule, err)
+		return fmt.Errorf("%w: starting its PKCS#11 module: %w", ErrUnavailable, err)
 	}
 	m.running = true
 	m.starts++
@@ -116,13 +116,15 @@ func (m *module) beginLocked() error {
 // restart ends the library and starts it anew. Some look for tokens only then, and those that failed may recover. While another of its tokens is in use it stays.
 func (m *module) restart() error {
 	if m.busy() {
-		return fmt.Errorf("%w: it is in use for another token", ErrModule)
+		return errBusy
 	}
 	m.use.Lock()
 	defer m.use.Unlock()
 	m.endLocked()
 	return m.beginLocked()
 }
+
+var errBusy = errors.New("hsm: the module is in use for another token")
 
 func (m *module) endLocked() {
 	if m.running && !m.foreign {
@@ -178,7 +180,7 @@ func (m *module) find(u URI) (slot uint, found pkcs11.TokenInfo, err error) {
 	defer m.use.RUnlock()
 	slots, err := m.lib.GetSlotList(true)
 	if err != nil {
-		return 0, found, fmt.Errorf("%w: listing its tokens: %w", ErrModule, err)
+		return 0, found, fmt.Errorf("%w: listing the tokens of its PKCS#11 module: %w", ErrUnavailable, err)
 	}
 	matches := 0
 	for _, s := range slots {
@@ -201,7 +203,7 @@ func (m *module) find(u URI) (slot uint, found pkcs11.TokenInfo, err error) {
 // seek is find, and has the library look again if there is no such token.
 func (m *module) seek(u URI) (slot uint, found pkcs11.TokenInfo, err error) {
 	slot, found, err = m.find(u)
-	if errors.Is(err, ErrNoToken) || errors.Is(err, ErrModule) {
+	if errors.Is(err, ErrNoToken) || errors.Is(err, ErrUnavailable) {
 		if m.restart() == nil {
 			return m.find(u)
 		}

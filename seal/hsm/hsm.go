@@ -177,8 +177,8 @@ func (p *Provider) with(ctx context.Context, f func(*token.Token) error) error {
 	}
 	t, err := token.Open(ctx, p.uri, bytes.Clone(p.pin))
 	switch {
-	case errors.Is(err, token.ErrNoToken):
-		return fmt.Errorf("%w: %w: %s", seal.ErrNoRoot, err, p.uri.Name())
+	case errors.Is(err, token.ErrNoToken), errors.Is(err, token.ErrUnavailable):
+		return fmt.Errorf("%w: token %s: %w", seal.ErrUnavailable, p.uri.Name(), err) // it may be put in yet
 	case errors.Is(err, token.ErrPINIncorrect), errors.Is(err, token.ErrPINLocked):
 		p.refused = fmt.Errorf("token %s: %w", p.uri.Name(), err)
 		return p.refused
@@ -186,7 +186,10 @@ func (p *Provider) with(ctx context.Context, f func(*token.Token) error) error {
 		return fmt.Errorf("token %s: %w", p.uri.Name(), err)
 	}
 	defer t.Close()
-	return f(t)
+	if err = f(t); errors.Is(err, token.ErrUnavailable) {
+		return fmt.Errorf("%w: token %s: %w", seal.ErrUnavailable, p.uri.Name(), err)
+	}
+	return err
 }
 
 func associate(header []byte) []byte { return append([]byte("holdfast root 1"), header...) }
