@@ -171,7 +171,8 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	}
 	kmsConfig := kms.Config{
 		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation,
-		Report: func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
+		Proxies: cfg.ExternalKeyStores,
+		Report:  func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
 	}
 	c.join(&kmsConfig)
 	k, err := kms.New(kmsConfig)

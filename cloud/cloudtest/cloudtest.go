@@ -61,9 +61,10 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = c.URL
 	}
-	// Where a test's identity provider is, with TLS or without.
+	// Where a test's identity provider is, with TLS or without, and its external key store proxy.
 	cfg.IdentityProviders.PlainLoopback = true
 	cfg.IdentityProviders.Allow = append(cfg.IdentityProviders.Allow, netip.MustParsePrefix("127.0.0.0/8"))
+	cfg.ExternalKeyStores.Allow = append(cfg.ExternalKeyStores.Allow, netip.MustParsePrefix("127.0.0.0/8"))
 	inner, err := cloud.Open(context.Background(), cfg)
 	if err != nil {
 		server.Listener.Close()

@@ -256,6 +256,8 @@ func (k *key) ready() error {
 		return k.approved()
 	case kms.KeyStateDisabled:
 		return &kms.DisabledException{Message: k.arn + " is disabled."}
+	case kms.KeyStateUnavailable:
+		return &kms.KMSInvalidStateException{Message: k.custody.notConnected()}
 	}
 	return k.invalidState()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -28,10 +29,11 @@ type storeRecord struct {
 	Path         string                       `json:",omitempty"` // with /kms/xks/v1 at its end
 	Connectivity kms.XksProxyConnectivityType `json:",omitempty"`
 	VPCService   string                       `json:",omitempty"`
+	VPCOwner     string                       `json:",omitempty"` // account
 	AccessKeyID  string                       `json:",omitempty"`
 
 	// Secret is the password of kmsuser, or the proxy's secret access key, wrapped for the place that sealed returns.
-	Secret []byte `json:",omitempty"`
+	Secret []byte
 }
 
 // storePlace is where a custom key store is.
@@ -50,7 +52,7 @@ type customStore struct {
 }
 
 // connected reports whether keys in the store can be used.
-func (st *customStore) connected() bool { return st.State == kms.ConnectionStateTypeConnected }
+func (r *storeRecord) connected() bool { return r.State == kms.ConnectionStateTypeConnected }
 
 // loadStore is the loader of the cache of stores.
 func (s *Service) loadStore(ctx context.Context, p storePlace) (st *customStore, err error) {
@@ -74,43 +76,122 @@ func (s *Service) readStore(r store.Reader, p storePlace) (*customStore, error) 
 	return s.newStore(p, rec, secret)
 }
 
+// newStore returns a store with its link, which keeps the secret.
 func (s *Service) newStore(p storePlace, r *storeRecord, secret []byte) (*customStore, error) {
 	st := &customStore{storePlace: p, storeRecord: r}
 	var err error
-	if st.link, err = s.newLink(p, r, secret); err != nil {
+	switch r.Type {
+	case kms.CustomKeyStoreTypeAwsCloudhsm:
+		st.link, err = s.newCloudHSM(p, r, secret)
+	case kms.CustomKeyStoreTypeExternalKeyStore:
+		st.link, err = s.newXKS(p.region, r, secret)
+	default:
+		err = errors.New("custom key store " + p.id + " is of an unknown type")
+	}
+	if err != nil {
 		return nil, err
 	}
 	return st, nil
 }
 
-// newLink returns the link of a store. It keeps the secret.
-func (s *Service) newLink(p storePlace, r *storeRecord, secret []byte) (link, error) {
-	switch r.Type {
-	case kms.CustomKeyStoreTypeAwsCloudhsm:
-		return s.newCloudHSM(p, r, secret)
+// saveStore writes a store's record, with the secret wrapped if one is given.
+func (s *Service) saveStore(tx store.Tx, p storePlace, r *storeRecord, secret []byte) (err error) {
+	if secret != nil {
+		if r.Secret, err = s.cfg.Seal.Wrap(p.sealed(), secret); err != nil {
+			return fmt.Errorf("wrapping the secret of custom key store %s: %w", p.id, err)
+		}
 	}
-	return nil, errors.New("custom key store " + p.id + " is of an unknown type")
+	if err := storeTable.In(p.account, p.region).Put(tx, r); err != nil {
+		return fmt.Errorf("saving custom key store %s: %w", p.id, err)
+	}
+	return nil
 }
 
-// held is a key as it was read, together with the store that it is in, if it is in one.
-func (s *Service) held(ctx context.Context, k *key) (*key, error) {
-	if k.Store == "" {
-		return k, nil
+// askStore asks whether the caller may do something with custom key stores. They have no ARN, so policies tell none from another.
+func askStore(c *call.Call) error {
+	return c.Authorize(&call.Resource{ARN: "*", Conditions: &use{c: c}})
+}
+
+// storeForChange asks for permission, and finds a custom key store of the caller's account in the region, in the call's transaction.
+func (s *Service) storeForChange(c *call.Call, id *string) (storePlace, *storeRecord, error) {
+	if err := askStore(c); err != nil {
+		return storePlace{}, nil, err
 	}
-	st, err := s.stores.Get(ctx, storePlace{k.account, k.region, k.Store})
+	p := storePlace{c.Scope.Account, c.Scope.Region, deref(id)}
+	r, err := storeTable.In(p.account, p.region).Get(c.Tx(), p.id)
+	if missing(err) {
+		return p, nil, noStore(p.id)
+	}
+	return p, r, err
+}
+
+func noStore(name string) error {
+	return &kms.CustomKeyStoreNotFoundException{Message: fmt.Sprintf("Custom key store '%s' does not exist.", name)}
+}
+
+// wrongState refuses something that a store in its state does not let be done.
+func (r *storeRecord) wrongState() error {
+	return &kms.CustomKeyStoreInvalidStateException{Message: fmt.Sprintf("Custom key store %s is in the connection state %s, which is not valid for this operation.", r.ID, r.State)}
+}
+
+// DescribeCustomKeyStores tells of the custom key stores of the caller's account in the region.
+func (s *Service) DescribeCustomKeyStores(c *call.Call, in *kms.DescribeCustomKeyStoresRequest) (*kms.DescribeCustomKeyStoresResponse, error) {
+	if err := askStore(c); err != nil {
+		return nil, err
+	}
+	if in.CustomKeyStoreId != nil && in.CustomKeyStoreName != nil {
+		return nil, invalid("You cannot specify CustomKeyStoreId and CustomKeyStoreName in the same request.")
+	}
+	keep := func(r *storeRecord) bool {
+		return (in.CustomKeyStoreId == nil || r.ID == *in.CustomKeyStoreId) && (in.CustomKeyStoreName == nil || r.Name == *in.CustomKeyStoreName)
+	}
+	filter := deref(in.CustomKeyStoreId) + deref(in.CustomKeyStoreName)
+	found, next, err := storeTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limit(in.Limit, 100)}, deref(in.Marker), filter, keep)
 	if err != nil {
-		return nil, fmt.Errorf("finding the custom key store of key %s: %w", k.id, err)
+		return nil, marker(err)
 	}
-	with := *k
-	with.custody = st
-	return &with, nil
+	if filter != "" && len(found) == 0 {
+		return nil, noStore(filter)
+	}
+	out := &kms.DescribeCustomKeyStoresResponse{CustomKeyStores: make([]kms.CustomKeyStoresListEntry, 0, len(found))}
+	for _, r := range found {
+		out.CustomKeyStores = append(out.CustomKeyStores, r.entry())
+	}
+	out.NextMarker, out.Truncated = truncated(next)
+	return out, nil
 }
 
-// state is the state of the key as it is told: without a connection to its store an enabled or disabled key is unavailable.
-// https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
-func (k *key) state() kms.KeyState {
-	if k.custody != nil && !k.custody.connected() && (k.State == kms.KeyStateEnabled || k.State == kms.KeyStateDisabled) {
-		return kms.KeyStateUnavailable
+// entry is the store as it is told.
+func (r *storeRecord) entry() kms.CustomKeyStoresListEntry {
+	e := kms.CustomKeyStoresListEntry{
+		CustomKeyStoreId: &r.ID, CustomKeyStoreName: &r.Name, CustomKeyStoreType: r.Type, CreationDate: &r.Created,
+		ConnectionState: r.State, ConnectionErrorCode: r.Error,
 	}
-	return k.State
+	if r.Type == kms.CustomKeyStoreTypeAwsCloudhsm {
+		e.CloudHsmClusterId, e.TrustAnchorCertificate = &r.Cluster, &r.TrustAnchor
+		return e
+	}
+	e.XksProxyConfiguration = &kms.XksProxyConfigurationType{Connectivity: r.Connectivity, AccessKeyId: &r.AccessKeyID, UriEndpoint: &r.Endpoint, UriPath: &r.Path}
+	if r.VPCService != "" {
+		e.XksProxyConfiguration.VpcEndpointServiceName, e.XksProxyConfiguration.VpcEndpointServiceOwner = &r.VPCService, &r.VPCOwner
+	}
+	return e
+}
+
+// DeleteCustomKeyStore deletes a custom key store that is disconnected and holds no keys, not even some that wait to be deleted. What it stood for stays as it is.
+func (s *Service) DeleteCustomKeyStore(c *call.Call, in *kms.DeleteCustomKeyStoreRequest) (*kms.DeleteCustomKeyStoreResponse, error) {
+	p, r, err := s.storeForChange(c, in.CustomKeyStoreId)
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range keyTable.In(p.account, p.region).Scan(c.Tx(), store.Query{Index: "store", Prefix: store.Key{p.id}, Limit: 1}) {
+		if err != nil {
+			return nil, fmt.Errorf("looking for keys in custom key store %s: %w", p.id, err)
+		}
+		return nil, &kms.CustomKeyStoreHasCMKsException{Message: fmt.Sprintf("Custom key store %s contains KMS keys.", p.id)}
+	}
+	if r.State != kms.ConnectionStateTypeDisconnected {
+		return nil, r.wrongState()
+	}
+	return &kms.DeleteCustomKeyStoreResponse{}, storeTable.In(p.account, p.region).Delete(c.Tx(), p.id)
 }

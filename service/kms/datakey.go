@@ -187,17 +187,37 @@ func (s *Service) GenerateRandom(c *call.Call, in *kms.GenerateRandomRequest) (*
 	if err := c.Authorize(&call.Resource{ARN: "*", Conditions: u}); err != nil {
 		return nil, err
 	}
-	if in.CustomKeyStoreId != nil {
-		return nil, &kms.CustomKeyStoreNotFoundException{}
-	}
 	if in.NumberOfBytes == nil {
 		return nil, invalid("NumberOfBytes is required.")
 	}
-	random := make([]byte, *in.NumberOfBytes)
-	if _, err := io.ReadFull(c.Rand, random); err != nil {
-		return nil, fmt.Errorf("drawing random bytes: %w", err)
+	random, err := s.random(c, in.CustomKeyStoreId, int(*in.NumberOfBytes))
+	if err != nil {
+		return nil, err
 	}
 	out := &kms.GenerateRandomResponse{}
 	out.Plaintext, out.CiphertextForRecipient, err = r.seal(c, random)
 	return out, err
+}
+
+// random draws random bytes, in the hardware security module of a custom key store if one is named.
+func (s *Service) random(c *call.Call, storeID *string, n int) ([]byte, error) {
+	if storeID == nil {
+		random := make([]byte, n)
+		if _, err := io.ReadFull(c.Rand, random); err != nil {
+			return nil, fmt.Errorf("drawing random bytes: %w", err)
+		}
+		return random, nil
+	}
+	st, err := s.stores.Get(c.Context, storePlace{c.Scope.Account, c.Scope.Region, *storeID})
+	switch {
+	case missing(err):
+		return nil, noStore(*storeID)
+	case err != nil:
+		return nil, err
+	case st.Type != kms.CustomKeyStoreTypeAwsCloudhsm:
+		return nil, unsupported("GenerateRandom is not supported for a custom key store of type %s.", st.Type)
+	case !st.connected():
+		return nil, st.wrongState()
+	}
+	return st.link.random(c, n)
 }

@@ -63,7 +63,7 @@ func (s *Service) CancelKeyDeletion(c *call.Call, in *kms.CancelKeyDeletionReque
 		return nil, &kms.KMSInvalidStateException{Message: k.arn + " is not pending deletion."}
 	}
 	k.State, k.Deletion, k.Window = kms.KeyStateDisabled, time.Time{}, 0
-	if !k.complete() {
+	if k.Origin == kms.OriginTypeExternal && !k.complete() {
 		k.State = kms.KeyStatePendingImport
 	}
 	if err := c.Cancel(s.scope(k.account, k.region), deletionTimer, k.ID); err != nil {
@@ -98,6 +98,9 @@ func (s *Service) deleteDue(c *call.Call, id string, _ []byte) error {
 		if err := c.Cancel(s.scope(k.account, k.region), kind, k.ID); err != nil {
 			return err
 		}
+	}
+	if err := s.forsake(c, k); err != nil {
+		return err
 	}
 	if k.replica() {
 		if err := s.bury(c, &goneRecord{KeyID: k.id, Account: k.account, Region: k.region, Revision: k.Revision, To: k.Primary}); err != nil {

@@ -75,8 +75,10 @@ func (s *Service) CreateGrant(c *call.Call, in *kms.CreateGrantRequest) (*kms.Cr
 	if err := g.fits(k); err != nil {
 		return nil, err
 	}
-	if err := k.ready(); err != nil {
-		return nil, err
+	if k.state() != kms.KeyStateUnavailable {
+		if err := k.ready(); err != nil {
+			return nil, err
+		}
 	}
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err

@@ -17,7 +17,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/store"
-	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // offers refuses a key spec, which the message calls what, whose keys cannot be made here: SM2 belongs to the China Regions, and FIPS mode leaves some out.
@@ -45,6 +44,7 @@ type plan struct {
 	usage       kms.KeyUsageType
 	origin      kms.OriginType
 	multiRegion kms.MultiRegionKeyType // empty for a single-Region key
+	store       string                 // ID of the custom key store, or ""
 }
 
 func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
@@ -60,11 +60,8 @@ func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 	case in.KeySpec == "":
 		p.spec = kms.KeySpecSymmetricDefault
 	}
-	switch {
-	case p.origin != kms.OriginTypeAwsKms && p.origin != kms.OriginTypeExternal:
-		return p, wire.NotImplemented("kms", "CreateKey with Origin "+string(p.origin))
-	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
-		return p, wire.NotImplemented("kms", "CreateKey in a custom key store")
+	if err := p.outside(in); err != nil {
+		return p, err
 	}
 	spec := keys.Spec(p.spec)
 	if err := s.offers("KeySpec "+string(spec), spec); err != nil {
@@ -78,7 +75,27 @@ func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 	if !spec.Allows(keys.Usage(p.usage)) {
 		return p, invalid("KeyUsage %s is not compatible with KeySpec %s", p.usage, p.spec)
 	}
+	if p.store != "" && (p.spec != kms.KeySpecSymmetricDefault || p.multiRegion != "") {
+		return p, unsupported("A custom key store holds symmetric encryption keys of a single Region only.")
+	}
 	return p, nil
+}
+
+// outside refuses an origin that does not go together with where the key is to be: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
+func (p *plan) outside(in *kms.CreateKeyRequest) error {
+	p.store = deref(in.CustomKeyStoreId)
+	custom := p.origin == kms.OriginTypeAwsCloudhsm || p.origin == kms.OriginTypeExternalKeyStore
+	switch {
+	case custom && in.CustomKeyStoreId == nil:
+		return invalid("CustomKeyStoreId is required for Origin %s.", p.origin)
+	case !custom && in.CustomKeyStoreId != nil:
+		return invalid("CustomKeyStoreId is not valid for Origin %s.", p.origin)
+	case p.origin == kms.OriginTypeExternalKeyStore && in.XksKeyId == nil:
+		return invalid("XksKeyId is required for Origin %s.", p.origin)
+	case p.origin != kms.OriginTypeExternalKeyStore && in.XksKeyId != nil:
+		return invalid("XksKeyId is not valid for Origin %s.", p.origin)
+	}
+	return nil
 }
 
 // CreateKey makes a key.
@@ -105,6 +122,14 @@ func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.Create
 	k.Description, k.Tags = deref(in.Description), tags
 	if in.Policy != nil {
 		if err := s.checkPolicy(c, k, deref(in.BypassPolicyLockoutSafetyCheck)); err != nil {
+			return nil, err
+		}
+	}
+	if p.store != "" {
+		if k.custody, err = s.custodian(c, p.store, p.origin); err != nil {
+			return nil, err
+		}
+		if err := k.custody.link.create(c, k, in); err != nil {
 			return nil, err
 		}
 	}
@@ -150,15 +175,18 @@ func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerT
 		place: at, arn: s.arn(at), name: at.account + "/" + at.id, policy: compiled,
 		keyRecord: &keyRecord{
 			ID: at.id, Created: c.Time, Spec: p.spec, Usage: p.usage, State: kms.KeyStateEnabled,
-			Origin: p.origin, Manager: manager, Policy: document,
+			Origin: p.origin, Manager: manager, Policy: document, Store: p.store,
 		},
 	}
 	if p.multiRegion != "" {
 		k.Primary = at.region
 	}
-	if p.origin == kms.OriginTypeExternal {
+	switch {
+	case p.origin == kms.OriginTypeExternal:
 		k.State = kms.KeyStatePendingImport
 		return k, nil
+	case p.store != "":
+		return k, nil // the store says what it has
 	}
 	return k, s.addMaterial(c, k, "")
 }
@@ -235,10 +263,19 @@ func (k *key) metadata() *kms.KeyMetadata {
 		m.PendingDeletionWindowInDays = new(int32(k.Window))
 	}
 	m.EncryptionAlgorithms, m.SigningAlgorithms, m.KeyAgreementAlgorithms, m.MacAlgorithms = k.algorithms()
-	if n := len(k.Materials); n > 0 && k.Spec == kms.KeySpecSymmetricDefault {
+	if n := len(k.Materials); n > 0 && k.Spec == kms.KeySpecSymmetricDefault && k.Store == "" {
 		m.CurrentKeyMaterialId = &k.Materials[n-1].ID
 	}
 	m.ExpirationModel, m.ValidTo = k.expiration()
+	if k.custody == nil {
+		return m
+	}
+	m.CustomKeyStoreId = &k.Store
+	if k.Origin == kms.OriginTypeExternalKeyStore {
+		m.XksKeyConfiguration = &kms.XksKeyConfigurationType{Id: &k.Outside}
+	} else {
+		m.CloudHsmClusterId = &k.custody.Cluster
+	}
 	return m
 }
 
@@ -292,7 +329,7 @@ func (s *Service) change(c *call.Call, keyID *string, ask func(*use) error, stat
 
 // EnableKey lets a disabled key be used again.
 func (s *Service) EnableKey(c *call.Call, in *kms.EnableKeyRequest) (*kms.EnableKeyResponse, error) {
-	k, err := s.change(c, in.KeyId, nil, kms.KeyStateEnabled, kms.KeyStateDisabled)
+	k, err := s.change(c, in.KeyId, nil, kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStateUnavailable)
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +344,7 @@ func (s *Service) EnableKey(c *call.Call, in *kms.EnableKeyRequest) (*kms.Enable
 
 // DisableKey keeps a key from being used.
 func (s *Service) DisableKey(c *call.Call, in *kms.DisableKeyRequest) (*kms.DisableKeyResponse, error) {
-	k, err := s.change(c, in.KeyId, s.withIdleDays, kms.KeyStateEnabled, kms.KeyStateDisabled)
+	k, err := s.change(c, in.KeyId, s.withIdleDays, kms.KeyStateEnabled, kms.KeyStateDisabled, kms.KeyStateUnavailable)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func TestCreateKey(t *testing.T) {
 		"MalformedJSON":   {kms.CreateKeyInput{Policy: aws.String("{")}, "MalformedPolicyDocumentException", "-"},
 		"Lockout":         {kms.CreateKeyInput{Policy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:Encrypt","Resource":"*"}]}`)}, "MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future."},
 		"PolicyTooLong":   {kms.CreateKeyInput{Policy: &big}, "LimitExceededException", "-"},
-		"CustomKeyStore":  {kms.CreateKeyInput{CustomKeyStoreId: aws.String("cks-1"), Origin: types.OriginTypeAwsCloudhsm}, "NotImplemented", "-"},
+		"NoSuchStore":     {kms.CreateKeyInput{CustomKeyStoreId: aws.String("cks-1"), Origin: types.OriginTypeAwsCloudhsm}, "CustomKeyStoreNotFoundException", "-"},
 		"LongDescription": {kms.CreateKeyInput{Description: aws.String(strings.Repeat("x", 8193))}, "ValidationException", "-"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, c.code, c.message)(w.CreateKey(ctx, &c.in)) })

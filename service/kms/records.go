@@ -102,13 +102,19 @@ type usageRecord struct {
 
 // Stored as (see store.Table), all in the account and region of the key:
 //
-//	kms / account / region / key / id                → keyRecord
+//	kms / account / region / key / id                → keyRecord       (index key.store: store id / outside)
 //	kms / account / region / alias / name            → aliasRecord     (index alias.key: key id)
 //	kms / account / region / grant / key id / id     → grantRecord     (index grant.retiring, global: principal)
 //	kms / account / region / usage / key id          → usageRecord
 //	kms / account / region / store / id              → storeRecord
 var (
-	keyTable   = store.NewTable("kms", "key", func(r *keyRecord) store.Key { return store.Key{r.ID} })
+	keyTable = store.NewTable("kms", "key", func(r *keyRecord) store.Key { return store.Key{r.ID} },
+		store.Index[keyRecord]{Name: "store", Entries: func(r *keyRecord) []store.Key {
+			if r.Store == "" {
+				return nil
+			}
+			return []store.Key{{r.Store, r.Outside}}
+		}})
 	aliasTable = store.NewTable("kms", "alias", func(r *aliasRecord) store.Key { return store.Key{r.Name} },
 		store.Index[aliasRecord]{Name: "key", Entries: func(r *aliasRecord) []store.Key { return []store.Key{{r.KeyID}} }})
 	grantTable = store.NewTable("kms", "grant", func(r *grantRecord) store.Key { return store.Key{r.KeyID, r.ID} },

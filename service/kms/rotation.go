@@ -24,6 +24,9 @@ func (k *key) rotatable() error {
 	if k.Spec != kms.KeySpecSymmetricDefault {
 		return unsupported("%s key spec is %s which is not valid for this operation.", k.arn, k.Spec)
 	}
+	if k.Store != "" {
+		return k.wrongOrigin()
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/lastuse"
+	"github.com/holdfast-cloud/holdfast/remote/xksproxy"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -31,6 +32,9 @@ type Config struct {
 
 	// Attestation decides which enclaves to believe; its zero value trusts AWS's Nitro root.
 	Attestation attest.Verifier
+
+	// Proxies says how external key store proxies are reached.
+	Proxies xksproxy.Config
 
 	// Peers serve other regions; nil is that this process serves all. Perform, which is needed with them, runs what the service does of its own accord, as door.Perform does.
 	Peers   Peers
@@ -49,7 +53,6 @@ const (
 
 // Service is the Key Management Service.
 type Service struct {
-	kms.Unimplemented
 	cfg       Config
 	generator *keys.Generator
 	cache     *cache.Cache[place, *key]
@@ -100,6 +103,8 @@ func (s *Service) Room() door.Room {
 			deletionTimer: s.deleteDue,
 			rotationTimer: s.rotateDue,
 			expiryTimer:   s.expireDue,
+			connectTimer:  s.connectDue,
+			destroyTimer:  s.destroyDue,
 		},
 	}
 }
