@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/seal/providers"
+	"github.com/holdfast-cloud/holdfast/seal/shamir"
 )
 
 // standard is how a command names its standard input or output where it wants a file.
@@ -120,12 +121,9 @@ func verifyBackup(ctx context.Context, e *env, args []string) error {
 	if file == "" {
 		return fmt.Errorf("%w: want the file of a backup, or - for the standard input", errUsage)
 	}
-	root := seal.Provider(seal.NewFile(filepath.Join(*data, "root.key")))
-	if *sealSpec != "" {
-		var err error
-		if root, err = providers.Parse(*sealSpec); err != nil {
-			return err
-		}
+	root, err := e.rootKey(*data, *sealSpec, file)
+	if err != nil {
+		return err
 	}
 	in, err := e.open(file)
 	if err != nil {
@@ -149,6 +147,55 @@ func (e *env) open(name string) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
+// rootKey is the root key that opens a backup, which is read from a file or from the standard input: the one that spec names, or the one in the data directory.
+func (e *env) rootKey(data, spec, backup string) (seal.Provider, error) {
+	if spec == "" {
+		return seal.NewFile(filepath.Join(data, "root.key")), nil
+	}
+	root, err := providers.Parse(spec)
+	if shares, ok := root.(*shamir.Seal); ok && err == nil {
+		if backup == standard {
+			return nil, fmt.Errorf("%w: shares are read from the standard input, so the backup has to be a file", errUsage)
+		}
+		return &asking{shares, e}, nil
+	}
+	return root, err
+}
+
+// asking is a root key shared by several people, all of whom are at this command: no server runs that they could give their shares to.
+type asking struct {
+	*shamir.Seal
+	e *env
+}
+
+// Unwrap implements [seal.Provider].
+func (a *asking) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
+	next, last := shareReader(a.e), 0
+	for {
+		plain, err := a.Seal.Unwrap(ctx, wrapped)
+		if !errors.Is(err, seal.ErrUnavailable) {
+			return plain, err
+		}
+		st := a.Status()
+		fmt.Fprintf(a.e.err, "%d of the %d shares needed are given (set %s).\n", st.Given, st.Needed, st.Set)
+		share, end := next()
+		if end == io.EOF && st.Given > last {
+			// At a terminal one person is asked at a time; then comes the next.
+			next, last = shareReader(a.e), st.Given
+			share, end = next()
+		}
+		if end == io.EOF {
+			return nil, err
+		}
+		if end != nil {
+			return nil, end
+		}
+		if _, err := a.Give(share, ""); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func restore(ctx context.Context, e *env, args []string) error {
 	f := newFlags(e, "restore", "--from FILE --data NEWDIR [flags]")
 	data := f.dataFlag()
@@ -160,13 +207,12 @@ func restore(ctx context.Context, e *env, args []string) error {
 	if *from == "" || *data == "" {
 		return fmt.Errorf("%w: --from and --data are needed", errUsage)
 	}
-	var root seal.Provider
+	root, err := e.rootKey(*data, *sealSpec, *from)
+	if err != nil {
+		return err
+	}
 	start := "holdfast serve --data " + *data
 	if *sealSpec != "" {
-		var err error
-		if root, err = providers.Parse(*sealSpec); err != nil {
-			return err
-		}
 		start += " --seal " + *sealSpec
 	}
 	in, err := e.open(*from)

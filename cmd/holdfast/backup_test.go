@@ -100,6 +100,44 @@ func TestBackupThroughAPipe(t *testing.T) {
 	wantPlaintext(t, restored.kms(), key, ciphertext)
 }
 
+// Those who hold the shares of the root key come together for a restore, too.
+func TestRestoreByShares(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	s := start(t, dir, "--seal", "shamir:2/3")
+	shares := shareText.FindAllString(s.out.String(), -1)
+	if len(shares) != 3 {
+		t.Fatalf("the server told %d shares", len(shares))
+	}
+	key, ciphertext := newCiphertext(t, s.kms())
+	id, pass := s.id, s.secret
+	file := filepath.Join(at, "backup")
+	wantCommand(t, 0, "backup", "--data", dir, "--to", file)
+	s.end(t, 0)
+	with := func(status int, given int, args ...string) string {
+		t.Helper()
+		e, out, said := environment()
+		e.in = strings.NewReader(strings.Join(shares[:given], "\n"))
+		if got := run(t.Context(), e, args); got != status {
+			t.Errorf("holdfast %s with %d shares ended with %d: %s%s", args[0], given, got, out, said)
+		}
+		return said.String()
+	}
+	other := filepath.Join(at, "new")
+	if said := with(1, 1, "restore", "--from", file, "--data", other, "--seal", "shamir"); !strings.Contains(said, "1 of the 2 shares needed are given") {
+		t.Errorf("restore with too few shares said %q", said)
+	}
+	with(2, 2, "restore", "--from", "-", "--data", other, "--seal", "shamir")
+	with(0, 2, "backup", "verify", file, "--seal", "shamir")
+	with(0, 2, "restore", "--from", file, "--data", other, "--seal", "shamir")
+
+	again := sealedServer(t, other)
+	if status, said := unsealing(t, strings.Join(shares[1:], "\n"), "--data", other); status != 0 {
+		t.Fatalf("unseal ended with %d: %s", status, said)
+	}
+	again.id, again.secret = id, pass
+	wantPlaintext(t, again.kms(), key, ciphertext)
+}
+
 func newCiphertext(t *testing.T, k *kms.Client) (key string, ciphertext []byte) {
 	t.Helper()
 	made, err := k.CreateKey(t.Context(), &kms.CreateKeyInput{})
