@@ -1,7 +1,7 @@
 // Command bench measures Holdfast the way docs/performance.md reports it: server and load generator on one machine, beside floors measured in the same run.
 //
 //	make bench                      all tables
-//	go run ./bench -only calls      one of calls, latency, stall, start, store, engines, decisions
+//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions
 //
 // What is compared is the ratio to a floor, since the figures themselves belong to the machine. A floor is a net/http server in a process of its own that does a part of
 // what Holdfast does and nothing else:
@@ -32,6 +32,7 @@ var tables = []table{
 	{"latency", latency},
 	{"stall", stall},
 	{"start", start},
+	{"elsewhere", elsewhere},
 	{"store", storeTable},
 	{"engines", engines},
 	{"decisions", decisions},
