@@ -33,7 +33,7 @@ func (s *pluginSettings) register(f *flags) {
 	f.StringVar(&s.listen, "listen", "unix:///run/holdfast/kms.sock", "`socket` to listen on, as the API server's configuration names it")
 	f.StringVar(&s.key, "key-id", "", "`key` that encrypts: ID, ARN, alias name or alias ARN")
 	f.StringVar(&s.cluster, "cluster", "kubernetes", "`name` of the cluster, which is bound to what is encrypted and must stay the same")
-	f.StringVar(&s.endpoint, "endpoint", cmp.Or(f.env.getenv("AWS_ENDPOINT_URL_KMS"), f.env.getenv("AWS_ENDPOINT_URL"), "http://127.0.0.1:4566"), "`URL` of KMS; off loopback it begins with https")
+	f.StringVar(&s.endpoint, "endpoint", "", "`URL` of KMS; off loopback it begins with https (default AWS_ENDPOINT_URL_KMS, or AWS_ENDPOINT_URL, or http://127.0.0.1:4566)")
 	f.StringVar(&s.region, "region", "", "`region` of the key (default that of its ARN, or AWS_REGION, or us-east-1)")
 	f.StringVar(&s.ca, "ca", "", "PEM `file` with the certificates that vouch for the server (default those that the machine trusts)")
 	f.StringVar(&s.credentialsFile, "credentials-file", "", "shared credentials `file`, read again at each call (default AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the file of the AWS tools)")
@@ -57,6 +57,7 @@ func (s *pluginSettings) config(e *env) (cfg kmsplugin.Config, socket string, er
 		a, _ := arn.Parse(s.key)
 		cfg.Region = cmp.Or(a.Region, e.getenv("AWS_REGION"), e.getenv("AWS_DEFAULT_REGION"), "us-east-1")
 	}
+	s.endpoint = cmp.Or(s.endpoint, e.getenv("AWS_ENDPOINT_URL_KMS"), e.getenv("AWS_ENDPOINT_URL"), "http://127.0.0.1:4566")
 	u, err := url.Parse(s.endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return cfg, "", fmt.Errorf("%w: --endpoint %q is no URL such as https://kms.example.com", errUsage, s.endpoint)
