@@ -2,6 +2,7 @@
 package providers
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/seal/awskms"
 	"github.com/holdfast-cloud/holdfast/seal/hsm"
 	"github.com/holdfast-cloud/holdfast/seal/shamir"
 	"github.com/holdfast-cloud/holdfast/seal/tpm"
@@ -19,7 +21,7 @@ const PassphraseVariable = "HOLDFAST_SEAL_PASSPHRASE"
 
 // Names are the forms that [Parse] reads, for help texts.
 const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH, passphrase:fd:N, shamir:3/5, tpm:PATH?pcrs=7, " +
-	"or pkcs11:URI (in a build with -tags pkcs11)"
+	"awskms:KEY-ARN?endpoint=https://HOST, or pkcs11:URI (in a build with -tags pkcs11)"
 
 // Parse returns the provider that a line of configuration names:
 //
@@ -29,6 +31,7 @@ const Names = "file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:
 //	passphrase:SOURCE      a passphrase from where seal.ReadSecret finds it: env:NAME, file:PATH, fd:N
 //	pkcs11:...             a key in a token, named by an RFC 7512 URI with module-path and pin-source; in a build with PKCS#11
 //	tpm, tpm:PATH          the TPM of this machine; PATH?pcrs=7,11 binds the root key to the values of PCRs
+//	awskms:KEY             a key of another KMS, by ARN or alias, with the options region, endpoint, ca, profile and credentials: KEY?region=R&endpoint=https://HOST
 //	shamir                 shares held by several people, who give them at each start
 //	shamir:3/5             ... which are made at the very first start: 5 of them, of which 3 are needed
 //
@@ -50,6 +53,8 @@ func Parse(spec string) (seal.Provider, error) {
 			return nil, err
 		}
 		return shamir.Found(threshold, shares)
+	case kind == "awskms":
+		return parseKMS(rest)
 	case kind == "tpm":
 		return parseTPM(rest)
 	case kind == "pkcs11":
@@ -86,6 +91,16 @@ func parseTPM(text string) (seal.Provider, error) {
 		}
 	}
 	return tpm.New(path, pcrs...)
+}
+
+func parseKMS(text string) (seal.Provider, error) {
+	key, opts, err := options(text, "region", "endpoint", "ca", "profile", "credentials")
+	if err != nil {
+		return nil, err
+	}
+	return awskms.New(context.Background(), awskms.Config{
+		Key: key, Region: opts["region"], Endpoint: opts["endpoint"], CA: opts["ca"], Profile: opts["profile"], Credentials: opts["credentials"],
+	})
 }
 
 // options takes apart NAME?a=b&c=d.
