@@ -32,6 +32,7 @@ type settings struct {
 	endpoints                     vpcEndpoints
 	publicURL                     string
 	idpNetworks                   networks
+	keyStores                     keyStores
 	peers                         peers
 }
 
@@ -66,6 +67,7 @@ func (s *settings) register(f *flags) {
 	f.Func("vpc-endpoint", "one more address to listen on, as a VPC endpoint that policies can tell: `ID=ADDRESS[,vpc=ID][,policy=FILE]`; may be given several times", s.endpoints.add)
 	f.StringVar(&s.publicURL, "public-url", "", "`URL` at which others reach the cloud; it begins the issuer of web identity tokens (default the address listened on)")
 	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
+	s.keyStores.register(f)
 	s.peers.register(f)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
 }
@@ -252,6 +254,10 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 		return cfg, fmt.Errorf("%w: --public-url %q is no URL such as https://cloud.example.com", errUsage, s.publicURL)
 	}
 	cfg.PublicURL = s.publicURL
+	var err error
+	if cfg.ExternalKeyStores, err = s.keyStores.config(); err != nil {
+		return cfg, err
+	}
 	cfg.IdentityProviders.Allow = s.idpNetworks
 	for _, n := range s.idpNetworks {
 		if n.Contains(netip.IPv6Loopback()) || n.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) {

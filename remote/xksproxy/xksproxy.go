@@ -122,15 +122,15 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	}
 	conn, err := to.DialContext(ctx, network, address)
 	if err != nil {
-		return nil, &Error{Unreachable, err}
+		return nil, &Error{Kind: Unreachable, Cause: err}
 	}
 	secure := tls.Client(conn, d.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		if ctx.Err() != nil {
-			return nil, &Error{TimedOut, err}
+			return nil, &Error{Kind: TimedOut, Cause: err}
 		}
-		return nil, &Error{Untrusted, err}
+		return nil, &Error{Kind: Untrusted, Cause: err}
 	}
 	return secure, nil
 }
@@ -185,6 +185,8 @@ const (
 // Error is what went wrong with reaching a proxy.
 type Error struct {
 	Kind Kind
+	// Name is what a proxy calls an error that the API does not have for the operation, of those that are Malformed.
+	Name string
 	// Cause is for the log. It holds nothing of what was sent or answered.
 	Cause error
 }
@@ -208,15 +210,15 @@ func classify(op *wire.Operation, err error) error {
 	case errors.As(err, &modelled), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &unmodelled):
-		return &Error{Malformed, fmt.Errorf("%s: status %d", op.Name, unmodelled.Status)}
+		return &Error{Kind: Malformed, Name: unmodelled.Code, Cause: fmt.Errorf("%s: status %d", op.Name, unmodelled.Status)}
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return &Error{TimedOut, fmt.Errorf("%s: no answer in time", op.Name)}
+		return &Error{Kind: TimedOut, Cause: fmt.Errorf("%s: no answer in time", op.Name)}
 	case errors.As(err, &sending):
-		return &Error{Unreachable, fmt.Errorf("%s: %w", op.Name, sending.Err)}
+		return &Error{Kind: Unreachable, Cause: fmt.Errorf("%s: %w", op.Name, sending.Err)}
 	}
-	return &Error{Malformed, fmt.Errorf("%s: %w", op.Name, err)}
+	return &Error{Kind: Malformed, Cause: fmt.Errorf("%s: %w", op.Name, err)}
 }
 
 // Prefix is the part of a proxy's path before /kms/xks/v1. It reports false for the path of another version of the API, or of none.

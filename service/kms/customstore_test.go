@@ -144,7 +144,7 @@ func TestProxyFaults(t *testing.T) {
 		"InvalidState":         {failing(400, "InvalidStateException"), "XksProxyInvalidConfigurationException", keyConfig, "XKS_PROXY_INVALID_CONFIGURATION", "is not enabled in the external key manager"},
 		"InvalidKeyUsage":      {failing(400, "InvalidKeyUsageException"), "XksProxyInvalidResponseException", storeState, "XKS_PROXY_INVALID_RESPONSE", "does not support the requested operation"},
 		"Authentication":       {failing(401, "AuthenticationFailedException"), "XksProxyIncorrectAuthenticationCredentialException", storeState, "INVALID_CREDENTIALS", "could not authenticate AWS KMS"},
-		"AccessDenied":         {failing(403, "AccessDeniedException"), "XksProxyInvalidResponseException", invalidState, "XKS_PROXY_INVALID_RESPONSE", "denied access to the operation"},
+		"AccessDenied":         {failing(403, "AccessDeniedException"), "XksProxyInvalidConfigurationException", invalidState, "XKS_PROXY_ACCESS_DENIED", "denied access to the operation"},
 		"KeyNotFound":          {failing(404, "KeyNotFoundException"), "XksProxyInvalidResponseException", "XksKeyNotFoundException", "XKS_PROXY_INVALID_RESPONSE", "was not found in its external key manager"},
 		"InvalidURIPath":       {failing(404, "InvalidUriPathException"), "XksProxyInvalidConfigurationException", storeState, "XKS_PROXY_INVALID_CONFIGURATION", "because of an invalid URI path"},
 		"UnsupportedOperation": {failing(501, "UnsupportedOperationException"), "XksProxyInvalidResponseException", keyConfig, "XKS_PROXY_INVALID_RESPONSE", "does not support the requested operation"},

@@ -59,7 +59,7 @@ type asked struct {
 	}
 }
 
-func newProxy(t *testing.T, names ...string) *proxy {
+func newProxy(t testing.TB, names ...string) *proxy {
 	t.Helper()
 	p := &proxy{keys: make(map[string]*outsideKey)}
 	for _, n := range names {

@@ -106,8 +106,12 @@ var (
 
 // faultOf says which fault an error of calling a proxy is. Its own error is for what is none, such as a caller who has gone away.
 func (s *Service) faultOf(err error) (*proxyFault, error) {
+	var accessDenied *xks.AccessDeniedException
 	if e, ok := errors.AsType[*xksproxy.Error](err); ok {
 		s.cfg.Report(e) // who runs the cloud is told more than the caller: which certificate, which address
+		if e.Name == accessDenied.Schema().Name {
+			return &denied, nil // GetHealthStatus does not have it, and proxies answer it all the same
+		}
 		return reaching(e.Kind), nil
 	}
 	if f := answered(err); f != nil {
