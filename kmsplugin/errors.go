@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -16,40 +13,40 @@ func failed(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return status.Errorf(codeOf(err), "%s: %v", doing, err)
+	return problem(kmsCode(err), "%s: %v", doing, err)
 }
 
-func codeOf(err error) codes.Code {
+func kmsCode(err error) code {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return codes.Canceled
+		return cancelled
 	case errors.Is(err, context.DeadlineExceeded):
-		return codes.DeadlineExceeded
+		return deadlineExceeded
 	}
 	if e, ok := errors.AsType[*wire.Error](err); ok {
 		switch {
 		case e.Code == "AccessDeniedException":
-			return codes.PermissionDenied
+			return permissionDenied
 		case e.Code == "ThrottlingException":
-			return codes.ResourceExhausted
+			return resourceExhausted
 		case e.Fault || e.Status >= 500:
-			return codes.Unavailable
+			return unavailable
 		case e.Code == "ValidationException":
-			return codes.InvalidArgument
+			return invalidArgument
 		}
-		return codes.Unauthenticated // what is left concerns the signature
+		return unauthenticated // what is left concerns the signature
 	}
 	modeled, ok := errors.AsType[wire.ModeledError](err)
 	if !ok {
-		return codes.Unavailable // there was no answer
+		return unavailable // there was no answer
 	}
 	switch modeled.(type) {
 	case *kms.NotFoundException:
-		return codes.NotFound
+		return notFound
 	case *kms.DisabledException, *kms.KMSInvalidStateException, *kms.InvalidKeyUsageException, *kms.UnsupportedOperationException:
-		return codes.FailedPrecondition
+		return failedPrecondition
 	case *kms.InvalidCiphertextException, *kms.IncorrectKeyException:
-		return codes.InvalidArgument
+		return invalidArgument
 	}
-	return codes.Unavailable // KMSInternal, KeyUnavailable, DependencyTimeout
+	return unavailable // KMSInternal, KeyUnavailable, DependencyTimeout
 }

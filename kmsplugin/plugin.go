@@ -15,10 +15,6 @@ import (
 	"net/url"
 	"strings"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	plugin "k8s.io/kms/apis/v2"
-
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -42,10 +38,7 @@ type Config struct {
 }
 
 // Plugin serves the API server.
-type Plugin struct {
-	plugin.UnsafeKeyManagementServiceServer
-	cfg Config
-}
+type Plugin struct{ cfg Config }
 
 // New returns the plugin of a cluster. It calls nobody: a plugin may start before KMS does.
 func New(cfg Config) *Plugin { return &Plugin{cfg: cfg} }
@@ -62,7 +55,7 @@ const (
 func (p *Plugin) client() (kms.Client, error) {
 	credentials, err := p.cfg.Credentials()
 	if err != nil {
-		return kms.Client{}, status.Errorf(codes.Unauthenticated, "reading the credentials: %v", err)
+		return kms.Client{}, problem(unauthenticated, "reading the credentials: %v", err)
 	}
 	return kms.Client{Transport: &remote.Transport{Endpoint: p.cfg.Endpoint, Region: p.cfg.Region, Credentials: credentials, HTTP: p.cfg.HTTP}}, nil
 }
@@ -84,9 +77,9 @@ func splitKeyID(id string) (arn, material string) {
 	return arn, material
 }
 
-// Status tells whether the plugin can encrypt and decrypt, and the ID of what it encrypts with. That KMS cannot be reached, or does not let the plugin look at the key, is an
+// status tells whether the plugin can encrypt and decrypt, and the ID of what it encrypts with. That KMS cannot be reached, or does not let the plugin look at the key, is an
 // error, for without the key there is no ID to tell.
-func (p *Plugin) Status(ctx context.Context, _ *plugin.StatusRequest) (*plugin.StatusResponse, error) {
+func (p *Plugin) status(ctx context.Context) (*statusResponse, error) {
 	client, err := p.client()
 	if err != nil {
 		return nil, err
@@ -98,11 +91,11 @@ func (p *Plugin) Status(ctx context.Context, _ *plugin.StatusRequest) (*plugin.S
 	}
 	m := key.KeyMetadata
 	if m == nil || m.Arn == nil || m.CurrentKeyMaterialId == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "key %s is no symmetric encryption key with material in KMS", p.cfg.Key)
+		return nil, problem(failedPrecondition, "key %s is no symmetric encryption key with material in KMS", p.cfg.Key)
 	}
-	out := &plugin.StatusResponse{Version: apiVersion, Healthz: "ok", KeyId: keyID(*m.Arn, *m.CurrentKeyMaterialId)}
+	out := &statusResponse{version: apiVersion, healthz: "ok", keyID: keyID(*m.Arn, *m.CurrentKeyMaterialId)}
 	if err := p.rehearse(c, client, *m.Arn); err != nil {
-		out.Healthz = status.Convert(err).Message()
+		out.healthz = err.Error()
 	}
 	return out, nil
 }
@@ -122,54 +115,54 @@ func (p *Plugin) rehearse(c *call.Call, client kms.Client, key string) error {
 	return nil
 }
 
-// Encrypt wraps a seed. It decrypts what it encrypted: a cluster's data hangs on it, and decrypting tells which material it is under.
-func (p *Plugin) Encrypt(ctx context.Context, in *plugin.EncryptRequest) (*plugin.EncryptResponse, error) {
+// encrypt wraps a seed. It decrypts what it encrypted: a cluster's data hangs on it, and decrypting tells which material it is under.
+func (p *Plugin) encrypt(ctx context.Context, in *encryptRequest) (*encryptResponse, error) {
 	client, err := p.client()
 	if err != nil {
 		return nil, err
 	}
 	c := &call.Call{Context: ctx}
-	made, err := client.Encrypt(c, &kms.EncryptRequest{KeyId: &p.cfg.Key, Plaintext: in.Plaintext, EncryptionContext: p.context()})
+	made, err := client.Encrypt(c, &kms.EncryptRequest{KeyId: &p.cfg.Key, Plaintext: in.plaintext, EncryptionContext: p.context()})
 	if err != nil {
 		return nil, failed("encrypting", err)
 	}
 	if len(made.CiphertextBlob) == 0 || len(made.CiphertextBlob) > maxCiphertext {
-		return nil, status.Errorf(codes.OutOfRange, "encrypting: the ciphertext has %d bytes, and Kubernetes takes 1 to %d", len(made.CiphertextBlob), maxCiphertext)
+		return nil, problem(outOfRange, "encrypting: the ciphertext has %d bytes, and Kubernetes takes 1 to %d", len(made.CiphertextBlob), maxCiphertext)
 	}
 	back, err := client.Decrypt(c, &kms.DecryptRequest{KeyId: made.KeyId, CiphertextBlob: made.CiphertextBlob, EncryptionContext: p.context()})
 	if err != nil {
 		return nil, failed("decrypting what was just encrypted", err)
 	}
 	defer clear(back.Plaintext)
-	if string(back.Plaintext) != string(in.Plaintext) || back.KeyId == nil || back.KeyMaterialId == nil {
-		return nil, status.Error(codes.Internal, "encrypting: what was encrypted decrypts to something else")
+	if string(back.Plaintext) != string(in.plaintext) || back.KeyId == nil || back.KeyMaterialId == nil {
+		return nil, problem(internal, "encrypting: what was encrypted decrypts to something else")
 	}
-	return &plugin.EncryptResponse{Ciphertext: made.CiphertextBlob, KeyId: keyID(*back.KeyId, *back.KeyMaterialId), Annotations: p.annotations()}, nil
+	return &encryptResponse{ciphertext: made.CiphertextBlob, keyID: keyID(*back.KeyId, *back.KeyMaterialId), annotations: p.annotations()}, nil
 }
 
-// Decrypt unwraps what Encrypt wrapped, under the current material of the key or any earlier.
-func (p *Plugin) Decrypt(ctx context.Context, in *plugin.DecryptRequest) (*plugin.DecryptResponse, error) {
-	if !maps.EqualFunc(in.Annotations, p.annotations(), func(a, b []byte) bool { return string(a) == string(b) }) {
-		return nil, status.Errorf(codes.InvalidArgument, "decrypting: it was not made for cluster %q, but for %q", p.cfg.Cluster, in.Annotations[clusterAnnotation])
+// decrypt unwraps what encrypt wrapped, under the current material of the key or any earlier.
+func (p *Plugin) decrypt(ctx context.Context, in *decryptRequest) (*decryptResponse, error) {
+	if !maps.EqualFunc(in.annotations, p.annotations(), func(a, b []byte) bool { return string(a) == string(b) }) {
+		return nil, problem(invalidArgument, "decrypting: it was not made for cluster %q, but for %q", p.cfg.Cluster, in.annotations[clusterAnnotation])
 	}
-	key, material := splitKeyID(in.KeyId)
+	key, material := splitKeyID(in.keyID)
 	if material == "" {
-		return nil, status.Errorf(codes.InvalidArgument, "decrypting: key ID %q is none of this plugin's", in.KeyId)
+		return nil, problem(invalidArgument, "decrypting: key ID %q is none of this plugin's", in.keyID)
 	}
 	key = p.here(key)
 	client, err := p.client()
 	if err != nil {
 		return nil, err
 	}
-	out, err := client.Decrypt(&call.Call{Context: ctx}, &kms.DecryptRequest{KeyId: &key, CiphertextBlob: in.Ciphertext, EncryptionContext: p.context()})
+	out, err := client.Decrypt(&call.Call{Context: ctx}, &kms.DecryptRequest{KeyId: &key, CiphertextBlob: in.ciphertext, EncryptionContext: p.context()})
 	if err != nil {
 		return nil, failed("decrypting", err)
 	}
 	if out.KeyMaterialId == nil || *out.KeyMaterialId != material {
 		clear(out.Plaintext)
-		return nil, status.Error(codes.InvalidArgument, "decrypting: it is under other key material than its key ID says")
+		return nil, problem(invalidArgument, "decrypting: it is under other key material than its key ID says")
 	}
-	return &plugin.DecryptResponse{Plaintext: out.Plaintext}, nil
+	return &decryptResponse{plaintext: out.Plaintext}, nil
 }
 
 // here is the ARN that a key has in the region called: a multi-Region key has one in each.

@@ -3,6 +3,7 @@ package kmsplugin_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -78,10 +79,9 @@ func connect(t *testing.T, cfg kmsplugin.Config) plugin.KeyManagementServiceClie
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
-	plugin.RegisterKeyManagementServiceServer(server, kmsplugin.New(cfg))
+	server := kmsplugin.NewServer(kmsplugin.New(cfg), slog.New(slog.DiscardHandler))
 	go server.Serve(l)
-	t.Cleanup(server.Stop)
+	t.Cleanup(func() { server.Close() })
 	conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

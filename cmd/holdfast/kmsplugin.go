@@ -14,9 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-	plugin "k8s.io/kms/apis/v2"
-
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/kmsplugin"
 	"github.com/holdfast-cloud/holdfast/remote"
@@ -108,14 +105,7 @@ func kmsPlugin(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, in any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		out, err := next(ctx, in)
-		if err != nil {
-			log.Warn("a call failed", "method", info.FullMethod, "cause", err.Error())
-		}
-		return out, err
-	}))
-	plugin.RegisterKeyManagementServiceServer(server, kmsplugin.New(cfg))
+	server := kmsplugin.NewServer(kmsplugin.New(cfg), log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	log.Info("ready", "listen", s.listen, "key", s.key, "cluster", s.cluster, "endpoint", s.endpoint, "region", cfg.Region)
@@ -127,9 +117,10 @@ func kmsPlugin(ctx context.Context, e *env, args []string) error {
 	log.Info("draining")
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	stop := context.AfterFunc(finish, server.Stop)
-	defer stop()
-	server.GracefulStop()
+	if err := server.Shutdown(finish); err != nil {
+		log.Warn("calls were cut off", "cause", err.Error())
+		_ = server.Close()
+	}
 	log.Info("stopped")
 	return nil
 }
