@@ -173,11 +173,7 @@ func (s *Service) told(c *call.Call, row *carryRecord, m *message, r *reply) err
 
 // taken is what follows when a replica has what it was told.
 func (s *Service) taken(c *call.Call, k *key, row *carryRecord, m *message) error {
-	if k.Predecessor == row.To { // which knows now that it is a replica
-		k.Predecessor = ""
-		if k.State == kms.KeyStateUpdating {
-			k.State = kms.KeyStateEnabled
-		}
+	if k.settle(row.To) {
 		if err := k.save(c.Tx()); err != nil {
 			return err
 		}
@@ -190,6 +186,18 @@ func (s *Service) taken(c *call.Call, k *key, row *carryRecord, m *message) erro
 		return nil // there is news since the message was sent
 	}
 	return s.untell(c, k, row.To)
+}
+
+// settle ends the time in which a key is the primary one and its predecessor does not know. It reports whether it did, now that the replica in the region knows, or is no more.
+func (k *key) settle(region string) bool {
+	if k.Predecessor != region || region == "" {
+		return false
+	}
+	k.Predecessor = ""
+	if k.State == kms.KeyStateUpdating {
+		k.State = kms.KeyStateEnabled
+	}
+	return true
 }
 
 // stay has a key go on as the primary one that another will not succeed, if that is what a message was about.
@@ -211,6 +219,7 @@ func (s *Service) without(c *call.Call, k *key, region string) error {
 	k.Replicas = slices.DeleteFunc(slices.Clone(k.Replicas), func(r string) bool { return r == region })
 	k.Since = maps.Clone(k.Since)
 	delete(k.Since, region)
+	k.settle(region)
 	if err := s.untell(c, k, region); err != nil {
 		return err
 	}
