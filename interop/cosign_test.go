@@ -72,7 +72,7 @@ func TestCosign(t *testing.T) {
 			output(t, f.verify("awskms:///"+key, "app.tar"))
 		}
 		key := s.key(t, &kms.CreateKeyInput{})
-		refusal(t, f.sign("awskms:///"+key), "")
+		refusal(t, f.sign("awskms:///"+key), "UnsupportedOperationException")
 	})
 	t.Run("SignersOnly", func(t *testing.T) {
 		reader := f.as(s.user(t, "reader", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["kms:DescribeKey","kms:GetPublicKey"],"Resource":"*"}}`))

@@ -174,13 +174,13 @@ func (s *server) user(t *testing.T, name, policy string) []string {
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := s.environment()[:0:0]
+	env := s.environment()
 	for line := range strings.Lines(s.holdfast(t, "credentials", "--user", name, "--policy", file)) {
 		if kv, ok := strings.CutPrefix(strings.TrimSpace(line), "export "); ok {
 			env = append(env, kv)
 		}
 	}
-	return append(s.environment(), env...)
+	return env
 }
 
 // environment is that of a shell with the exports of the greeting.
