@@ -26,6 +26,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/remote/xksproxy"
 	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/service/kms"
 )
 
 // Version is the release, as holdfast version and the health page tell it.
@@ -62,6 +63,9 @@ type Config struct {
 
 	// Attestation decides which enclaves KMS believes; its zero value trusts AWS's Nitro root.
 	Attestation attest.Verifier
+
+	// CloudHSM are the tokens that stand for CloudHSM clusters, by cluster ID. They need a build with PKCS#11.
+	CloudHSM map[string]kms.CloudHSM
 
 	// IdentityProviders says which OpenID Connect providers are reached for their keys; its zero value reaches public https servers. A cloud in dev mode
 	// reaches loopback and private addresses as well.

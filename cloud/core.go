@@ -170,7 +170,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 		managed[svc.ActionPrefix] = true
 	}
 	kmsConfig := kms.Config{
-		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation,
+		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation, CloudHSM: cfg.CloudHSM,
 		Proxies: cfg.ExternalKeyStores,
 		Report:  func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
 	}

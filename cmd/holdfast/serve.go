@@ -32,6 +32,7 @@ type settings struct {
 	endpoints                     vpcEndpoints
 	publicURL                     string
 	idpNetworks                   networks
+	clusters                      clusters
 	keyStores                     keyStores
 	peers                         peers
 }
@@ -69,6 +70,7 @@ func (s *settings) register(f *flags) {
 	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
 	s.keyStores.register(f)
 	s.peers.register(f)
+	f.Func("cloudhsm", "token that stands for a CloudHSM cluster, in a build with -tags pkcs11: `ID=URI[,ca=FILE]`, with an RFC 7512 URI that has module-path, and the certificate that key stores must name; may be given several times, or with blanks", s.clusters.add)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
 }
 
@@ -253,7 +255,7 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
 		return cfg, fmt.Errorf("%w: --public-url %q is no URL such as https://cloud.example.com", errUsage, s.publicURL)
 	}
-	cfg.PublicURL = s.publicURL
+	cfg.PublicURL, cfg.CloudHSM = s.publicURL, s.clusters
 	var err error
 	if cfg.ExternalKeyStores, err = s.keyStores.config(); err != nil {
 		return cfg, err

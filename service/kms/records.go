@@ -190,7 +190,9 @@ func (s *Service) watch() {
 			case "alias":
 				s.aliases.Forget(aliasPlace{account, region, parts[4]})
 			case "store":
-				s.stores.Forget(storePlace{account, region, parts[4]})
+				p := storePlace{account, region, parts[4]}
+				s.stores.Forget(p)
+				s.logins.drop(p)
 			case "key", "grant", "alias.key":
 				s.cache.Forget(place{account, region, parts[4]})
 			case "carry", "gone":

@@ -30,6 +30,9 @@ type Config struct {
 	// ManagedServices are the services that may have an AWS managed key, e.g. "secretsmanager".
 	ManagedServices map[string]bool
 
+	// CloudHSM are the tokens that CloudHSM key stores may use, by the ID of the cluster that each stands for.
+	CloudHSM map[string]CloudHSM
+
 	// Attestation decides which enclaves to believe; its zero value trusts AWS's Nitro root.
 	Attestation attest.Verifier
 
@@ -59,6 +62,8 @@ type Service struct {
 	aliases   *cache.Cache[aliasPlace, string]
 	stores    *cache.Cache[storePlace, *customStore]
 	uses      *lastuse.Recorder[place, usageRecord]
+	logins    *hsmLogins
+	making    making
 	couriers  map[string]*courier // by the region of a peer
 }
 
@@ -73,7 +78,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage), couriers: newCouriers(cfg.Peers)}
+	s := &Service{cfg: cfg, generator: keys.NewGenerator(0), uses: lastuse.New(cfg.Store, writeUsage), couriers: newCouriers(cfg.Peers), logins: newHSMLogins()}
 	s.cache = cache.Weighed(cacheLimit, func(_ place, k *key) int { return k.weight() }, s.loadKey)
 	s.aliases = cache.New(aliasLimit, s.loadAlias)
 	s.stores = cache.New(storeLimit, s.loadStore)
@@ -90,6 +95,7 @@ func (s *Service) Run(ctx context.Context) {
 	couriers.Go(func() { s.runCouriers(ctx) })
 	s.uses.Run(ctx, s.cfg.Report)
 	couriers.Wait()
+	s.logins.closeAll()
 }
 
 // Room is the service as it stands behind the door.
@@ -105,6 +111,7 @@ func (s *Service) Room() door.Room {
 			expiryTimer:   s.expireDue,
 			connectTimer:  s.connectDue,
 			destroyTimer:  s.destroyDue,
+			unmadeTimer:   s.unmadeDue,
 		},
 	}
 }
