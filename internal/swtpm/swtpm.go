@@ -19,12 +19,24 @@ type TPM struct {
 	cmd   *exec.Cmd
 }
 
+// Installed reports whether there is an emulator.
+func Installed() bool {
+	_, err := exec.LookPath("swtpm")
+	return err == nil
+}
+
+// Need skips the test if there is none.
+func Need(t testing.TB) {
+	t.Helper()
+	if !Installed() {
+		t.Skip("swtpm is missing: make deps installs it, or tells how")
+	}
+}
+
 // Start starts a TPM that nobody has used, until the test ends.
 func Start(t testing.TB) *TPM {
 	t.Helper()
-	if _, err := exec.LookPath("swtpm"); err != nil {
-		t.Skip("swtpm is missing: make deps installs it, or tells how")
-	}
+	Need(t)
 	dir, err := os.MkdirTemp("", "swtpm") // t.TempDir is too long a path for a socket
 	if err != nil {
 		t.Fatal(err)
