@@ -25,7 +25,12 @@ var shareText = regexp.MustCompile(`hfs1(-[a-z2-7]+)+`)
 // sealedServer runs holdfast serve with a seal that people open, and waits until it says that it is sealed.
 func sealedServer(t *testing.T, dir string) *server {
 	t.Helper()
-	s := begin(t, dir, "--seal", "shamir")
+	return beginSealed(t, dir, "--seal", "shamir")
+}
+
+func beginSealed(t *testing.T, dir string, args ...string) *server {
+	t.Helper()
+	s := begin(t, dir, args...)
 	for !strings.Contains(s.out.String(), "is sealed") {
 		select {
 		case status := <-s.ended:
@@ -314,4 +319,52 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
+}
+
+// TestKMSDown starts a server while the KMS that holds its root key is down. It opens by itself when the KMS is there.
+func TestKMSDown(t *testing.T) {
+	kmsDir, dir := t.TempDir(), t.TempDir()
+	other := start(t, kmsDir)
+	address := strings.TrimPrefix(other.endpoint, "http://")
+	made, err := other.kms().CreateKey(t.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_ACCESS_KEY_ID", other.id)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", other.secret)
+	spec := "awskms:" + *made.KeyMetadata.Arn + "?endpoint=" + other.endpoint
+	s := start(t, dir)
+	id, pass := s.id, s.secret
+	wantCommand(t, 0, "seal", "rewrap", "--data", dir, "--to", spec)
+	s.end(t, 0)
+	other.end(t, 0)
+
+	s = beginSealed(t, dir, "--seal", spec)
+	if status, body := get(t, s.endpoint+healthPath); status != http.StatusServiceUnavailable || !strings.Contains(body, `"sealed":true`) {
+		t.Errorf("health: %d %s", status, body)
+	}
+	if status, st := post(t, s.endpoint, `{"share":"hfs1-x"}`); status != http.StatusConflict || st.Seal != "awskms" {
+		t.Errorf("a share: %d %+v", status, st)
+	}
+	if out := wantCommand(t, 1, "seal", "status", "--data", dir); !strings.Contains(out, "opens by itself") || !strings.Contains(out, "does not answer") {
+		t.Errorf("seal status: %s", out)
+	}
+	other = start(t, kmsDir, "--listen", address)
+	s.read(t)
+	s.endpoint = strings.TrimSuffix(s.endpoint, ",")
+	s.id, s.secret = id, pass
+	if err := s.call(t); err != nil {
+		t.Errorf("a call once the KMS is back: %v", err)
+	}
+	s.end(t, 0)
+
+	// A key that is disabled ends the start.
+	other.id, other.secret = os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+	if _, err := other.kms().DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: made.KeyMetadata.Arn}); err != nil {
+		t.Fatal(err)
+	}
+	if out := wantCommand(t, 1, "serve", "--listen", "127.0.0.1:0", "--data", dir, "--seal", spec); !strings.Contains(out, "is disabled") {
+		t.Errorf("starting by a disabled key: %s", out)
+	}
 }
