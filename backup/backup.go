@@ -53,7 +53,7 @@ type Header struct {
 	ID       string    `json:"id"` // of this backup alone; the key is wrapped for it
 	Taken    time.Time `json:"taken"`
 	Software string    `json:"software"` // the version of Holdfast that took it
-	Keyring  []byte    `json:"keyring"`  // as the store held it: what a root key opens
+	Keyring  []byte    `json:"keyring"`  // as the store holds it: what a root key opens
 	Key      []byte    `json:"key"`      // what the backup is encrypted under, wrapped by the keyring
 }
 

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,16 +21,21 @@ import (
 // Backup writes everything of the cloud to w, encrypted, as it is at one moment: every call that was answered before is in it, with its record, and no
 // call is in it by halves. The cloud goes on meanwhile. The root key that the cloud has now opens the backup; it is not in it.
 func (c *Cloud) Backup(ctx context.Context, w io.Writer) (backup.Contents, error) {
+	return c.BackupFor(ctx, w, nil)
+}
+
+// BackupFor is Backup, for another root key than the cloud's. It is made if there is none.
+func (c *Cloud) BackupFor(ctx context.Context, w io.Writer, root seal.Provider) (backup.Contents, error) {
 	core, release := c.hold()
 	defer release()
-	contents, err := core.backup(ctx, w)
+	contents, err := core.backup(ctx, w, root)
 	if err != nil {
 		return backup.Contents{}, fmt.Errorf("backing up: %w", err)
 	}
 	return contents, nil
 }
 
-func (c *core) backup(ctx context.Context, w io.Writer) (none backup.Contents, err error) {
+func (c *core) backup(ctx context.Context, w io.Writer, root seal.Provider) (none backup.Contents, err error) {
 	// The order matters. The key is wrapped first: by a keyring that is not newer than the one in the snapshot, which goes with it. The log comes before the
 	// store: whatever it tells of a key or a user, the store knows that key or user.
 	h := backup.Header{ID: rand.Text(), Taken: c.clock.Now().UTC(), Software: Version}
@@ -49,12 +55,21 @@ func (c *core) backup(ctx context.Context, w io.Writer) (none backup.Contents, e
 		if h.Keyring, err = r.Get(keyringKey); err != nil {
 			return fmt.Errorf("reading the keyring: %w", err)
 		}
+		if root != nil {
+			// Now that the snapshot is taken: a keyring that is newer opens all that is in it, too.
+			if h.Keyring, err = c.keyring.WrapFor(ctx, root); err != nil {
+				return err
+			}
+		}
 		if out, err = backup.NewWriter(w, h, key); err != nil {
 			return err
 		}
 		for kv, err := range r.Scan(nil, nil, store.ScanOptions{}) {
 			if err == nil {
 				err = ctx.Err()
+			}
+			if err == nil && bytes.Equal(kv.Key, keyringKey) {
+				kv.Value = h.Keyring
 			}
 			if err == nil {
 				err = out.Pair(kv.Key, kv.Value)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -276,6 +277,43 @@ func TestBackupAndRewrap(t *testing.T) {
 	b.wantHello(t, dir, b.root())
 }
 
+// A backup for another root key opens with that one alone, and becomes a cloud that has it.
+func TestBackupForAnotherRootKey(t *testing.T) {
+	b := newBackedUp(t)
+	c := open(t, cloud.Config{Dir: b.dir, Dev: true})
+	defer closeCloud(t, c)
+	other := seal.NewFile(filepath.Join(t.TempDir(), "other.key"))
+	var out bytes.Buffer
+	if _, err := c.BackupFor(t.Context(), &out, other); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CheckBackup(t.Context(), bytes.NewReader(out.Bytes())); err != nil {
+		t.Errorf("CheckBackup: %v", err)
+	}
+	if _, err := cloud.VerifyBackup(t.Context(), bytes.NewReader(out.Bytes()), b.root()); !errors.Is(err, seal.ErrWrongRoot) {
+		t.Errorf("the backup under the cloud's root key: %v, want ErrWrongRoot", err)
+	}
+	dir := filepath.Join(t.TempDir(), "new")
+	if _, err := restore(t, out.Bytes(), dir, other); err != nil {
+		t.Fatal(err)
+	}
+	b.wantHello(t, dir, other)
+	if _, err := cloud.Open(t.Context(), cloud.Config{Dir: dir, Seal: b.root()}); !errors.Is(err, seal.ErrWrongRoot) {
+		t.Errorf("the restored cloud under the root key of the first: %v, want ErrWrongRoot", err)
+	}
+	t.Run("RootKeyOutOfReach", func(t *testing.T) {
+		nowhere := seal.NewFile(filepath.Join(b.dir, "root.key", "x"))
+		if _, err := c.BackupFor(t.Context(), io.Discard, nowhere); err == nil {
+			t.Error("a backup was taken that nothing opens")
+		}
+	})
+	if c.Seal().Kind != "key" {
+		t.Errorf("the cloud is sealed by %s now", c.Seal().Kind)
+	}
+	closeCloud(t, c)
+	b.wantHello(t, b.dir, nil)
+}
+
 // Backups that are taken while the keyring is rotated open, each of them.
 func TestBackupWhileTheKeyringRotates(t *testing.T) {
 	dir := t.TempDir()
@@ -291,9 +329,17 @@ func TestBackupWhileTheKeyringRotates(t *testing.T) {
 			}
 		}
 	})
+	other := seal.NewFile(filepath.Join(t.TempDir(), "other.key"))
 	for range 50 {
 		file := backUp(t, c)
 		if _, err := cloud.VerifyBackup(t.Context(), bytes.NewReader(file), seal.NewFile(filepath.Join(dir, "root.key"))); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if _, err := c.BackupFor(t.Context(), &out, other); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cloud.VerifyBackup(t.Context(), &out, other); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -237,31 +237,9 @@ func (k *Keyring) Rewrap(ctx context.Context, p Provider) error {
 			p = from.successor()
 		}
 	}
-	saved, err := k.storage.Load(ctx)
-	if err != nil {
-		return fmt.Errorf("seal: loading the keyring: %w", err)
-	}
-	versions, err := k.unwrapSaved(ctx, saved)
+	saved, next, err := k.wrapForLocked(ctx, p)
 	if err != nil {
 		return err
-	}
-	defer wipe(versions)
-	if err := p.Create(ctx); err != nil {
-		return fmt.Errorf("seal: making the new root key: %w", err)
-	}
-	next, err := wrapSaved(ctx, p, versions)
-	if err != nil {
-		return err
-	}
-	// A token that wraps but does not unwrap would otherwise be found out at the next start, when it is too late.
-	proof, err := openSaved(ctx, p, next)
-	if err != nil {
-		return fmt.Errorf("seal: the new root key does not open what it wrapped: %w", err)
-	}
-	same := equalVersions(proof, versions)
-	wipe(proof)
-	if !same {
-		return errors.New("seal: the new root key does not return what it wrapped")
 	}
 	if err := k.storage.Swap(ctx, saved, next); err != nil {
 		return fmt.Errorf("seal: storing the rewrapped keyring: %w", err)
@@ -273,6 +251,42 @@ func (k *Keyring) Rewrap(ctx context.Context, p Provider) error {
 		}
 	}
 	return nil
+}
+
+// WrapFor returns the keyring as [Keyring.Rewrap] would store it, and stores nothing: for a copy of what it protects that another root is to open.
+func (k *Keyring) WrapFor(ctx context.Context, p Provider) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, wrapped, err := k.wrapForLocked(ctx, p)
+	return wrapped, err
+}
+
+// wrapForLocked returns the keyring as it is stored, and as it is under the root of p, which is proven to open it.
+func (k *Keyring) wrapForLocked(ctx context.Context, p Provider) (saved, next []byte, err error) {
+	if saved, err = k.storage.Load(ctx); err != nil {
+		return nil, nil, fmt.Errorf("seal: loading the keyring: %w", err)
+	}
+	versions, err := k.unwrapSaved(ctx, saved)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer wipe(versions)
+	if err := p.Create(ctx); err != nil {
+		return nil, nil, fmt.Errorf("seal: making the new root key: %w", err)
+	}
+	if next, err = wrapSaved(ctx, p, versions); err != nil {
+		return nil, nil, err
+	}
+	// A token that wraps but does not unwrap would otherwise be found out at the next start, when it is too late.
+	proof, err := openSaved(ctx, p, next)
+	if err != nil {
+		return nil, nil, fmt.Errorf("seal: the new root key does not open what it wrapped: %w", err)
+	}
+	defer wipe(proof)
+	if !equalVersions(proof, versions) {
+		return nil, nil, errors.New("seal: the new root key does not return what it wrapped")
+	}
+	return saved, next, nil
 }
 
 // found makes and stores the first keyring.

@@ -22,20 +22,31 @@ import (
 // standard is how a command names its standard input or output where it wants a file.
 const standard = "-"
 
+// backupParams name the root key that opens the backup; none is the cloud's own.
+type backupParams struct{ For string }
+
 func backupCommand(ctx context.Context, e *env, args []string) error {
 	if len(args) > 0 && args[0] == "verify" {
 		return verifyBackup(ctx, e, args[1:])
 	}
 	f, data, sealSpec := commandFlags(e, "backup", "--to FILE [flags]\n       holdfast backup verify FILE [flags]")
 	to := f.String("to", "", "`file` to write, which must not exist, or - for the standard output")
+	var p backupParams
+	f.StringVar(&p.For, "for", "", "`where` the root key is, as the server sees it, that is to open the backup, if not the server's own; all that --seal of serve takes but shamir")
 	if err := f.parse(args); err != nil {
 		return err
+	}
+	if err := seenByServer("--for", p.For); err != nil {
+		return err
+	}
+	if kind, _, _ := strings.Cut(p.For, ":"); kind == "shamir" {
+		return fmt.Errorf("%w: --for shamir would need new shares for each backup", errUsage)
 	}
 	switch *to {
 	case "":
 		return fmt.Errorf("%w: --to is missing", errUsage)
 	case standard:
-		if err := perform(ctx, *data, *sealSpec, "backup", nil, e.out); err != nil {
+		if err := perform(ctx, *data, *sealSpec, "backup", p, e.out); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(e.err, "The backup was written and not read back: run holdfast backup verify where it is kept.")
@@ -46,7 +57,7 @@ func backupCommand(ctx context.Context, e *env, args []string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	checked, err := writeChecked(ctx, *data, *sealSpec, *to)
+	checked, err := writeChecked(ctx, *data, *sealSpec, p, *to)
 	if err != nil {
 		return err
 	}
@@ -55,14 +66,14 @@ func backupCommand(ctx context.Context, e *env, args []string) error {
 }
 
 // writeChecked has a backup written beside path and read back, and only then gives it its name.
-func writeChecked(ctx context.Context, data, sealSpec, path string) (checked string, err error) {
+func writeChecked(ctx context.Context, data, sealSpec string, p backupParams, path string) (checked string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
 	if err != nil {
 		return "", err
 	}
 	defer os.Remove(f.Name()) // after the rename there is nothing to remove
 	defer f.Close()
-	if err := perform(ctx, data, sealSpec, "backup", nil, f); err != nil {
+	if err := perform(ctx, data, sealSpec, "backup", p, f); err != nil {
 		return "", err
 	}
 	if err := f.Sync(); err != nil {
@@ -81,8 +92,19 @@ func writeChecked(ctx context.Context, data, sealSpec, path string) (checked str
 	return out.String(), durable.Rename(f.Name(), path)
 }
 
-func writeBackup(ctx context.Context, c *cloud.Cloud, _ io.Reader, out io.Writer) error {
-	_, err := c.Backup(ctx, out)
+func writeBackup(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
+	var p backupParams
+	err := readParams(in, &p)
+	if err != nil {
+		return err
+	}
+	var root seal.Provider // nil is the cloud's own
+	if p.For != "" {
+		if root, err = providers.Parse(p.For); err != nil {
+			return err
+		}
+	}
+	_, err = c.BackupFor(ctx, out, root)
 	return err
 }
 

@@ -100,6 +100,38 @@ func TestBackupThroughAPipe(t *testing.T) {
 	wantPlaintext(t, restored.kms(), key, ciphertext)
 }
 
+// A backup that another root key opens than the server's outlives, for one, the TPM of its machine.
+func TestBackupForAnotherRootKey(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	phrase := filepath.Join(at, "phrase")
+	if err := os.WriteFile(phrase, []byte("correct horse battery staple\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir)
+	id, pass := s.id, s.secret
+	key, ciphertext := newCiphertext(t, s.kms())
+	for _, to := range []string{"shamir:2/3", "shamir", "passphrase:fd:3", "pkcs11:token=a?module-path=/b&pin-source=fd:3"} {
+		wantCommand(t, 2, "backup", "--data", dir, "--to", filepath.Join(at, "x"), "--for", to)
+	}
+	wantCommand(t, 1, "backup", "--data", dir, "--to", filepath.Join(at, "x"), "--for", "passphrase:file:"+filepath.Join(at, "none"))
+	running, stopped := filepath.Join(at, "running"), filepath.Join(at, "stopped")
+	wantCommand(t, 0, "backup", "--data", dir, "--to", running, "--for", "passphrase:file:"+phrase)
+	s.end(t, 0)
+	wantCommand(t, 0, "backup", "--data", dir, "--to", stopped, "--for", "passphrase:file:"+phrase)
+	for _, file := range []string{running, stopped} {
+		wantCommand(t, 1, "backup", "verify", file, "--data", dir)
+		wantCommand(t, 0, "backup", "verify", file, "--seal", "passphrase:file:"+phrase)
+		wantCommand(t, 0, "restore", "--from", file, "--data", file+".restored", "--seal", "passphrase:file:"+phrase)
+		restored := start(t, file+".restored", "--seal", "passphrase:file:"+phrase)
+		restored.id, restored.secret = id, pass
+		wantPlaintext(t, restored.kms(), key, ciphertext)
+		restored.end(t, 0)
+	}
+	again := start(t, dir)
+	again.id, again.secret = id, pass
+	wantPlaintext(t, again.kms(), key, ciphertext)
+}
+
 // Those who hold the shares of the root key come together for a restore, too.
 func TestRestoreByShares(t *testing.T) {
 	dir, at := t.TempDir(), t.TempDir()

@@ -53,12 +53,13 @@ func rewrapCommand(ctx context.Context, e *env, args []string) error {
 	if err := f.parse(args); err != nil {
 		return err
 	}
-	switch {
-	case p.To == "":
+	if err := seenByServer("--to", p.To); err != nil {
+		return err
+	}
+	switch p.To {
+	case "":
 		return fmt.Errorf("%w: --to is missing", errUsage)
-	case strings.HasPrefix(p.To, "passphrase:fd:"):
-		return fmt.Errorf("%w: --to %s would be a descriptor of the server, not of this command; use passphrase:file:PATH", errUsage, p.To)
-	case p.To == "shamir":
+	case "shamir":
 		return fmt.Errorf("%w: --to shamir does not say how many shares are needed of how many: shamir:3/5", errUsage)
 	}
 	if quorum, ok := strings.CutPrefix(p.To, "shamir:"); ok {
@@ -79,6 +80,14 @@ func rewrapCommand(ctx context.Context, e *env, args []string) error {
 		return fmt.Errorf("%w; whether the shares above are in force, holdfast seal status tells", err)
 	}
 	return err
+}
+
+// seenByServer refuses to have a server, which may run already, look for a root key where only this command could.
+func seenByServer(flag, spec string) error {
+	if strings.HasPrefix(spec, "passphrase:fd:") || strings.Contains(spec, "pin-source=fd:") {
+		return fmt.Errorf("%w: %s %s would be a descriptor of the server, not of this command; use file:PATH in place of fd:N", errUsage, flag, spec)
+	}
+	return nil
 }
 
 func rewrap(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {
