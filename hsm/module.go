@@ -47,13 +47,6 @@ type modules struct {
 // them, so this is state of the process by its nature.
 var process = &modules{load: loadLibrary, loaded: make(map[string]*module)}
 
-func loadLibrary(path string) (library, error) {
-	if lib := pkcs11.New(path); lib != nil {
-		return lib, nil
-	}
-	return nil, fmt.Errorf("%w: %s cannot be loaded", ErrModule, path)
-}
-
 func (ms *modules) get(path string) (*module, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
