@@ -12,7 +12,7 @@ type Expect struct {
 	Now time.Time
 	// Region and Service are the ones called, as credential scopes name them. Empty accepts any.
 	Region, Service string
-	// Skew is taken for MaxSkew if it is not 0, and shorter.
+	// Skew is taken for MaxSkew if it is not 0, and shorter. Presigned URLs, too, live no longer then.
 	Skew time.Duration
 }
 
@@ -41,6 +41,9 @@ func (a *Authorization) checkTime(now time.Time, skew time.Duration) error {
 	kind, life := Expired, skew
 	if a.Presigned {
 		kind, life = PresignExpired, a.Expires
+		if skew < MaxSkew {
+			life = min(life, skew)
+		}
 	}
 	if earliest := now.Add(-life); a.RequestTime.Before(earliest) {
 		return a.refuse(kind, fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %d min.)",
