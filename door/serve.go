@@ -253,10 +253,11 @@ func (d *Door) authenticate(x *exchange) error {
 		want.Skew = 5 * time.Minute // as its specification has it
 	}
 	if x.region != "" {
-		if !ValidRegion(d.cfg.Partition, x.region) {
+		if !ValidRegion(d.cfg.Partition, x.region) || !d.serves(x.region, x.service.Global) {
 			return generic(unknownOperation, x.style, "")
 		}
 		x.scope.Region = x.region
+		want.Region = "" // that of the signature is where the caller is, maybe in another partition
 	}
 	if err := a.Check(want); err != nil {
 		return err

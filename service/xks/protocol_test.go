@@ -3,6 +3,7 @@ package xks_test
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/holdfast-cloud/holdfast/api/xks"
+	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/sigv4"
 )
 
@@ -86,7 +89,8 @@ func TestRegions(t *testing.T) {
 	}
 	user := h.User(h.Account, "proxy", full)
 	for _, tt := range []struct{ path, signed, want string }{
-		{"/eu-central-1", "us-east-2", ""}, {"", "eu-central-1", ""}, {"/eu-central-1", "eu-central-1", ""},
+		{"/eu-central-1", "us-east-2", ""}, {"", "eu-central-1", ""}, {"/eu-central-1", "eu-central-1", ""}, {"/eu-central-1", "us-gov-west-1", ""}, {"/eu-central-1", "cn-north-1", ""},
+		{"", "cn-north-1", "AuthenticationFailedException"},
 		{"", "us-east-1", "KeyNotFoundException"}, {"/us-east-1", "eu-central-1", "KeyNotFoundException"},
 	} {
 		tr := h.transport(user, tt.path)
@@ -101,6 +105,25 @@ func TestRegions(t *testing.T) {
 		}
 		if again, err := client.Decrypt(nil, decryption(*out.KeyMetadata.KeyId, made, "")); err != nil || string(again.Plaintext) != "hello" {
 			t.Errorf("Decrypt = %v, %v", again, err)
+		}
+	}
+}
+
+// A process with some regions has a proxy for the keys of those, whatever region the KMS is in that calls, and for no others.
+func TestRegionsElsewhere(t *testing.T) {
+	h := build(t, func(c *cloud.Config) {
+		c.Peers = &remote.PeersConfig{Secret: []byte("a secret of the cloud, which nobody can guess"), Peers: map[string]*url.URL{"eu-central-1": {Scheme: "http", Host: "127.0.0.1:1"}}}
+	})
+	user := h.User(h.Account, "proxy", full)
+	for _, tt := range []struct{ path, signed, want string }{
+		{"/us-east-1", "us-east-1", ""}, {"/us-east-1", "eu-central-1", ""}, {"/us-east-1", "ap-south-1", ""},
+		{"/eu-central-1", "us-east-1", "InvalidUriPathException"}, {"/eu-central-1", "eu-central-1", "InvalidUriPathException"}, {"", "eu-central-1", "AuthenticationFailedException"},
+	} {
+		tr := h.transport(user, tt.path)
+		tr.Region = tt.signed
+		_, err := xks.Client{Transport: tr}.GetHealthStatus(nil, &xks.GetHealthStatusRequest{RequestMetadata: &xks.HealthRequestMetadata{KmsOperation: new("KmsHealthCheck"), KmsRequestId: new("r")}})
+		if code(err) != tt.want {
+			t.Errorf("at %q signed for %s: %v, want %q", tt.path, tt.signed, err, tt.want)
 		}
 	}
 }
