@@ -9,6 +9,9 @@ const (
 // Parts are the pieces of a blob, in their order. Header is all that comes before the nonce.
 type Parts struct{ Header, Nonce, Ciphertext, Tag []byte }
 
+// BlobHeader is the header of blobs of [Key.EncryptBlob].
+func BlobHeader(h Header) ([]byte, error) { return appendHeader(nil, blobFormat, h) }
+
 // SplitBlob takes a blob of [Key.EncryptBlob] apart, for who keeps its pieces in different places. They are parts of blob, which they make up
 // again one behind the other. Anything else, blobs of [OutsideBlob] included, is [ErrInvalidCiphertext].
 func SplitBlob(blob []byte) (Parts, error) {

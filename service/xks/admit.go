@@ -3,6 +3,7 @@ package xks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
@@ -66,8 +67,10 @@ func translated(err error) error {
 		return &xks.DependencyTimeoutException{Message: message}
 	case *kms.LimitExceededException:
 		return &xks.ThrottlingException{Message: message}
+	case *kms.UnsupportedOperationException:
+		return &xks.UnsupportedOperationException{Message: message}
 	}
-	return err
+	return fmt.Errorf("calling KMS: %v", err) // not as an error that the API does not have
 }
 
 func invalidCiphertext() error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/api/xks"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
@@ -50,12 +51,29 @@ func (s *Service) join(c *call.Call, in *xks.DecryptRequest) ([]byte, error) {
 	key := headerKey{account: c.Scope.Account, ref: [referenceSize]byte(m[metadataSize-referenceSize:])}
 	header, err := s.headers.Get(c.Context, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return none, nil
-	}
-	if err != nil {
+		header = s.derived(c, in.ExternalKeyId)
+		if reference(header) != key.ref {
+			return none, nil
+		}
+	} else if err != nil {
 		return nil, err
 	}
 	return slices.Concat(header, in.InitializationVector, m[1:metadataSize-referenceSize], in.Ciphertext, in.AuthenticationTag), nil
+}
+
+// derived is the header of what a key encrypts now, or nil. A cloud that was restored from a backup does not know the headers that it kept since; but those of keys that
+// it has are of the material that they had at the backup.
+func (s *Service) derived(c *call.Call, keyID *string) []byte {
+	out, err := s.cfg.KMS.DescribeKey(c, &kms.DescribeKeyRequest{KeyId: keyID})
+	if err != nil || out.KeyMetadata.CurrentKeyMaterialId == nil {
+		return nil // what is wrong with the key, Decrypt tells
+	}
+	m := out.KeyMetadata
+	header, err := keys.BlobHeader(keys.Header{Key: *m.AWSAccountId + "/" + *m.KeyId, Material: *m.CurrentKeyMaterialId})
+	if err != nil {
+		return nil
+	}
+	return header
 }
 
 // headerRecord is the header of the ciphertexts that KMS makes under one key material.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/holdfast-cloud/holdfast/api/kms"
 	api "github.com/holdfast-cloud/holdfast/api/xks"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -12,9 +13,16 @@ import (
 	"github.com/holdfast-cloud/holdfast/store/memstore"
 )
 
+// noKMS is a KMS without keys.
+type noKMS struct{ KMS }
+
+func (noKMS) DescribeKey(*call.Call, *kms.DescribeKeyRequest) (*kms.DescribeKeyResponse, error) {
+	return nil, &kms.NotFoundException{}
+}
+
 // FuzzJoin hands in whatever a caller may send as the pieces of a ciphertext. They make up that of which they are the pieces, or something that KMS takes for none.
 func FuzzJoin(f *testing.F) {
-	s := &Service{cfg: Config{Store: memstore.New()}}
+	s := &Service{cfg: Config{Store: memstore.New(), KMS: noKMS{}}}
 	s.headers = cache.New(maxHeaders, s.loadHeader)
 	k, err := keys.Generate("SYMMETRIC_DEFAULT", nil)
 	if err != nil {
@@ -38,6 +46,7 @@ func FuzzJoin(f *testing.F) {
 	made := split(parts)
 	f.Add(made.CiphertextMetadata, made.InitializationVector, made.Ciphertext, made.AuthenticationTag)
 	f.Add(made.CiphertextMetadata[:19], made.InitializationVector, made.Ciphertext, made.AuthenticationTag)
+	f.Add(bytes.Repeat([]byte{metadataFormat}, metadataSize), made.InitializationVector, made.Ciphertext, made.AuthenticationTag)
 	f.Add([]byte{}, made.InitializationVector[:12], []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, metadata, vector, ciphertext, tag []byte) {
 		c := &call.Call{Context: t.Context(), Scope: scope}

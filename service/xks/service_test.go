@@ -3,6 +3,9 @@ package xks_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -245,4 +248,35 @@ func TestRotationAndRestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A cloud that is restored from a backup decrypts what was encrypted after the backup with keys that are in it, also what was encrypted first.
+func TestRestored(t *testing.T) {
+	dir, backup := t.TempDir(), filepath.Join(t.TempDir(), "backup")
+	var made *xks.EncryptResponse
+	var key, id, secret string
+	live := func(name, dir string, run func(*house)) {
+		t.Run(name, func(t *testing.T) {
+			h := build(t, func(c *cloud.Config) { c.Dir = dir })
+			if key == "" {
+				var err error
+				key = h.key
+				if id, secret, err = h.CreateProxyKey(t.Context(), h.Account, "proxy"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h.key, h.proxy = key, xks.Client{Transport: h.transport(h.As(id, secret), "")}
+			run(h)
+		})
+	}
+	live("BackedUp", dir, func(*house) {})
+	if err := errors.Join(os.CopyFS(backup, os.DirFS(dir)), os.Chmod(filepath.Join(backup, "root.key"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	live("Used", dir, func(h *house) { made = h.encrypt("hello", "aad") })
+	live("Restored", backup, func(h *house) {
+		h.wantText(made, "aad", "hello")
+		_, err := h.proxy.Decrypt(nil, decryption(h.newKey(&kms.CreateKeyInput{}), made, "aad"))
+		wantCode(t, err, "InvalidCiphertextException", "")
+	})
 }
