@@ -175,11 +175,17 @@ func Restore(ctx context.Context, r io.Reader, dir string, root seal.Provider) (
 		return nil, err
 	}
 	half := filepath.Join(dir, restoringDir)
+	var placed []string
 	defer func() {
 		if err == nil {
 			return
 		}
-		err = errors.Join(err, os.RemoveAll(half))
+		for _, path := range append(placed, half) { // the mark goes last
+			if left := os.RemoveAll(path); left != nil {
+				err = errors.Join(err, left)
+				return
+			}
+		}
 		if made {
 			_ = os.Remove(dir) // it is empty, or somebody else's by now
 		}
@@ -194,10 +200,14 @@ func Restore(ctx context.Context, r io.Reader, dir string, root seal.Provider) (
 	}
 	// The store comes last, and the mark of what is not complete goes after it. Who has recorded nothing yet has no log.
 	for _, name := range []string{auditDir, storeDir} {
-		err := os.Rename(filepath.Join(half, name), filepath.Join(dir, name))
-		if err != nil && (name == storeDir || done.Segments > 0) {
+		if name == auditDir && done.Segments == 0 {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if err := os.Rename(filepath.Join(half, name), path); err != nil {
 			return nil, fmt.Errorf("restoring: %w", err)
 		}
+		placed = append(placed, path)
 	}
 	if err := durable.SyncDir(dir); err != nil {
 		return nil, err
@@ -211,7 +221,7 @@ func Restore(ctx context.Context, r io.Reader, dir string, root seal.Provider) (
 // restoringDir holds what is being restored. A directory in which it lies opens as no cloud.
 const restoringDir = "restoring"
 
-var errHalfRestored = errors.New("a restore into this data directory was not finished: remove the directory and restore again")
+var errHalfRestored = errors.New("a restore into this data directory was not finished, or still runs: if it does not, remove the directory and restore again")
 
 // wholly refuses a directory that a restore has not finished.
 func wholly(dir string) error {

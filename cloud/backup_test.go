@@ -229,6 +229,23 @@ func TestAHalfRestoreDoesNotStart(t *testing.T) {
 	b.wantHello(t, dir, b.root())
 }
 
+// A restore that fails when all is read, because somebody else has made a store there meanwhile, leaves nothing of its own.
+func TestARestoreThatCannotBePutIntoPlaceLeavesNothing(t *testing.T) {
+	b := newBackedUp(t)
+	dir := filepath.Join(t.TempDir(), "new")
+	r := &interrupted{r: bytes.NewReader(b.file), at: func() {
+		if err := os.MkdirAll(filepath.Join(dir, "store", "theirs"), 0o700); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := cloud.Restore(t.Context(), r, dir, b.root()); err == nil {
+		t.Error("Restore went over another store")
+	}
+	if got, want := files(t, dir), strings.Join([]string{dir, dir + "/store", dir + "/store/theirs", ""}, "\n"); got != want {
+		t.Errorf("what is left is\n%s, want\n%s", got, want)
+	}
+}
+
 func TestACancelledRestoreLeavesNothing(t *testing.T) {
 	b := newBackedUp(t)
 	dir := filepath.Join(t.TempDir(), "new")

@@ -49,6 +49,24 @@ func Rename(from, to string) error {
 	return SyncDir(filepath.Dir(to))
 }
 
+// RenameNew is Rename that fails with [fs.ErrExist], and replaces nothing, if there is something at to. Where the file system knows no links, something
+// that comes to be there at the same moment is replaced.
+func RenameNew(from, to string) error {
+	switch err := os.Link(from, to); {
+	case errors.Is(err, fs.ErrExist):
+		return err
+	case err != nil:
+		if _, err := os.Lstat(to); err == nil {
+			return &fs.PathError{Op: "rename", Path: to, Err: fs.ErrExist}
+		}
+		return Rename(from, to)
+	}
+	if err := os.Remove(from); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(to))
+}
+
 // MkdirAll makes dir and its missing parents, mode 0700, and makes their names durable.
 func MkdirAll(dir string) error {
 	switch info, err := os.Stat(dir); {

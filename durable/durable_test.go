@@ -50,6 +50,25 @@ func TestCreateFile(t *testing.T) {
 	onlyFile(t, path)
 }
 
+func TestRenameNew(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	for i, want := range []error{nil, fs.ErrExist} {
+		if err := WriteFile(from, []byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := RenameNew(from, to); !errors.Is(err, want) {
+			t.Errorf("RenameNew = %v, want %v", err, want)
+		}
+		if got, err := os.ReadFile(to); len(got) != 1 || got[0] != 0 || err != nil {
+			t.Errorf("the file holds %v, %v", got, err)
+		}
+		if want == nil {
+			onlyFile(t, to)
+		}
+	}
+}
+
 func onlyFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))

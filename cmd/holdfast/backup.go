@@ -52,13 +52,18 @@ func backupCommand(ctx context.Context, e *env, args []string) error {
 		_, err := fmt.Fprintln(e.err, "The backup was written and not read back: run holdfast backup verify where it is kept.")
 		return err
 	}
-	if _, err := os.Lstat(*to); err == nil {
-		return fmt.Errorf("%s exists, and a backup replaces nothing", *to)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	_, err := os.Lstat(*to)
+	if err == nil {
+		err = fs.ErrExist
 	}
-	checked, err := writeChecked(ctx, *data, *sealSpec, p, *to)
-	if err != nil {
+	var checked string
+	if errors.Is(err, fs.ErrNotExist) {
+		checked, err = writeChecked(ctx, *data, *sealSpec, p, *to)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s exists, and a backup replaces nothing", *to)
+	case err != nil:
 		return err
 	}
 	_, err = fmt.Fprintf(e.out, "%s: %s", *to, checked)
@@ -89,7 +94,7 @@ func writeChecked(ctx context.Context, data, sealSpec string, p backupParams, pa
 	if err := f.Close(); err != nil {
 		return "", err
 	}
-	return out.String(), durable.Rename(f.Name(), path)
+	return out.String(), durable.RenameNew(f.Name(), path)
 }
 
 func writeBackup(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) error {

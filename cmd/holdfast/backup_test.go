@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,33 @@ func TestBackup(t *testing.T) {
 		})
 	}
 	if left, _ := filepath.Glob(filepath.Join(at, "*.tmp-*")); len(left) > 0 {
+		t.Errorf("%s was left", left)
+	}
+}
+
+// Of two commands at once that write the same file, one does, and the other replaces nothing.
+func TestBackupTwiceAtOnce(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "backup")
+	s := start(t, dir)
+	fill(t, s.kms(), 20)
+	var both sync.WaitGroup
+	var wrote atomic.Int32
+	for range 2 {
+		both.Go(func() {
+			e, _, said := environment()
+			if run(t.Context(), e, []string{"backup", "--data", dir, "--to", file}) == 0 {
+				wrote.Add(1)
+			} else if !strings.Contains(said.String(), "a backup replaces nothing") {
+				t.Errorf("backup said %q", said)
+			}
+		})
+	}
+	both.Wait()
+	if wrote.Load() != 1 {
+		t.Errorf("%d of two backups wrote the file", wrote.Load())
+	}
+	wantCommand(t, 0, "backup", "verify", file, "--data", dir)
+	if left, _ := filepath.Glob(file + ".tmp-*"); len(left) > 0 {
 		t.Errorf("%s was left", left)
 	}
 }
