@@ -11,30 +11,23 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/remote"
-	"github.com/holdfast-cloud/holdfast/sigv4"
 )
 
-// Config is what a [Plugin] needs. All of it is required, except for HTTP.
+// Config is what a [Plugin] needs. All of it is required.
 type Config struct {
 	// Key is the ID, ARN, alias name or alias ARN of a symmetric encryption key.
 	Key string
 	// Cluster names the cluster. It is bound to each ciphertext, as its encryption context, so that no other cluster's plugin opens it.
 	Cluster string
-	// Endpoint is where KMS is, and Region the one called.
-	Endpoint *url.URL
-	Region   string
-	// Credentials is asked before each call, so that they may change meanwhile.
-	Credentials func() (sigv4.Credentials, error)
-	// HTTP sends the calls; nil is http.DefaultClient.
-	HTTP *http.Client
+	// Region is the one called.
+	Region string
+	// KMS returns what calls it. It is asked before each call, so that credentials may change meanwhile.
+	KMS func(context.Context) (kms.Client, error)
 }
 
 // Plugin serves the API server.
@@ -52,12 +45,12 @@ const (
 	maxCiphertext = 1023
 )
 
-func (p *Plugin) client() (kms.Client, error) {
-	credentials, err := p.cfg.Credentials()
+func (p *Plugin) client(ctx context.Context) (kms.Client, error) {
+	client, err := p.cfg.KMS(ctx)
 	if err != nil {
-		return kms.Client{}, problem(unauthenticated, "reading the credentials: %v", err)
+		return client, problem(unauthenticated, "%v", err)
 	}
-	return kms.Client{Transport: &remote.Transport{Endpoint: p.cfg.Endpoint, Region: p.cfg.Region, Credentials: credentials, HTTP: p.cfg.HTTP}}, nil
+	return client, nil
 }
 
 // context is the encryption context of everything that the plugin encrypts: whoever may use the key for this cluster need not be let near anything else under it.
@@ -80,7 +73,7 @@ func splitKeyID(id string) (arn, material string) {
 // status tells whether the plugin can encrypt and decrypt, and the ID of what it encrypts with. That KMS cannot be reached, or does not let the plugin look at the key, is an
 // error, for without the key there is no ID to tell.
 func (p *Plugin) status(ctx context.Context) (*statusResponse, error) {
-	client, err := p.client()
+	client, err := p.client(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +110,7 @@ func (p *Plugin) rehearse(c *call.Call, client kms.Client, key string) error {
 
 // encrypt wraps a seed. It decrypts what it encrypted: a cluster's data hangs on it, and decrypting tells which material it is under.
 func (p *Plugin) encrypt(ctx context.Context, in *encryptRequest) (*encryptResponse, error) {
-	client, err := p.client()
+	client, err := p.client(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +143,7 @@ func (p *Plugin) decrypt(ctx context.Context, in *decryptRequest) (*decryptRespo
 		return nil, problem(invalidArgument, "decrypting: key ID %q is none of this plugin's", in.keyID)
 	}
 	key = p.here(key)
-	client, err := p.client()
+	client, err := p.client(ctx)
 	if err != nil {
 		return nil, err
 	}

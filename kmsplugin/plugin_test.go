@@ -2,6 +2,7 @@ package kmsplugin_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -22,8 +23,10 @@ import (
 	"google.golang.org/grpc/status"
 	plugin "k8s.io/kms/apis/v2"
 
+	api "github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
 	"github.com/holdfast-cloud/holdfast/kmsplugin"
+	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/sigv4"
 )
 
@@ -53,16 +56,20 @@ func newBench(t *testing.T, spec types.KeySpec) *bench {
 // config is that of a plugin of cluster "blue" which calls as the user of an SDK configuration.
 func (b *bench) config(t *testing.T, as aws.Config) kmsplugin.Config {
 	t.Helper()
-	endpoint, err := url.Parse(b.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kmsplugin.Config{
-		Key: *b.key.Arn, Cluster: "blue", Endpoint: endpoint, Region: b.Region,
-		Credentials: func() (sigv4.Credentials, error) {
-			c, err := as.Credentials.Retrieve(context.Background())
-			return sigv4.Credentials{AccessKeyID: c.AccessKeyID, Secret: c.SecretAccessKey}, err
-		},
+	return kmsplugin.Config{Key: *b.key.Arn, Cluster: "blue", Region: b.Region, KMS: calls(b.URL, b.Region, as, "")}
+}
+
+// calls returns what calls KMS at a URL, in a region, as the user of an SDK configuration, with the secret access key given if there is one.
+func calls(at, region string, as aws.Config, secret string) func(context.Context) (api.Client, error) {
+	return func(ctx context.Context) (api.Client, error) {
+		endpoint, err := url.Parse(at)
+		if err != nil {
+			return api.Client{}, err
+		}
+		c, err := as.Credentials.Retrieve(ctx)
+		return api.Client{Transport: &remote.Transport{
+			Endpoint: endpoint, Region: region, Credentials: sigv4.Credentials{AccessKeyID: c.AccessKeyID, Secret: cmp.Or(secret, c.SecretAccessKey)},
+		}}, err
 	}
 }
 
@@ -199,7 +206,7 @@ func TestPlugin(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := cfg
-		other.Region, other.Key = "eu-west-1", *b.key.KeyId
+		other.Region, other.Key, other.KMS = "eu-west-1", *b.key.KeyId, calls(b.URL, "eu-west-1", b.Config(), "")
 		wantSeed(t, connect(t, other), in, seed)
 	})
 	t.Run("Disabled", func(t *testing.T) {
@@ -230,18 +237,14 @@ func TestPlugin(t *testing.T) {
 	})
 	t.Run("WrongSecret", func(t *testing.T) {
 		wrong := cfg
-		wrong.Credentials = func() (sigv4.Credentials, error) {
-			c, err := cfg.Credentials()
-			c.Secret = strings.Repeat("x", 40)
-			return c, err
-		}
+		wrong.KMS = calls(b.URL, b.Region, b.Config(), strings.Repeat("x", 40))
 		_, err := connect(t, wrong).Status(t.Context(), &plugin.StatusRequest{})
 		wantCode(t, err, codes.Unauthenticated, "signature")
 	})
 	t.Run("NoServer", func(t *testing.T) {
 		dead := httptest.NewServer(http.NotFoundHandler())
 		away := cfg
-		away.Endpoint, _ = url.Parse(dead.URL)
+		away.KMS = calls(dead.URL, b.Region, b.Config(), "")
 		dead.Close()
 		p := connect(t, away)
 		_, err := p.Status(t.Context(), &plugin.StatusRequest{})

@@ -27,28 +27,31 @@ func TestPluginSettings(t *testing.T) {
 		"NoKey":             {err: "--key-id"},
 		"NoSocket":          {settings: pluginSettings{key: key, listen: "127.0.0.1:80"}, err: "--listen"},
 		"RelativeSocket":    {settings: pluginSettings{key: key, listen: "unix://kms.sock"}, err: "--listen"},
-		"NoEndpoint":        {settings: pluginSettings{key: key, endpoint: "kms.example.com"}, err: "--endpoint"},
+		"NoEndpoint":        {settings: pluginSettings{key: key, endpoint: "kms.example.com"}, err: "endpoint"},
 		"Overheard":         {settings: pluginSettings{key: key, endpoint: "http://10.0.0.1:4566"}, err: "https is required"},
 		"HTTPS":             {settings: pluginSettings{key: key, endpoint: "https://kms.example.com"}, region: "eu-west-1"},
-		"NoCA":              {settings: pluginSettings{key: key, ca: noCertificate + ".none"}, err: "reading --ca"},
+		"NoCA":              {settings: pluginSettings{key: key, ca: noCertificate + ".none"}, err: "reading the authorities"},
 		"NoCertificate":     {settings: pluginSettings{key: key, ca: noCertificate}, err: "has no certificate in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, _, _ := environment(c.env...)
+			t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+			t.Setenv("AWS_DEFAULT_REGION", "")
+			t.Setenv("AWS_REGION", e.getenv("AWS_REGION")) // the SDK reads that by itself
 			s := c.settings
 			s.cluster = "blue"
 			if s.listen == "" {
 				s.listen = "unix:///run/kms.sock"
 			}
-			got, socket, err := s.config(e)
+			got, socket, err := s.config(t.Context(), e)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("config: %v, want an error with %q", err, c.err)
 				}
 				return
 			}
-			if err != nil || socket != "/run/kms.sock" || got.Region != c.region || got.Endpoint == nil {
-				t.Errorf("config: %+v, %q, %v, want region %s", got, socket, err, c.region)
+			if err != nil || socket != "/run/kms.sock" || got.Region() != c.region {
+				t.Errorf("config: %q, %v, want region %s", socket, err, c.region)
 			}
 		})
 	}

@@ -7,124 +7,40 @@ package awskms
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/remote"
+	"github.com/holdfast-cloud/holdfast/remote/kmsclient"
 	"github.com/holdfast-cloud/holdfast/seal"
-	"github.com/holdfast-cloud/holdfast/sigv4"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
-
-// Config names the key and the way to it.
-type Config struct {
-	Key         string // an ARN, an ID, or an alias; it must encrypt symmetrically
-	Region      string // empty is the one in the key's ARN, or the AWS configuration's
-	Endpoint    string // https://..., or http:// on this machine; empty is AWS's for the region
-	CA          string // a PEM file with the authorities that vouch for the endpoint; empty is the system's
-	Profile     string // of the AWS configuration files; empty is the default
-	Credentials string // a file of the form of ~/.aws/credentials, instead of that one
-}
-
-// patience is how long one call to the KMS may take.
-const patience = 15 * time.Second
 
 // encryptionContext tells the ciphertexts from others under the same key; key policies can demand it.
 func encryptionContext() map[string]string { return map[string]string{"holdfast:seal": "keyring"} }
 
 // Seal is the [seal.Provider]. While the KMS does not answer it returns [seal.ErrUnavailable].
 type Seal struct {
-	key         string
-	transport   remote.Transport // without credentials, which may change
-	credentials aws.CredentialsProvider
+	key string
+	kms *kmsclient.Client
 }
 
-// New returns the seal. Credentials come from where every AWS tool finds them: the environment, the configuration files, a role of the machine or the container. The
-// endpoint does not: a server that finds its own endpoint in its environment would wait for itself.
-func New(ctx context.Context, cfg Config) (*Seal, error) {
+// New returns the seal.
+func New(ctx context.Context, cfg kmsclient.Config) (*Seal, error) {
 	if cfg.Key == "" {
 		return nil, errors.New("seal: the KMS key is missing: awskms:KEY-ARN")
 	}
-	var options []func(*config.LoadOptions) error
-	if cfg.Profile != "" {
-		options = append(options, config.WithSharedConfigProfile(cfg.Profile))
-	}
-	if cfg.Credentials != "" {
-		options = append(options, config.WithSharedCredentialsFiles([]string{cfg.Credentials}), config.WithSharedConfigFiles(nil))
-	}
-	found, err := config.LoadDefaultConfig(ctx, options...)
+	client, err := kmsclient.New(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("seal: reading the AWS configuration: %w", err)
+		return nil, fmt.Errorf("seal: %w", err)
 	}
-	region := found.Region
-	if part := strings.Split(cfg.Key, ":"); len(part) == 6 && part[0] == "arn" {
-		region = part[3]
-	}
-	if cfg.Region != "" {
-		region = cfg.Region
-	}
-	if region == "" {
-		return nil, fmt.Errorf("seal: the region of the KMS key %s is not known: give its ARN, or region=", cfg.Key)
-	}
-	endpoint, err := endpointOf(cfg.Endpoint, region)
-	if err != nil {
-		return nil, err
-	}
-	client, err := httpClient(cfg.CA)
-	if err != nil {
-		return nil, err
-	}
-	return &Seal{key: cfg.Key, transport: remote.Transport{Endpoint: endpoint, Region: region, HTTP: client}, credentials: found.Credentials}, nil
-}
-
-func endpointOf(text, region string) (*url.URL, error) {
-	if text == "" {
-		domain := "amazonaws.com"
-		if strings.HasPrefix(region, "cn-") {
-			domain += ".cn"
-		}
-		text = "https://kms." + region + "." + domain
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, errors.New("seal: the KMS's endpoint is no URL such as https://kms.example.com")
-	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("seal: the KMS's endpoint %s is neither https nor on this machine, so the root key could be overheard", text)
-	}
-	return u, nil
-}
-
-func httpClient(ca string) (*http.Client, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("seal: reading the authorities of the KMS's endpoint: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("seal: %s holds no certificate", ca)
-		}
-	}
-	return &http.Client{
-		Timeout: patience, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: t, ForceAttemptHTTP2: true, IdleConnTimeout: patience},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
+	return &Seal{cfg.Key, client}, nil
 }
 
 // Kind implements [seal.Provider].
@@ -142,14 +58,14 @@ const format = 1
 
 // Wrap implements [seal.Provider].
 func (s *Seal) Wrap(ctx context.Context, keyring []byte) ([]byte, error) {
-	client, c, err := s.client(ctx)
+	client, err := s.kms.KMS(ctx)
 	if err != nil {
-		return nil, err
+		return nil, s.explain(err, "")
 	}
 	dataKey := make([]byte, 32)
 	defer clear(dataKey)
 	rand.Read(dataKey)
-	out, err := client.Encrypt(c, &kms.EncryptRequest{KeyId: &s.key, Plaintext: dataKey, EncryptionContext: encryptionContext()})
+	out, err := client.Encrypt(&call.Call{Context: ctx}, &kms.EncryptRequest{KeyId: &s.key, Plaintext: dataKey, EncryptionContext: encryptionContext()})
 	if err != nil {
 		return nil, s.explain(err, "")
 	}
@@ -172,11 +88,11 @@ func (s *Seal) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, c, err := s.client(ctx)
+	client, err := s.kms.KMS(ctx)
 	if err != nil {
-		return nil, err
+		return nil, s.explain(err, arn)
 	}
-	out, err := client.Decrypt(c, &kms.DecryptRequest{KeyId: &s.key, CiphertextBlob: encrypted, EncryptionContext: encryptionContext()})
+	out, err := client.Decrypt(&call.Call{Context: ctx}, &kms.DecryptRequest{KeyId: &s.key, CiphertextBlob: encrypted, EncryptionContext: encryptionContext()})
 	if err != nil {
 		return nil, s.explain(err, arn)
 	}
@@ -205,21 +121,13 @@ func decode(wrapped []byte) (arn string, encrypted, prefix []byte, err error) {
 	return string(parts[0]), parts[1], wrapped[:n:n], nil
 }
 
-func (s *Seal) client(ctx context.Context) (kms.Client, *call.Call, error) {
-	found, err := s.credentials.Retrieve(ctx)
-	if err != nil {
-		return kms.Client{}, nil, fmt.Errorf("%w: finding AWS credentials for the KMS that holds it: %w", seal.ErrUnavailable, err)
-	}
-	t := s.transport
-	t.Credentials = sigv4.Credentials{AccessKeyID: found.AccessKeyID, Secret: found.SecretAccessKey, SessionToken: found.SessionToken}
-	return kms.Client{Transport: &t}, &call.Call{Context: ctx}, nil
-}
-
 // explain tells whether the KMS will say something else later, and what is wrong if not. Which key sealed is empty while sealing.
 func (s *Seal) explain(err error, sealedBy string) error {
 	var known wire.ModeledError
 	var plain *wire.Error
 	switch {
+	case errors.Is(err, kmsclient.ErrCredentials):
+		return fmt.Errorf("%w: %w, for the KMS that holds it", seal.ErrUnavailable, err)
 	case errors.As(err, &known):
 	case !errors.As(err, &plain):
 		return fmt.Errorf("%w: the KMS that holds it does not answer: %w", seal.ErrUnavailable, err)

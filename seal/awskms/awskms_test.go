@@ -2,8 +2,6 @@ package awskms
 
 import (
 	"bytes"
-	"context"
-	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
@@ -17,6 +15,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
+	"github.com/holdfast-cloud/holdfast/remote/kmsclient"
 	"github.com/holdfast-cloud/holdfast/seal"
 )
 
@@ -60,7 +59,7 @@ func (a *another) use(t *testing.T, cfg aws.Config) {
 
 func (a *another) seal(t *testing.T, key string) *Seal {
 	t.Helper()
-	s, err := New(t.Context(), Config{Key: key, Region: a.Region, Endpoint: a.URL})
+	s, err := New(t.Context(), kmsclient.Config{Key: key, Region: a.Region, Endpoint: a.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +143,7 @@ func TestSeal(t *testing.T) {
 		}
 		t.Setenv("AWS_ACCESS_KEY_ID", "")
 		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-		s, err := New(t.Context(), Config{Key: a.key, Endpoint: a.URL, Profile: "seal", Credentials: path})
+		s, err := New(t.Context(), kmsclient.Config{Key: a.key, Endpoint: a.URL, Profile: "seal", Credentials: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +187,7 @@ func TestUnavailable(t *testing.T) {
 		"Redirect":   {answer(302, ""), seal.ErrNoRoot},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := New(t.Context(), Config{Key: "alias/x", Region: "us-east-1", Endpoint: c.server.URL})
+			s, err := New(t.Context(), kmsclient.Config{Key: "alias/x", Region: "us-east-1", Endpoint: c.server.URL})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +197,7 @@ func TestUnavailable(t *testing.T) {
 		})
 	}
 	t.Run("ShortKey", func(t *testing.T) {
-		s, err := New(t.Context(), Config{Key: "alias/x", Region: "us-east-1", Endpoint: answer(200, `{"Plaintext":"eA=="}`).URL})
+		s, err := New(t.Context(), kmsclient.Config{Key: "alias/x", Region: "us-east-1", Endpoint: answer(200, `{"Plaintext":"eA=="}`).URL})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,47 +205,10 @@ func TestUnavailable(t *testing.T) {
 	})
 }
 
-func TestTLS(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "example")
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"KeyId":"arn","CiphertextBlob":"eA=="}`)
-	}))
-	defer server.Close()
-	server.Config.ErrorLog = nil
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for file, want := range map[string]bool{"": false, ca: true} {
-		s, err := New(t.Context(), Config{Key: "alias/x", Region: "us-east-1", Endpoint: server.URL, CA: file})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Wrap(t.Context(), nil); (err == nil) != want {
-			t.Errorf("with CA %q: %v", file, err)
-		}
-	}
-}
-
 func TestNew(t *testing.T) {
-	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	t.Setenv("AWS_REGION", "")
-	t.Setenv("AWS_DEFAULT_REGION", "")
-	const key = "arn:aws-cn:kms:cn-north-1:111122223333:key/1234"
-	s, err := New(context.Background(), Config{Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.transport.Region != "cn-north-1" || s.transport.Endpoint.String() != "https://kms.cn-north-1.amazonaws.com.cn" {
-		t.Errorf("%s is called in %s at %s", key, s.transport.Region, s.transport.Endpoint)
-	}
-	for _, bad := range []Config{
-		{}, {Key: "alias/x"}, {Key: key, Endpoint: "http://192.0.2.1"}, {Key: key, Endpoint: "kms"}, {Key: key, Endpoint: "https://a:b@c"}, {Key: key, CA: "/nowhere"},
-		{Key: key, CA: os.DevNull}, {Key: key, Profile: "nobody"},
-	} {
-		if _, err := New(context.Background(), bad); err == nil {
-			t.Errorf("New(%+v) took it", bad)
+	for _, bad := range []kmsclient.Config{{}, {Key: "alias/x", Endpoint: "kms"}} {
+		if _, err := New(t.Context(), bad); err == nil || !strings.HasPrefix(err.Error(), "seal: ") {
+			t.Errorf("New(%+v): %v", bad, err)
 		}
 	}
 }

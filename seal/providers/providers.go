@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/holdfast-cloud/holdfast/remote/kmsclient"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/seal/awskms"
 	"github.com/holdfast-cloud/holdfast/seal/hsm"
@@ -98,7 +99,7 @@ func parseKMS(text string) (seal.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return awskms.New(context.Background(), awskms.Config{
+	return awskms.New(context.Background(), kmsclient.Config{
 		Key: key, Region: opts["region"], Endpoint: opts["endpoint"], CA: opts["ca"], Profile: opts["profile"], Credentials: opts["credentials"],
 	})
 }
