@@ -48,6 +48,18 @@ func (f *File) nextPath() string { return f.path + ".next" }
 // successor returns the provider that replaces f's key by a new one.
 func (f *File) successor() *File { return &File{path: f.path, next: true, step: f.step} }
 
+// same reports whether both are one file, however they are named.
+func (f *File) same(other *File) bool {
+	if f.path == other.path {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a, errA := os.Stat(f.current())
+	b, errB := os.Stat(other.path)
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
 // Kind implements [Provider].
 func (*File) Kind() string { return "key" }
 

@@ -233,7 +233,7 @@ func (k *Keyring) Rewrap(ctx context.Context, p Provider) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if to, ok := p.(*File); ok {
-		if from, ok := k.provider.(*File); ok && from.path == to.path {
+		if from, ok := k.provider.(*File); ok && from.same(to) {
 			p = from.successor()
 		}
 	}
@@ -274,19 +274,8 @@ func (k *Keyring) wrapForLocked(ctx context.Context, p Provider) (saved, next []
 	if err := p.Create(ctx); err != nil {
 		return nil, nil, fmt.Errorf("seal: making the new root key: %w", err)
 	}
-	if next, err = wrapSaved(ctx, p, versions); err != nil {
-		return nil, nil, err
-	}
-	// A token that wraps but does not unwrap would otherwise be found out at the next start, when it is too late.
-	proof, err := openSaved(ctx, p, next)
-	if err != nil {
-		return nil, nil, fmt.Errorf("seal: the new root key does not open what it wrapped: %w", err)
-	}
-	defer wipe(proof)
-	if !equalVersions(proof, versions) {
-		return nil, nil, errors.New("seal: the new root key does not return what it wrapped")
-	}
-	return saved, next, nil
+	next, err = wrapSaved(ctx, p, versions)
+	return saved, next, err
 }
 
 // found makes and stores the first keyring.
@@ -388,6 +377,8 @@ type saved struct {
 
 const savedFormat = "holdfast-keyring-1"
 
+// wrapSaved returns the keyring as it is stored, once it is proven that the provider opens it: one that wraps but does not unwrap, such as a KMS that allows us only the
+// one, would otherwise be found out at the next start, when it is too late.
 func wrapSaved(ctx context.Context, p Provider, versions []version) ([]byte, error) {
 	plain := encodeVersions(versions)
 	defer clear(plain)
@@ -395,7 +386,19 @@ func wrapSaved(ctx context.Context, p Provider, versions []version) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("seal: wrapping the keyring by %s: %w", p.Kind(), err)
 	}
-	return json.Marshal(saved{savedFormat, p.Kind(), wrapped})
+	b, err := json.Marshal(saved{savedFormat, p.Kind(), wrapped})
+	if err != nil {
+		return nil, err
+	}
+	proof, err := openSaved(ctx, p, b)
+	if err != nil {
+		return nil, fmt.Errorf("seal: the root key does not open what it wrapped: %w", err)
+	}
+	defer wipe(proof)
+	if !equalVersions(proof, versions) {
+		return nil, errors.New("seal: the root key does not return what it wrapped")
+	}
+	return b, nil
 }
 
 func (k *Keyring) unwrapSaved(ctx context.Context, b []byte) ([]version, error) {

@@ -444,6 +444,17 @@ func TestRewrapToAnotherProvider(t *testing.T) {
 	})
 }
 
+// Whoever starts a cloud, and everything in it, by a root key that does not open would lose it at the next start.
+func TestFirstStartByAProviderThatDoesNotOpen(t *testing.T) {
+	var s Memory
+	if _, err := Open(t.Context(), Config{Provider: wrapsOnly{testKey(t, 2)}, Storage: &s}); !errors.Is(err, ErrWrongRoot) {
+		t.Errorf("Open = %v, want %v", err, ErrWrongRoot)
+	}
+	if s.value != nil {
+		t.Error("Open stored what nobody can open")
+	}
+}
+
 type wrapsOnly struct{ *Key }
 
 func (wrapsOnly) Unwrap(context.Context, []byte) ([]byte, error) { return nil, ErrWrongRoot }

@@ -133,6 +133,22 @@ func TestFile(t *testing.T) {
 			}
 		}
 	})
+	t.Run("RewrapByAnotherName", func(t *testing.T) {
+		dir, storage, _ := setup(t)
+		link := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink(dir, link); err != nil {
+			t.Skip("no symbolic links here")
+		}
+		k := mustOpen(t, NewFile(filepath.Join(dir, "root.key")), storage)
+		before := tree(t, dir)["root.key"]
+		if err := k.Rewrap(t.Context(), NewFile(filepath.Join(link, "root.key"))); err != nil {
+			t.Fatal(err)
+		}
+		if after := tree(t, dir); after["root.key"] == before || after["root.key.old"] != before {
+			t.Error("Rewrap to the file in use, by another name, made no new key")
+		}
+		mustOpen(t, NewFile(filepath.Join(dir, "root.key")), storage)
+	})
 	t.Run("FirstStartDirectoryMissing", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "a", "b", "root.key")
 		mustOpen(t, NewFile(path), new(Memory))
