@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"maps"
+
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -30,6 +32,24 @@ func (d *Directory) Pin(r store.Reader, p *policy.Policy) (pins Pins, unknown st
 		}
 	}
 	return pins, "", nil
+}
+
+// Adopt returns the pins of a policy that comes from another directory. Whom it names is who has the name here. Who has nobody's name here keeps the ID from there, which is nobody's
+// here, not even of one who is made later under the name.
+func (d *Directory) Adopt(r store.Reader, foreign Pins) (pins Pins, err error) {
+	if len(foreign) > 0 {
+		pins = maps.Clone(foreign)
+	}
+	for name := range foreign {
+		there, id, err := d.Find(r, name)
+		if err != nil {
+			return nil, err
+		}
+		if there && id != "" {
+			pins[name] = id
+		}
+	}
+	return pins, nil
 }
 
 // isUniqueID reports whether a principal is the ID that stands in a policy for one who is gone.

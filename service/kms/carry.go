@@ -87,7 +87,7 @@ func (s *Service) begetting(c *call.Call, k *key) error {
 // tell is the message of a primary key to a replica in another process.
 func (s *Service) tell(k *key, row *carryRecord) (*message, error) {
 	r := &keyRecord{
-		ID: k.ID, Spec: k.Spec, Usage: k.Usage, Origin: k.Origin, Manager: k.Manager, Primary: k.Primary, Replicas: k.Replicas, Since: k.Since, Revision: k.Revision,
+		ID: k.ID, Spec: k.Spec, Usage: k.Usage, Origin: k.Origin, Primary: k.Primary, Replicas: k.Replicas, Since: k.Since, Revision: k.Revision,
 		Rotating: k.Rotating, Period: k.Period, NextRotate: k.NextRotate, OnDemand: k.OnDemand,
 	}
 	m := &message{Key: r}

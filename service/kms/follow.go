@@ -94,9 +94,13 @@ func (s *Service) appear(c *call.Call, from string, at place, m *message) (*repl
 	if err != nil {
 		return nil, err
 	}
-	k := &key{place: at, arn: s.arn(at), name: at.account + "/" + at.id, policy: compiled, keyRecord: &keyRecord{
+	pins, err := s.cfg.Principals.Adopt(c.Tx(), told.Pins)
+	if err != nil {
+		return nil, fmt.Errorf("finding whom the policy of key %s names: %w", at.id, err)
+	}
+	k := &key{place: at, arn: s.arn(at), name: at.account + "/" + at.id, policy: pins.Bind(compiled), keyRecord: &keyRecord{
 		ID: told.ID, Created: told.Created, Description: told.Description, Spec: told.Spec, Usage: told.Usage, State: kms.KeyStateCreating,
-		Origin: told.Origin, Manager: told.Manager, Policy: told.Policy, Pins: told.Pins, Tags: told.Tags,
+		Origin: told.Origin, Manager: kms.KeyManagerTypeCustomer, Policy: told.Policy, Pins: pins, Tags: told.Tags,
 	}}
 	if err := s.synchronize(told, k, s.received(from, k)); err != nil {
 		return nil, err

@@ -193,7 +193,7 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	if err := s.authorize(u.with("kms:replicaregion", region)); err != nil {
 		return nil, err
 	}
-	if !door.ValidRegion(s.cfg.Partition, region) || s.cfg.Peers != nil && !s.away(region) && !s.cfg.Peers.Serves(region) {
+	if !door.ValidRegion(s.cfg.Partition, region) || s.away(region) && !s.cfg.Peers.Has(region) {
 		return nil, invalid("%s is not a Region of the partition %s.", region, s.cfg.Partition)
 	}
 	// Two things are asked: whether the key may be replicated to there, and whether the caller may create keys there.

@@ -26,8 +26,8 @@ type Peers interface {
 	Unwrap(sender, receiver string, place []string, wrapped []byte) ([]byte, error)
 }
 
-// away reports whether a region is served by another process.
-func (s *Service) away(region string) bool { return s.cfg.Peers != nil && s.cfg.Peers.Has(region) }
+// away reports whether a region is not served by this process. What is for one that no peer serves any more waits until one does.
+func (s *Service) away(region string) bool { return s.cfg.Peers != nil && !s.cfg.Peers.Serves(region) }
 
 // letter is what both the input and the output of the operations between peers look like: a message or a reply under the peers' encryption. Key policies, tags and key
 // material are in it, so that nobody on the way reads or alters them, whatever the connection is.
@@ -222,13 +222,17 @@ func (s *Service) inquire(c *call.Call, k *key, region string) (*key, *reply, er
 	if err != nil {
 		return nil, nil, fmt.Errorf("compiling the policy of key %s in %s: %w", k.id, region, err)
 	}
-	return &key{place: at, keyRecord: r.Key, arn: s.arn(at), name: k.name, policy: r.Key.Pins.Bind(compiled), aliases: r.Aliases}, r, nil
+	pins, err := s.cfg.Principals.Adopt(c.Tx(), r.Key.Pins) // the caller is of here
+	if err != nil {
+		return nil, nil, fmt.Errorf("finding whom the policy of key %s in %s names: %w", k.id, region, err)
+	}
+	return &key{place: at, keyRecord: r.Key, arn: s.arn(at), name: k.name, policy: pins.Bind(compiled), aliases: r.Aliases}, r, nil
 }
 
 // show answers an inquiry.
 func (s *Service) show(c *call.Call, _ string, at place, _ *message) (*reply, error) {
 	k, err := s.read(c.Tx(), at)
-	if missing(err) {
+	if missing(err) || err == nil && !k.multiRegion() { // peers have no business with others
 		return &reply{Outcome: absent}, nil
 	}
 	if err != nil {
