@@ -197,7 +197,7 @@ type asking struct {
 
 // Unwrap implements [seal.Provider].
 func (a *asking) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
-	next, last := shareReader(a.e), 0
+	next, last := shareReader(ctx, a.e), 0
 	for {
 		plain, err := a.Seal.Unwrap(ctx, wrapped)
 		if !errors.Is(err, seal.ErrUnavailable) {
@@ -208,7 +208,7 @@ func (a *asking) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
 		share, end := next()
 		if end == io.EOF && st.Given > last {
 			// At a terminal one person is asked at a time; then comes the next.
-			next, last = shareReader(a.e), st.Given
+			next, last = shareReader(ctx, a.e), st.Given
 			share, end = next()
 		}
 		if end == io.EOF {

@@ -310,6 +310,41 @@ func TestKillDuringBackup(t *testing.T) {
 	wantCommand(t, 0, "backup", "verify", file, "--data", dir)
 }
 
+// A command that waits for what does not come is ended by a second signal, as the first one waits with it.
+func TestASecondSignalEndsACommandThatWaits(t *testing.T) {
+	dir := t.TempDir()
+	nothing, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	defer nothing.Close()
+	cmd, said := child(t, nothing, "restore", "--from", "-", "--data", dir)
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	begun := func() bool {
+		_, err := os.Stat(filepath.Join(dir, "restoring"))
+		return err == nil
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if begun() {
+			_ = cmd.Process.Signal(os.Interrupt)
+		}
+		select {
+		case <-ended:
+			if !begun() {
+				t.Errorf("it ended before it waited: %s", said)
+			}
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	t.Error("signals do not end a restore that waits for its input")
+}
+
 // Killing a restore leaves nothing that starts.
 func TestKillDuringRestore(t *testing.T) {
 	dir, at := t.TempDir(), t.TempDir()

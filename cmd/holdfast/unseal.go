@@ -59,7 +59,7 @@ func unsealCommand(ctx context.Context, e *env, args []string) error {
 
 // ceremony takes shares until the server is open, or there are no more.
 func (u *unsealer) ceremony(ctx context.Context, e *env, st unsealStatus) error {
-	next := shareReader(e)
+	next := shareReader(ctx, e)
 	for st.Sealed {
 		fmt.Fprintf(e.out, "The server is sealed: %d of the %d shares needed are given (set %s).\n", st.Given, st.Needed, st.Set)
 		share, err := next()
@@ -78,7 +78,7 @@ func (u *unsealer) ceremony(ctx context.Context, e *env, st unsealStatus) error 
 }
 
 // shareReader returns what reads the next share. A person is asked for one, which is not shown. Shares are no arguments: others see those.
-func shareReader(e *env) func() (string, error) {
+func shareReader(ctx context.Context, e *env) func() (string, error) {
 	if file, ok := e.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		asked := false
 		return func() (string, error) {
@@ -87,9 +87,9 @@ func shareReader(e *env) func() (string, error) {
 			}
 			asked = true
 			fmt.Fprint(e.err, "Your share: ")
-			share, err := term.ReadPassword(int(file.Fd()))
+			share, err := readHidden(ctx, int(file.Fd()))
 			fmt.Fprintln(e.err)
-			return string(share), err
+			return share, err
 		}
 	}
 	lines := bufio.NewScanner(e.in)
@@ -103,6 +103,26 @@ func shareReader(e *env) func() (string, error) {
 			return "", fmt.Errorf("reading a share: %w", err)
 		}
 		return "", io.EOF
+	}
+}
+
+// readHidden reads a line that is not shown. Whoever gives up sees again what they type.
+func readHidden(ctx context.Context, terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	read := make(chan struct{})
+	var line []byte
+	go func() {
+		defer close(read)
+		line, err = term.ReadPassword(terminal)
+	}()
+	select {
+	case <-read:
+		return string(line), err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(terminal, before))
 	}
 }
 
