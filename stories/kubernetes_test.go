@@ -1,22 +1,15 @@
 package stories_test
 
 import (
-	"bufio"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"google.golang.org/grpc"
@@ -34,35 +27,25 @@ func TestKubernetesSecretsAreEncryptedUnderAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	binary := filepath.Join(dir, "holdfast")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/holdfast").CombinedOutput(); err != nil {
-		t.Fatalf("building holdfast: %v\n%s", err, out)
-	}
-	address := freeAddress(t)
-	serve := func() (*exec.Cmd, string) {
-		return launch(t, "aws --endpoint-url", binary, "serve", "--listen", address, "--data", filepath.Join(dir, "data"))
-	}
-	server, greeting := serve()
-	k, keyID := pluginsKey(t, "http://"+address, greeting, filepath.Join(dir, "credentials"))
+	server, file := newServer(t).start(), filepath.Join(dir, "credentials")
+	k, keyID := pluginsKey(t, server, file)
 	socket := filepath.Join(dir, "kms.sock")
-	startPlugin := func() *exec.Cmd {
-		cmd, _ := launch(t, "msg=ready", binary, "kms-plugin", "--listen", "unix://"+socket, "--key-id", "alias/kubernetes", "--cluster", "blue",
-			"--endpoint", "http://"+address, "--credentials-file", filepath.Join(dir, "credentials"))
-		return cmd
-	}
-	p := startPlugin()
+	p := &process{t: t, args: []string{
+		"kms-plugin", "--listen", "unix://" + socket, "--key-id", "alias/kubernetes", "--cluster", "blue", "--endpoint", server.url(), "--credentials-file", file,
+	}}
+	p.start()
 	api := newAPIServer(t, socket)
 
 	api.write(t, "database", "correct horse")
-	kill(t, p)
-	p = startPlugin() // over the socket that was left behind
+	p.kill()
+	p.start() // over the socket that was left behind
 	api.wantSecret(t, "database", "correct horse")
 
-	kill(t, server)
+	server.kill()
 	if _, err := api.plugin.Status(t.Context(), &plugin.StatusRequest{}); status.Code(err) != codes.Unavailable {
 		t.Errorf("Status without a server: %v, want Unavailable", err)
 	}
-	server, _ = serve()
+	server.start()
 	api.wantSecret(t, "database", "correct horse")
 
 	before := api.status(t, "ok")
@@ -87,85 +70,20 @@ func TestKubernetesSecretsAreEncryptedUnderAKey(t *testing.T) {
 	api.status(t, "ok")
 	api.wantSecret(t, "mail", "battery staple")
 
-	for name, cmd := range map[string]*exec.Cmd{"the plugin": p, "the server": server} {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s ended with %v", name, err)
-		}
-	}
+	p.end()
+	server.end()
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the plugin left its socket: %v", err)
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// launch starts a command, waits until it says that it is ready, and returns what it said until then.
-func launch(t *testing.T, ready, binary string, args ...string) (*exec.Cmd, string) {
-	t.Helper()
-	cmd := exec.Command(binary, args...)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	var said strings.Builder
-	lines := bufio.NewScanner(r)
-	for !strings.Contains(said.String(), ready) {
-		if !lines.Scan() {
-			t.Fatalf("holdfast %s ended:\n%s", args[0], said.String())
-		}
-		fmt.Fprintln(&said, lines.Text())
-	}
-	go func() { // what it says later is of no interest, but must go somewhere
-		for lines.Scan() {
-		}
-		r.Close()
-	}()
-	return cmd, said.String()
-}
-
-func kill(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-}
-
 // pluginsKey makes a key, and a user who may use it for cluster "blue" only, whose access key it leaves in a file.
-func pluginsKey(t *testing.T, endpoint, greeting, file string) (k *kms.Client, keyID string) {
+func pluginsKey(t *testing.T, server *process, file string) (k *kms.Client, keyID string) {
 	t.Helper()
-	told := func(name string) string {
-		found := regexp.MustCompile(name + `=(\S+)`).FindStringSubmatch(greeting)
-		if found == nil {
-			t.Fatalf("the server does not tell %s:\n%s", name, greeting)
-		}
-		return found[1]
-	}
-	root := aws.Config{
-		Region: "us-east-1", BaseEndpoint: &endpoint,
-		Credentials: credentials.NewStaticCredentialsProvider(told("AWS_ACCESS_KEY_ID"), told("AWS_SECRET_ACCESS_KEY"), ""),
-	}
-	k = kms.NewFromConfig(root)
+	k = server.kms("us-east-1")
 	key := newKey(t, k)
 	done(t)(k.CreateAlias(t.Context(), &kms.CreateAliasInput{AliasName: aws.String("alias/kubernetes"), TargetKeyId: key.KeyId}))
-	admin, name := iam.NewFromConfig(root), aws.String("kubernetes-blue")
+	admin, name := iam.NewFromConfig(server.config("us-east-1")), aws.String("kubernetes-blue")
 	done(t)(admin.CreateUser(t.Context(), &iam.CreateUserInput{UserName: name}))
 	done(t)(admin.PutUserPolicy(t.Context(), &iam.PutUserPolicyInput{UserName: name, PolicyName: aws.String("kms"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"kms:DescribeKey","Resource":"` + *key.Arn + `"},
@@ -174,10 +92,7 @@ func pluginsKey(t *testing.T, endpoint, greeting, file string) (k *kms.Client, k
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", *access.AccessKey.AccessKeyId, *access.AccessKey.SecretAccessKey)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeAccessKey(t, file, *access.AccessKey.AccessKeyId, *access.AccessKey.SecretAccessKey)
 	return k, *key.KeyId
 }
 

@@ -3,147 +3,47 @@ package stories_test
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-// binary builds the command into binaryDir, once for all tests, when the first of them needs it.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "holdfast-stories-")
-	if err != nil {
-		return "", err
-	}
-	binaryDir = dir
-	path := filepath.Join(dir, "holdfast")
-	if out, err := exec.Command("go", "build", "-o", path, "../cmd/holdfast").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the command: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-var binaryDir string
-
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if binaryDir != "" {
-		_ = os.RemoveAll(binaryDir)
-	}
-	os.Exit(status)
-}
-
 // regionProcess is one region in a process of its own.
 type regionProcess struct {
-	t               *testing.T
-	region, address string
-	args            []string
-	log             lockedLog
-	cmd             *exec.Cmd
-	id, secret      string // of the root user
+	*process
+	region string
 }
 
-type lockedLog struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// twoRegions are two processes that are one cloud. Each reaches the other at the URL given, or at its address if that is empty.
-func twoRegions(t *testing.T, reach func(address string) string) (east, west *regionProcess) {
+// twoRegions are two processes that are one cloud. Each reaches the other at the URL that reach makes of its own.
+func twoRegions(t *testing.T, reach func(url string) string) (east, west *regionProcess) {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("a secret of the cloud, which nobody can guess\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	east, west = &regionProcess{t: t, region: "us-east-1", address: freeAddress(t)}, &regionProcess{t: t, region: "eu-west-1", address: freeAddress(t)}
+	east, west = &regionProcess{newServer(t), "us-east-1"}, &regionProcess{newServer(t), "eu-west-1"}
 	for _, p := range []*regionProcess{east, west} {
 		other := east
 		if p == east {
 			other = west
 		}
-		p.args = []string{"serve", "--data", t.TempDir(), "--listen", p.address, "--region", p.region, "--peer", other.region + "=" + reach(other.address), "--peer-secret", "file:" + secret}
+		p.args = append(p.args, "--region", p.region, "--peer", other.region+"="+reach(other.url()), "--peer-secret", "file:"+secret)
 	}
 	return east, west
 }
 
-func plainly(address string) string { return "http://" + address }
-
-var shownKey = regexp.MustCompile(`AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY)=(\S+)`)
-
-// start starts the process, and waits until it is ready.
-func (p *regionProcess) start() *regionProcess {
-	p.t.Helper()
-	path, err := binary()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	cmd := exec.Command(path, p.args...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	cmd.Stderr = &p.log
-	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.cmd = cmd
-	p.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if m := shownKey.FindStringSubmatch(lines.Text()); m != nil && m[1] == "ACCESS_KEY_ID" {
-			p.id = m[2]
-		} else if m != nil {
-			p.secret = m[2]
-		}
-		if strings.Contains(lines.Text(), "aws --endpoint-url") {
-			return p
-		}
-	}
-	p.t.Fatalf("the process of %s did not start:\n%s", p.region, &p.log)
-	return nil
-}
-
-// kill is kill -9.
-func (p *regionProcess) kill() {
-	p.t.Helper()
-	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
-}
-
-// kms is a client as the process's root user, signing for a region.
-func (p *regionProcess) kms(region string) *kms.Client {
-	return kms.NewFromConfig(aws.Config{
-		Region: region, BaseEndpoint: aws.String(plainly(p.address)), Credentials: credentials.NewStaticCredentialsProvider(p.id, p.secret, ""),
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
-	})
-}
+func directly(url string) string { return url }
 
 // describe describes a key in its process, or returns nil.
 func (p *regionProcess) describe(key *string) *types.KeyMetadata {
@@ -163,7 +63,7 @@ func eventually(t *testing.T, what string, so func() bool, logs ...*regionProces
 		}
 	}
 	for _, p := range logs {
-		t.Logf("%s: %s", p.region, &p.log)
+		t.Logf("%s: %s", p.region, &p.said)
 	}
 	t.Fatalf("it never came to be that %s", what)
 }
@@ -195,7 +95,7 @@ func (p *regionProcess) enabled(key *types.KeyMetadata) func() bool {
 // What was encrypted in one region decrypts in another one after the first is gone.
 func TestARegionOutlivesAnother(t *testing.T) {
 	t.Parallel()
-	east, west := twoRegions(t, plainly)
+	east, west := twoRegions(t, directly)
 	east.start()
 	west.start()
 	key := multiRegionKey(t, east.kms("us-east-1"))
@@ -219,14 +119,14 @@ func TestARegionOutlivesAnother(t *testing.T) {
 // A replica is made as soon as its region is back, whatever is killed meanwhile.
 func TestAReplicaIsMadeWhenItsRegionIsBack(t *testing.T) {
 	t.Parallel()
-	east, west := twoRegions(t, plainly)
+	east, west := twoRegions(t, directly)
 	east.start()
 	key := multiRegionKey(t, east.kms("us-east-1"))
 	replica := replicateTo(t, east.kms("us-east-1"), key, "eu-west-1")
 	ciphertext := encrypt(t, east.kms("us-east-1"), key, "early")
 	done(t)(east.kms("us-east-1").RotateKeyOnDemand(t.Context(), &kms.RotateKeyOnDemandInput{KeyId: key.KeyId}))
-	eventually(t, "the log tells that the region is away", func() bool { return strings.Contains(east.log.String(), "carrying keys to region eu-west-1") }, east)
-	resp, err := http.Get(plainly(east.address) + "/metrics")
+	eventually(t, "the log tells that the region is away", func() bool { return strings.Contains(east.said.String(), "carrying keys to region eu-west-1") }, east)
+	resp, err := http.Get(east.url() + "/metrics")
 	done(t)(resp, err)
 	defer resp.Body.Close()
 	metrics := bufio.NewScanner(resp.Body)
@@ -250,7 +150,7 @@ func TestAReplicaIsMadeWhenItsRegionIsBack(t *testing.T) {
 // The primary key moves to another region as one, and replicas end before it, though processes are killed at every step.
 func TestThePrimaryMovesThoughProcessesAreKilled(t *testing.T) {
 	t.Parallel()
-	east, west := twoRegions(t, plainly)
+	east, west := twoRegions(t, directly)
 	east.start()
 	west.start()
 	key := multiRegionKey(t, east.kms("us-east-1"))
@@ -298,8 +198,8 @@ func TestPeersTrustOnlyEachOther(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var all []heard
-	between := func(address string) string {
-		target, err := url.Parse(plainly(address))
+	between := func(at string) string {
+		target, err := url.Parse(at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +229,7 @@ func TestPeersTrustOnlyEachOther(t *testing.T) {
 		t.Fatal("nothing was sent")
 	}
 	for _, h := range all {
-		again, err := http.NewRequestWithContext(t.Context(), h.r.Method, plainly(west.address)+"/", strings.NewReader(string(h.body)))
+		again, err := http.NewRequestWithContext(t.Context(), h.r.Method, west.url()+"/", strings.NewReader(string(h.body)))
 		done(t)(again, err)
 		again.Header, again.Host = h.r.Header.Clone(), h.r.Host
 		resp, err := http.DefaultClient.Do(again)
