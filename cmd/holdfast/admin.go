@@ -159,7 +159,7 @@ func performOn(ctx context.Context, dir, sealSpec, name string, in io.ReadSeeker
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "store")); err != nil {
-		return fmt.Errorf("%s holds no cloud; start one with holdfast serve --data %s", dir, dir)
+		return fmt.Errorf("%s holds no cloud; start one with holdfast serve --data %s", dir, quoted(dir))
 	}
 	cfg := cloud.Config{Dir: dir, Idle: true}
 	if sealSpec != "" {

@@ -223,6 +223,14 @@ func (a *asking) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
 	}
 }
 
+// quoted is an argument as a shell takes it: URIs have question marks and ampersands in them.
+func quoted(arg string) string {
+	if !strings.ContainsAny(arg, " \t\n\\\"'`$&|;<>()*?[]#~!{}") {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}
+
 func restore(ctx context.Context, e *env, args []string) error {
 	f := newFlags(e, "restore", "--from FILE --data NEWDIR [flags]")
 	data := f.dataFlag()
@@ -238,9 +246,9 @@ func restore(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	start := "holdfast serve --data " + *data
+	start := "holdfast serve --data " + quoted(*data)
 	if *sealSpec != "" {
-		start += " --seal " + *sealSpec
+		start += " --seal " + quoted(*sealSpec)
 	}
 	in, err := e.open(*from)
 	if err != nil {

@@ -101,6 +101,17 @@ func TestBackupTwiceAtOnce(t *testing.T) {
 	}
 }
 
+func TestQuoted(t *testing.T) {
+	for arg, want := range map[string]string{
+		"/var/lib/holdfast": "/var/lib/holdfast", "passphrase:file:/a": "passphrase:file:/a", "tpm:/dev/tpmrm0?pcrs=7": "'tpm:/dev/tpmrm0?pcrs=7'",
+		"pkcs11:token=a?b=c&d=e": "'pkcs11:token=a?b=c&d=e'", "it's": `'it'\''s'`, "/my data": "'/my data'",
+	} {
+		if got := quoted(arg); got != want {
+			t.Errorf("quoted(%s) = %s, want %s", arg, got, want)
+		}
+	}
+}
+
 // Backups go through pipes.
 func TestBackupThroughAPipe(t *testing.T) {
 	dir := t.TempDir()

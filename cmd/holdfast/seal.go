@@ -102,7 +102,7 @@ func rewrap(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) er
 	if err := c.Rewrap(ctx, provider); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "The keyring is under the new root key. From now on start the server with --seal %s\n", p.To)
+	_, err = fmt.Fprintf(out, "The keyring is under the new root key. From now on start the server with --seal %s\n", quoted(p.To))
 	return err
 }
 
