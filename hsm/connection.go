@@ -3,10 +3,8 @@
 package hsm
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"sync"
@@ -18,7 +16,7 @@ import (
 // maxSessions is how many calls a token works on at a time. Others wait.
 const maxSessions = 16
 
-// connection is a token that parts of this process are logged in to, or were and want to be again.
+// connection is a token that parts of this process are logged in to, or were and may be again.
 type connection struct {
 	module *module
 	info   Info
@@ -27,11 +25,18 @@ type connection struct {
 	turns chan struct{}        // one for each call under way
 	line  atomic.Pointer[line] // nil while the token is lost
 
-	mu      sync.Mutex // held while logging in, so that one does; guards what follows
+	// calls is held for reading while a call uses a session, and for writing while all sessions are closed or the first is opened. A module may give a new session the handle
+	// of one that is closed, and a call that had the old one would then encrypt in the midst of another, under the key of that.
+	calls sync.RWMutex
+
+	mu      sync.Mutex // held while logging in, so that one does; taken before calls; guards what follows
 	uri     URI
-	pin     []byte
-	refused error // why the PIN is not tried any more
+	pin     []byte           // nil while nobody uses the connection
+	refused map[digest]error // what the token said of PINs that it refused, so that it is not asked again
 }
+
+// digest tells PINs apart without keeping them.
+type digest [sha256.Size]byte
 
 // line is one login to a token. When the token vanishes, the line is dropped, with everything that was learned over it.
 type line struct {
@@ -52,75 +57,76 @@ type session struct {
 	handle pkcs11.SessionHandle
 }
 
-// open logs in to a token, or joins the parts of this process that did already.
-func (ms *modules) open(u URI, pin []byte) (*connection, error) {
-	m, err := ms.get(u.ModulePath)
-	if err != nil {
-		return nil, err
-	}
+// open logs in to a token, or joins the parts of this process that did already. A PIN that the token refused before is tried only if anew says so.
+func (m *module) open(u URI, pin []byte, anew bool) (*connection, error) {
 	_, t, err := m.seek(u)
 	if err != nil {
 		return nil, err
 	}
-	info := infoOf(t)
-	m.mu.Lock()
-	c := m.connections[info]
-	if c == nil {
-		c = &connection{module: m, info: info, uri: u, pin: bytes.Clone(pin), turns: make(chan struct{}, maxSessions)}
-		m.connections[info] = c
-	}
-	c.users++
-	m.mu.Unlock()
-	if err := c.join(u, pin); err != nil {
+	c := m.connection(infoOf(t))
+	if err := c.join(u, pin, anew); err != nil {
 		c.leave()
 		return nil, err
 	}
 	return c, nil
 }
 
+// connection returns the connection to a token with one user more. There is one for each token that was ever used.
+func (m *module) connection(token Info) *connection {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.connections[token]
+	if c == nil {
+		c = &connection{module: m, info: token, turns: make(chan struct{}, maxSessions), refused: make(map[digest]error)}
+		m.connections[token] = c
+	}
+	c.users++
+	return c
+}
+
 // join makes sure that the connection is logged in by pin. A second PIN is good only when the first is not any more.
-func (c *connection) join(u URI, pin []byte) error {
+func (c *connection) join(u URI, pin []byte, anew bool) error {
 	c.mu.Lock()
-	mine, given := sha256.Sum256(c.pin), sha256.Sum256(pin)
-	same := subtle.ConstantTimeCompare(mine[:], given[:]) == 1
-	if !same && c.refused == nil {
-		c.mu.Unlock()
+	defer c.mu.Unlock()
+	given := digest(sha256.Sum256(pin))
+	if has := digest(sha256.Sum256(c.pin)); c.pin != nil && has != given && c.refused[has] == nil {
 		return fmt.Errorf("%w: %w", ErrPINIncorrect, ErrUserLoggedIn)
 	}
-	// Whoever asks anew, asks the token anew, once.
+	if anew {
+		delete(c.refused, given)
+	}
 	clear(c.pin)
-	c.uri, c.pin, c.refused = u, bytes.Clone(pin), nil
-	c.mu.Unlock()
-	_, err := c.connect()
+	c.uri, c.pin = u, append([]byte{}, pin...)
+	_, err := c.connectLocked()
 	return err
 }
 
 // leave ends the connection when its last user leaves, and the library with its last token.
 func (c *connection) leave() {
 	m := c.module
+	c.mu.Lock()
+	defer m.rest()
+	defer c.mu.Unlock()
 	m.mu.Lock()
 	c.users--
 	last := c.users == 0
-	if last {
-		delete(m.connections, c.info)
-	}
 	m.mu.Unlock()
 	if !last {
 		return
 	}
-	c.mu.Lock()
 	clear(c.pin)
-	c.refused = errClosed
+	c.pin = nil
 	l := c.line.Swap(nil)
-	c.mu.Unlock()
-	if l != nil {
-		m.use.RLock()
-		if m.running && m.starts == l.start {
-			_ = m.lib.CloseAllSessions(l.slot) // which logs out
-		}
-		m.use.RUnlock()
+	if l == nil {
+		return
 	}
-	m.rest()
+	c.calls.Lock()
+	defer c.calls.Unlock()
+	m.use.RLock()
+	defer m.use.RUnlock()
+	if m.running && m.starts == l.start {
+		_ = m.lib.CloseAllSessions(l.slot) // which logs out
+	}
 }
 
 var errClosed = errors.New("hsm: the token was closed")
@@ -132,16 +138,27 @@ func (c *connection) connect() (*line, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.connectLocked()
+}
+
+func (c *connection) connectLocked() (*line, error) {
 	if l := c.line.Load(); l != nil {
 		return l, nil
 	}
-	if c.refused != nil {
-		return nil, c.refused
+	if c.pin == nil {
+		return nil, errClosed
 	}
+	pin := digest(sha256.Sum256(c.pin))
+	if err := c.refused[pin]; err != nil {
+		return nil, err
+	}
+	c.calls.Lock()
+	defer c.calls.Unlock()
 	l, err := c.module.login(c.uri, c.pin)
 	if err != nil {
-		if errors.Is(err, ErrPINIncorrect) || errors.Is(err, ErrPINLocked) {
-			c.refused = err
+		// The word of the token itself. That one more wrong PIN would lock it is looked up each time, and costs no attempt.
+		if _, word := errors.AsType[pkcs11.Error](err); word && (errors.Is(err, ErrPINIncorrect) || errors.Is(err, ErrPINLocked)) {
+			c.refused[pin] = err
 		}
 		return nil, err
 	}
@@ -168,9 +185,12 @@ func (m *module) login(u URI, pin []byte) (*line, error) {
 	m.use.RLock()
 	defer m.use.RUnlock()
 	l := &line{start: m.starts, slot: slot, info: infoOf(t), handles: make(map[Key]pkcs11.ObjectHandle)}
+	if !m.presentLocked(l) { // the PIN is for no other token, which may be in the slot by now
+		return nil, fmt.Errorf("%w: logging in", ErrUnavailable)
+	}
 	err = m.loginOnce(slot, pin)
 	if errors.Is(err, pkcs11.Error(pkcs11.CKR_USER_ALREADY_LOGGED_IN)) {
-		// Sessions of a line that was dropped. Whoever still waits on one of them is told that it is gone, and comes here.
+		// Sessions of a line that was dropped, which nobody uses any more.
 		_ = m.lib.CloseAllSessions(slot)
 		err = m.loginOnce(slot, pin)
 	}
@@ -197,12 +217,13 @@ const sessionFlags = pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION
 
 // do has f called with a session. A library cannot be interrupted, but its caller can go when ctx ends: so f keeps nothing that its caller may write to, and returns
 // what it found. If the token vanished, f is called once again after a new login, provided that twice is as good as once.
-func do[T any](ctx context.Context, c *connection, what string, twice bool, f func(*session) (T, error)) (T, error) {
-	select {
-	case c.turns <- struct{}{}:
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("%w: %s: %w", ErrUnavailable, what, context.Cause(ctx))
+func do[T any](ctx context.Context, t *Token, what string, twice bool, f func(*session) (T, error)) (value T, err error) {
+	if t.closed.Load() {
+		return value, errClosed
+	}
+	c := t.connection
+	if err := turn(ctx, c.turns, what); err != nil {
+		return value, err
 	}
 	return wait(ctx, what, func() (T, error) {
 		defer func() { <-c.turns }()
@@ -214,14 +235,22 @@ func do[T any](ctx context.Context, c *connection, what string, twice bool, f fu
 	}, func(T) {})
 }
 
-func once[T any](c *connection, what string, f func(*session) (T, error)) (value T, err error) {
-	l, err := c.connect()
-	if errors.Is(err, ErrNoToken) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err) // it was there
+// turn waits for a turn.
+func turn(ctx context.Context, turns chan<- struct{}, what string) error {
+	select {
+	case turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, context.Cause(ctx))
 	}
+}
+
+func once[T any](c *connection, what string, f func(*session) (T, error)) (value T, err error) {
+	l, err := c.enter()
 	if err != nil {
 		return value, err
 	}
+	defer c.calls.RUnlock()
 	m := c.module
 	m.use.RLock()
 	defer m.use.RUnlock()
@@ -247,6 +276,24 @@ func once[T any](c *connection, what string, f func(*session) (T, error)) (value
 		c.line.CompareAndSwap(l, nil)
 	}
 	return value, err
+}
+
+// enter returns the line with c.calls held for reading.
+func (c *connection) enter() (*line, error) {
+	for {
+		l, err := c.connect()
+		if errors.Is(err, ErrNoToken) {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err) // it was there
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.calls.RLock()
+		if c.line.Load() == l {
+			return l, nil
+		}
+		c.calls.RUnlock()
+	}
 }
 
 // session returns a session that nobody uses. The library is in use already.

@@ -5,8 +5,10 @@ package hsm
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/pkcs11"
 )
@@ -23,6 +25,7 @@ type fake struct {
 	keys     int
 	in       bool
 	block    chan struct{} // if not nil, Encrypt waits for it
+	blocked  chan struct{} // is told that it waits
 }
 
 func newFake() *fake {
@@ -93,6 +96,10 @@ func (f *fake) EncryptInit(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.Obj
 }
 func (f *fake) Encrypt(_ pkcs11.SessionHandle, text []byte) ([]byte, error) {
 	if f.block != nil {
+		select {
+		case f.blocked <- struct{}{}:
+		default:
+		}
 		<-f.block
 	}
 	return append(make([]byte, tagSize), text...), f.enter("Encrypt")
@@ -109,7 +116,7 @@ var fakeURI = URI{Token: "fake", Serial: "1", ModulePath: "/fake.so"}
 
 func mustOpen(t *testing.T, ms *modules) *Token {
 	t.Helper()
-	token, err := ms.token(t.Context(), fakeURI, []byte("pin"))
+	token, err := ms.token(t.Context(), fakeURI, []byte("pin"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +195,7 @@ func TestWrongPINIsTriedOnce(t *testing.T) {
 		t.Errorf("the PIN was tried %d times", n)
 	}
 	// Who knows the new one opens the token for all.
-	again, err := ms.token(t.Context(), fakeURI, []byte("changed"))
+	again, err := ms.token(t.Context(), fakeURI, []byte("changed"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +224,7 @@ func TestLocked(t *testing.T) {
 			f, ms := start(t)
 			f.flags = f.flags&^c.unset | c.set
 			f.fail("Login", c.code)
-			if _, err := ms.token(t.Context(), fakeURI, []byte("pin")); !errors.Is(err, c.want) {
+			if _, err := ms.token(t.Context(), fakeURI, []byte("pin"), false); !errors.Is(err, c.want) {
 				t.Errorf("Open: %v, want %v", err, c.want)
 			}
 			if n := f.count("Login"); n != c.logins {
@@ -245,11 +252,12 @@ func TestInitializedOnce(t *testing.T) {
 	}
 }
 
-// A library cannot be interrupted, but nobody has to wait for it.
+// A library cannot be interrupted, but nobody has to wait for it: not who calls, nor who closes the token, nor who opens it again.
 func TestHang(t *testing.T) {
 	f, ms := start(t)
 	token := mustOpen(t, ms)
 	f.block = make(chan struct{})
+	defer close(f.block)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	for range maxSessions + 1 { // the last does not even begin
@@ -259,11 +267,97 @@ func TestHang(t *testing.T) {
 		}()
 	}
 	cancel()
-	for range maxSessions + 1 {
-		if err := <-done; !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
-			t.Errorf("Encrypt: %v, want ErrUnavailable", err)
+	wantHang := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want ErrUnavailable", what, err)
 		}
 	}
-	close(f.block)
+	for range maxSessions + 1 {
+		wantHang("Encrypt", <-done)
+	}
 	token.Close()
+	before := runtime.NumGoroutine()
+	for range 10 * maxSessions {
+		_, err := ms.token(ctx, fakeURI, []byte("pin"), false)
+		wantHang("Open", err)
+	}
+	if n := runtime.NumGoroutine() - before; n > maxSessions {
+		t.Errorf("%d goroutines wait for the library", n)
+	}
+}
+
+// A library may give a new session the handle of one that was closed. So none is closed while a call uses it.
+func TestSessionsOutliveTheirCalls(t *testing.T) {
+	for name, end := range map[string]func(f *fake, ms *modules, token *Token){
+		"Close": func(_ *fake, _ *modules, token *Token) { token.Close() },
+		"LoginAgain": func(f *fake, _ *modules, token *Token) {
+			f.fail("EncryptInit", pkcs11.CKR_DEVICE_ERROR)
+			ctx, cancel := context.WithCancel(context.Background())
+			time.AfterFunc(100*time.Millisecond, cancel)
+			if _, err := token.Encrypt(ctx, Key{ID: "k"}, nil, nil); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("Encrypt: %v, want ErrUnavailable", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, ms := start(t)
+			token := mustOpen(t, ms)
+			f.block, f.blocked = make(chan struct{}), make(chan struct{}, 1)
+			done := make(chan error)
+			go func() {
+				_, err := token.Encrypt(t.Context(), Key{ID: "k"}, []byte("text"), nil)
+				done <- err
+			}()
+			<-f.blocked
+			end(f, ms, token)
+			if n := f.count("CloseAllSessions"); n != 0 {
+				t.Error("the sessions were closed during a call")
+			}
+			close(f.block)
+			if err := <-done; err != nil {
+				t.Errorf("Encrypt: %v", err)
+			}
+			token.Close()
+			again := mustOpen(t, ms)
+			again.Close()
+			if n := f.count("CloseAllSessions"); n == 0 {
+				t.Error("the sessions were never closed")
+			}
+			if _, err := token.Encrypt(t.Context(), Key{ID: "k"}, nil, nil); !errors.Is(err, errClosed) {
+				t.Errorf("Encrypt with a closed token: %v", err)
+			}
+		})
+	}
+}
+
+// Many parts of the process may have been told the same wrong PIN. The token hears it once, until somebody asks for it.
+func TestWrongPINOfMany(t *testing.T) {
+	f, ms := start(t)
+	f.pin = "changed"
+	wrong := func(anew bool, logins int) {
+		t.Helper()
+		if _, err := ms.token(t.Context(), fakeURI, []byte("pin"), anew); !errors.Is(err, ErrPINIncorrect) {
+			t.Errorf("Open: %v, want ErrPINIncorrect", err)
+		}
+		if n := f.count("Login"); n != logins {
+			t.Errorf("%d logins, want %d", n, logins)
+		}
+	}
+	wrong(false, 1)
+	wrong(false, 1)
+	wrong(true, 2)
+	other, err := ms.token(t.Context(), fakeURI, []byte("changed"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	wrong(false, 3)
+	f.pin = "pin"
+	token, err := ms.token(t.Context(), fakeURI, []byte("pin"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token.Close()
+	mustOpen(t, ms).Close()
 }

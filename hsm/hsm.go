@@ -12,8 +12,11 @@
 // The library of a token's maker is C code in our process, so this needs cgo and is left out of the usual build: there, Open returns [ErrNotBuilt].
 //
 // A token may vanish at any time: a cable, a network, a power supply. What was under way then fails with [ErrUnavailable], and the next call
-// looks for the token again and logs in again, with the PIN that was good before. A PIN that was refused is not tried again: a few wrong ones lock
-// a token for good.
+// looks for the token again and logs in again, with the PIN that was good before. A PIN that was refused is not tried again, unless by [OpenAnew]: a few wrong
+// ones lock a token for good.
+//
+// A module may also hang. What is under way then fails when its context ends, and some threads, of which there is a limit, wait on. The token is used again when its module has
+// returned.
 package hsm
 
 import "errors"

@@ -60,7 +60,7 @@ func (ms *modules) get(path string) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &module{lib: lib, connections: make(map[Info]*connection)}
+	m := &module{lib: lib, turns: make(chan struct{}, maxSessions), connections: make(map[Info]*connection)}
 	ms.loaded[path] = m
 	return m, nil
 }
@@ -74,6 +74,8 @@ type module struct {
 	running bool
 	foreign bool   // somebody else in this process started it, and will end it
 	starts  uint64 // how often it was started: a session is of one of them
+
+	turns chan struct{} // one for whoever looks for a token, or logs in to one as a new user
 
 	mu          sync.Mutex // guards connections and their users; held for moments
 	connections map[Info]*connection
@@ -108,10 +110,10 @@ func (m *module) beginLocked() error {
 
 // restart ends the library and starts it anew. Some look for tokens only then, and those that failed may recover. While another of its tokens is in use it stays.
 func (m *module) restart() error {
-	if m.busy() {
+	// A call that never returns would keep us here, and everybody who came after us. The library stays then, too.
+	if m.busy() || !m.use.TryLock() {
 		return errBusy
 	}
-	m.use.Lock()
 	defer m.use.Unlock()
 	m.endLocked()
 	return m.beginLocked()
@@ -130,8 +132,12 @@ func (m *module) endLocked() {
 func (m *module) rest() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// A call that never returns would keep us here. The library stays then.
-	if len(m.connections) == 0 && m.use.TryLock() {
+	for _, c := range m.connections {
+		if c.users > 0 {
+			return
+		}
+	}
+	if m.use.TryLock() {
 		m.endLocked()
 		m.use.Unlock()
 	}

@@ -16,6 +16,9 @@ type Token struct{ _ int }
 // Open returns [ErrNotBuilt].
 func Open(context.Context, URI, []byte) (*Token, error) { return nil, ErrNotBuilt }
 
+// OpenAnew returns [ErrNotBuilt].
+func OpenAnew(context.Context, URI, []byte) (*Token, error) { return nil, ErrNotBuilt }
+
 // Close does nothing: there is no Token in this build, as with all methods below.
 func (*Token) Close() {}
 

@@ -8,7 +8,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/miekg/pkcs11"
 )
@@ -17,41 +18,59 @@ import (
 const Built = true
 
 // Look tells which token u names, without logging in.
-func Look(ctx context.Context, u URI) (Info, error) {
-	return wait(ctx, "looking for it", func() (Info, error) { return process.look(u) }, func(Info) {})
-}
+func Look(ctx context.Context, u URI) (Info, error) { return process.look(ctx, u) }
 
-func (ms *modules) look(u URI) (Info, error) {
-	m, err := ms.get(u.ModulePath)
-	if err != nil {
-		return Info{}, err
-	}
-	defer m.rest()
-	_, t, err := m.seek(u)
-	return infoOf(t), err
+func (ms *modules) look(ctx context.Context, u URI) (Info, error) {
+	return atModule(ctx, ms, u, "looking for it", func(m *module) (Info, error) {
+		defer m.rest()
+		_, t, err := m.seek(u)
+		return infoOf(t), err
+	}, func(Info) {})
 }
 
 // Token is a token that this process is logged in to. Its methods may be called concurrently. They return when their context ends, though the token may still
 // work then.
 type Token struct {
 	connection *connection
-	close      sync.Once
+	closed     atomic.Bool
 }
 
-// Open looks for the token that u names and logs in with pin, which is tried once and remembered for when the token has been away. Parts of the process
-// that open the same token share one login.
-func Open(ctx context.Context, u URI, pin []byte) (*Token, error) { return process.token(ctx, u, pin) }
+// Open looks for the token that u names and logs in with pin, which is remembered for when the token has been away. Parts of the process that open the same
+// token share one login. A PIN that the token refused this process before is not tried again: a few wrong ones lock it.
+func Open(ctx context.Context, u URI, pin []byte) (*Token, error) {
+	return process.token(ctx, u, pin, false)
+}
 
-func (ms *modules) token(ctx context.Context, u URI, pin []byte) (*Token, error) {
+// OpenAnew is Open for when somebody asks for the PIN to be tried: it is tried once, whatever the token said of it before.
+func OpenAnew(ctx context.Context, u URI, pin []byte) (*Token, error) {
+	return process.token(ctx, u, pin, true)
+}
+
+func (ms *modules) token(ctx context.Context, u URI, pin []byte, anew bool) (*Token, error) {
 	pin = bytes.Clone(pin)
-	c, err := wait(ctx, "opening it", func() (*connection, error) {
+	c, err := atModule(ctx, ms, u, "opening it", func(m *module) (*connection, error) {
 		defer clear(pin)
-		return ms.open(u, pin)
+		return m.open(u, pin, anew)
 	}, (*connection).leave)
 	if err != nil {
 		return nil, err
 	}
 	return &Token{connection: c}, nil
+}
+
+// atModule is wait for something that is done with a module, for which only so many can be waited at a time.
+func atModule[T any](ctx context.Context, ms *modules, u URI, what string, f func(*module) (T, error), abandon func(T)) (value T, err error) {
+	m, err := ms.get(u.ModulePath)
+	if err != nil {
+		return value, err
+	}
+	if err := turn(ctx, m.turns, what); err != nil {
+		return value, err
+	}
+	return wait(ctx, what, func() (T, error) {
+		defer func() { <-m.turns }()
+		return f(m)
+	}, abandon)
 }
 
 // wait has f called in a goroutine of its own, and returns without its result when ctx ends first: then abandon is given it.
@@ -81,15 +100,28 @@ func wait[T any](ctx context.Context, what string, f func() (T, error), abandon 
 	}
 }
 
-// Close logs out, unless another part of the process uses the token.
-func (t *Token) Close() { t.close.Do(t.connection.leave) }
+// Close logs out, unless another part of the process uses the token. Calls that are under way end first. If one does not, Close returns all the same.
+func (t *Token) Close() {
+	if t.closed.Swap(true) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	_, _ = wait(ctx, "closing it", func() (any, error) {
+		t.connection.leave()
+		return nil, nil
+	}, func(any) {})
+}
+
+// closePatience is how long Close waits for calls that are under way, by the real clock.
+const closePatience = time.Second
 
 // Info tells which token it is.
 func (t *Token) Info() Info { return t.connection.info }
 
 // Check asks the token whether it is there, and logs in again if it has been away.
 func (t *Token) Check(ctx context.Context) error {
-	_, err := do(ctx, t.connection, "looking whether it is there", true, func(s *session) (any, error) {
+	_, err := do(ctx, t, "looking whether it is there", true, func(s *session) (any, error) {
 		if !s.module.presentLocked(s.line) {
 			return nil, ErrUnavailable
 		}
@@ -104,7 +136,7 @@ func (t *Token) GenerateKey(ctx context.Context, k Key) error {
 	if k.ID == "" || k.Label == "" {
 		return errors.New("hsm: a key that is made has a label and an ID")
 	}
-	_, err := do(ctx, t.connection, "making a key", false, func(s *session) (any, error) {
+	_, err := do(ctx, t, "making a key", false, func(s *session) (any, error) {
 		switch _, err := s.find(Key{ID: k.ID}); {
 		case err == nil, errors.Is(err, ErrManyKeys):
 			return nil, ErrKeyExists
@@ -128,7 +160,7 @@ func (t *Token) GenerateKey(ctx context.Context, k Key) error {
 
 // FindKey returns the one key that k names, with both its parts, or [ErrNoKey] or [ErrManyKeys].
 func (t *Token) FindKey(ctx context.Context, k Key) (Key, error) {
-	return do(ctx, t.connection, "looking for a key", true, func(s *session) (found Key, err error) {
+	return do(ctx, t, "looking for a key", true, func(s *session) (found Key, err error) {
 		h, err := s.find(k)
 		if err != nil {
 			return found, err
@@ -143,7 +175,7 @@ func (t *Token) FindKey(ctx context.Context, k Key) (Key, error) {
 
 // DestroyKey destroys a key. It returns [ErrNoKey] if there is none.
 func (t *Token) DestroyKey(ctx context.Context, k Key) error {
-	_, err := do(ctx, t.connection, "destroying a key", true, func(s *session) (any, error) {
+	_, err := do(ctx, t, "destroying a key", true, func(s *session) (any, error) {
 		h, err := s.find(k)
 		if err != nil {
 			return nil, err
@@ -157,7 +189,7 @@ func (t *Token) DestroyKey(ctx context.Context, k Key) error {
 // Encrypt encrypts and authenticates plaintext, and authenticates aad with it. The result is [Overhead] bytes longer.
 func (t *Token) Encrypt(ctx context.Context, k Key, plaintext, aad []byte) ([]byte, error) {
 	plaintext, aad = bytes.Clone(plaintext), bytes.Clone(aad)
-	return do(ctx, t.connection, "encrypting", true, func(s *session) ([]byte, error) {
+	return do(ctx, t, "encrypting", true, func(s *session) ([]byte, error) {
 		return withKey(s, k, func(h pkcs11.ObjectHandle) ([]byte, error) { return s.encrypt(h, plaintext, aad) })
 	})
 }
@@ -168,7 +200,7 @@ func (t *Token) Decrypt(ctx context.Context, k Key, ciphertext, aad []byte) ([]b
 		return nil, ErrDamaged
 	}
 	ciphertext, aad = bytes.Clone(ciphertext), bytes.Clone(aad)
-	return do(ctx, t.connection, "decrypting", true, func(s *session) ([]byte, error) {
+	return do(ctx, t, "decrypting", true, func(s *session) ([]byte, error) {
 		return withKey(s, k, func(h pkcs11.ObjectHandle) ([]byte, error) {
 			plain, err := s.decrypt(h, ciphertext, aad)
 			if err != nil && s.blames(h, err) {
@@ -181,7 +213,7 @@ func (t *Token) Decrypt(ctx context.Context, k Key, ciphertext, aad []byte) ([]b
 
 // Random returns n random bytes of the token's own source.
 func (t *Token) Random(ctx context.Context, n int) ([]byte, error) {
-	return do(ctx, t.connection, "drawing random bytes", true, func(s *session) ([]byte, error) { return s.GenerateRandom(s.handle, n) })
+	return do(ctx, t, "drawing random bytes", true, func(s *session) ([]byte, error) { return s.GenerateRandom(s.handle, n) })
 }
 
 func (s *session) encrypt(h pkcs11.ObjectHandle, plaintext, aad []byte) ([]byte, error) {

@@ -175,7 +175,7 @@ func (p *Provider) with(ctx context.Context, f func(*token.Token) error) error {
 	if p.refused != nil {
 		return p.refused
 	}
-	t, err := token.Open(ctx, p.uri, bytes.Clone(p.pin))
+	t, err := token.OpenAnew(ctx, p.uri, bytes.Clone(p.pin))
 	switch {
 	case errors.Is(err, token.ErrNoToken), errors.Is(err, token.ErrUnavailable):
 		return fmt.Errorf("%w: token %s: %w", seal.ErrUnavailable, p.uri.Name(), err) // it may be put in yet

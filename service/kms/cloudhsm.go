@@ -52,7 +52,7 @@ func (l *cloudHSM) check(c *call.Call, was *storeRecord) error {
 	switch {
 	case errors.Is(err, hsm.ErrManyTokens):
 		l.s.cfg.Report(l.trouble(err))
-		return &kms.CloudHsmClusterInvalidConfigurationException{Message: "The CloudHSM cluster does not meet the configuration requirements for a CloudHSM key store."}
+		return &kms.CloudHsmClusterInvalidConfigurationException{Message: invalidConfiguration}
 	case err != nil:
 		l.s.cfg.Report(l.trouble(err))
 		return &kms.CloudHsmClusterNotActiveException{Message: notActive}
@@ -82,7 +82,10 @@ func (l *cloudHSM) related(ctx context.Context, c *call.Call, cluster CloudHSM) 
 	return nil
 }
 
-const notActive = "The CloudHSM cluster associated with the CloudHSM key store is not active."
+const (
+	notActive            = "The CloudHSM cluster associated with the CloudHSM key store is not active."
+	invalidConfiguration = "The CloudHSM cluster does not meet the configuration requirements for a CloudHSM key store."
+)
 
 // trouble is what the log is told of a token.
 func (l *cloudHSM) trouble(err error) error {
@@ -110,19 +113,20 @@ func (l *cloudHSM) connect(c *call.Call) kms.ConnectionErrorCodeType {
 	ctx, cancel := context.WithTimeout(c.Context, hsmPatience)
 	defer cancel()
 	l.s.logins.settle(ctx, l.storePlace)
-	token, err := hsm.Open(ctx, cluster.Token, l.password)
-	if err == nil {
-		err = token.Check(ctx)
-		token.Close()
-	}
-	if err == nil {
-		return ""
-	}
-	l.s.cfg.Report(l.trouble(err))
-	if code := credentialCode(err); code != "" {
-		return code
+	code, err := l.s.logins.once(l.storePlace, c.RequestID, func() (kms.ConnectionErrorCodeType, error) {
+		token, err := hsm.OpenAnew(ctx, cluster.Token, l.password)
+		if err == nil {
+			err = token.Check(ctx)
+			token.Close()
+		}
+		return credentialCode(err), err
+	})
+	if err != nil {
+		l.s.cfg.Report(l.trouble(err))
 	}
 	switch {
+	case code != "" || err == nil:
+		return code
 	case errors.Is(err, hsm.ErrNoToken):
 		return kms.ConnectionErrorCodeTypeInsufficientCloudhsmHsms
 	case errors.Is(err, hsm.ErrUnavailable):
@@ -156,7 +160,9 @@ func (l *cloudHSM) create(c *call.Call, k *key, _ *kms.CreateKeyRequest) error {
 		return nil, t.GenerateKey(ctx, tokenKey(k.Outside))
 	})
 	if errors.Is(err, hsm.ErrUnavailable) || errors.Is(err, hsm.ErrNoToken) {
-		return &kms.CloudHsmClusterNotActiveException{Message: notActive}
+		l.s.cfg.Report(l.trouble(err))
+		// Of what CreateKey may answer, this says that the cluster has too few active modules.
+		return &kms.CloudHsmClusterInvalidConfigurationException{Message: invalidConfiguration}
 	}
 	return l.explain(k, err)
 }

@@ -3,6 +3,7 @@
 package kms
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/hsm"
 	"github.com/holdfast-cloud/holdfast/hsm/hsmtest"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -108,5 +110,35 @@ func TestUnmadeByAnotherProcess(t *testing.T) {
 	b.wantInToken(id)
 	if said := strings.Join(b.reported, "\n"); !strings.Contains(said, id) || !strings.Contains(said, b.place.id) {
 		t.Errorf("reported %q, want the key and its store", said)
+	}
+}
+
+// A handler runs again when its transaction conflicts. The token hears a wrong password once a request, and again when somebody asks again.
+func TestWrongPasswordIsTriedOnceARequest(t *testing.T) {
+	ls, tried := newHSMLogins(), 0
+	refuse := func(request string, want int) {
+		t.Helper()
+		code, _ := ls.once(storePlace{id: "cks-1"}, request, func() (kms.ConnectionErrorCodeType, error) {
+			tried++
+			return kms.ConnectionErrorCodeTypeInvalidCredentials, hsm.ErrPINIncorrect
+		})
+		if code != kms.ConnectionErrorCodeTypeInvalidCredentials || tried != want {
+			t.Errorf("%s: %q after %d attempts, want %d", request, code, tried, want)
+		}
+	}
+	refuse("one", 1)
+	refuse("one", 1)
+	refuse("two", 2)
+	refuse("two", 2)
+}
+
+// While a token hangs, each call waits as long as it wants to, however many wait.
+func TestLoginsWaitForNoOther(t *testing.T) {
+	login := newHSMLogins().of(storePlace{id: "cks-1"})
+	login.turn <- struct{}{} // somebody logs in, and the token hangs
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := login.get(ctx, hsm.URI{}, nil); !errors.Is(err, hsm.ErrUnavailable) {
+		t.Errorf("get: %v, want ErrUnavailable", err)
 	}
 }

@@ -209,7 +209,7 @@ func TestCloudHSMKey(t *testing.T) {
 		w.soft.Vanish()
 		refused(t, "KMSInvalidStateException", gone)(w.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: blob}))
 		refused(t, "KMSInvalidStateException", gone)(w.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message}))
-		refused(t, "CloudHsmClusterNotActiveException", "-")(w.CreateKey(ctx, &kms.CreateKeyInput{Origin: types.OriginTypeAwsCloudhsm, CustomKeyStoreId: &store}))
+		refused(t, "CloudHsmClusterInvalidConfigurationException", "-")(w.CreateKey(ctx, &kms.CreateKeyInput{Origin: types.OriginTypeAwsCloudhsm, CustomKeyStoreId: &store}))
 		refused(t, "KMSInvalidStateException", gone)(w.GenerateRandom(ctx, &kms.GenerateRandomInput{NumberOfBytes: aws.Int32(1), CustomKeyStoreId: &store}))
 		w.wantState(t, store, types.ConnectionStateTypeConnected, "")
 		w.soft.Return()
