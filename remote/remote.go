@@ -30,6 +30,8 @@ type Transport struct {
 	HTTP *http.Client
 	// Clock dates the signatures; nil is the machine's. It must be the world's time, not a moved one.
 	Clock clock.Clock
+	// Signer remembers signing keys from one request to the next; nil derives them anew.
+	Signer *sigv4.Signer
 }
 
 var _ call.Transport = (*Transport)(nil)
@@ -80,5 +82,9 @@ func (t *Transport) sign(req *http.Request, op *wire.Operation, region string, b
 	if !op.StreamingInput {
 		hash = sigv4.PayloadHash(body)
 	}
-	sigv4.Sign(req, t.Credentials, region, op.Service.SigningName, now.Now(), hash)
+	sign := sigv4.Sign
+	if t.Signer != nil {
+		sign = t.Signer.Sign
+	}
+	sign(req, t.Credentials, region, op.Service.SigningName, now.Now(), hash)
 }

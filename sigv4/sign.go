@@ -21,6 +21,18 @@ type Credentials struct {
 // for S3 X-Amz-Content-Sha256. payloadHash is the body's (see PayloadHash) or one of the constants. What is
 // covered is every header that arrives as it was sent, so set them before.
 func Sign(r *http.Request, c Credentials, region, service string, at time.Time, payloadHash string) {
+	signHeaders(r, c, region, service, at, payloadHash, deriveKey)
+}
+
+// Signer signs as Sign does, and remembers signing keys for the next request. Its zero value works; it must not be copied, and may be used by many goroutines at once.
+type Signer struct{ keys keyCache }
+
+// Sign is the function of the name.
+func (s *Signer) Sign(r *http.Request, c Credentials, region, service string, at time.Time, payloadHash string) {
+	signHeaders(r, c, region, service, at, payloadHash, s.keys.get)
+}
+
+func signHeaders(r *http.Request, c Credentials, region, service string, at time.Time, payloadHash string, key func(scopedSecret) *signingKey) {
 	timestamp := at.UTC().Format(TimeFormat)
 	r.Header.Del("Authorization")
 	r.Header.Set("X-Amz-Date", timestamp)
@@ -31,7 +43,7 @@ func Sign(r *http.Request, c Credentials, region, service string, at time.Time, 
 		r.Header.Set("X-Amz-Content-Sha256", payloadHash)
 	}
 	signedHeaders := headersToSign(r)
-	signature := sign(r, c.Secret, region, service, timestamp, signedHeaders, payloadHash, false)
+	signature := sign(r, key, scopedSecret{c.Secret, timestamp[:len(dateFormat)], region, service}, timestamp, signedHeaders, payloadHash, false)
 	credential := c.AccessKeyID + "/" + string(appendScope(nil, timestamp[:len(dateFormat)], region, service))
 	r.Header.Set("Authorization", Algorithm+" Credential="+credential+", SignedHeaders="+signedHeaders+", Signature="+signature)
 }
@@ -60,7 +72,7 @@ func Presign(r *http.Request, c Credentials, region, service string, at time.Tim
 		q.Set("X-Amz-Content-Sha256", payloadHash)
 	}
 	r.URL.RawQuery = q.Encode()
-	r.URL.RawQuery += "&X-Amz-Signature=" + sign(r, c.Secret, region, service, timestamp, signedHeaders, payloadHash, true)
+	r.URL.RawQuery += "&X-Amz-Signature=" + sign(r, deriveKey, scopedSecret{c.Secret, timestamp[:len(dateFormat)], region, service}, timestamp, signedHeaders, payloadHash, true)
 }
 
 // PayloadHash returns the SHA-256 of body in hex, as signatures use it.
@@ -69,12 +81,11 @@ func PayloadHash(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func sign(r *http.Request, secret, region, service, timestamp, signedHeaders, payloadHash string, presigned bool) string {
-	path, _ := canonicalPaths(r, service)
-	date := timestamp[:len(dateFormat)]
+func sign(r *http.Request, key func(scopedSecret) *signingKey, in scopedSecret, timestamp, signedHeaders, payloadHash string, presigned bool) string {
+	path, _ := canonicalPaths(r, in.service)
 	canonical := appendCanonical(nil, r, path, signedHeaders, presigned, []byte(payloadHash))
-	toSign := appendStringToSign(nil, canonical, timestamp, date, region, service)
-	return string(deriveKey(scopedSecret{secret, date, region, service}).appendSignature(nil, toSign))
+	toSign := appendStringToSign(nil, canonical, timestamp, in.date, in.region, in.service)
+	return string(key(in).appendSignature(nil, toSign))
 }
 
 // headersToSign lists the headers of r that nobody on the way should change.
