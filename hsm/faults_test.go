@@ -26,6 +26,8 @@ type fake struct {
 	in       bool
 	block    chan struct{} // if not nil, Encrypt waits for it
 	blocked  chan struct{} // is told that it waits
+
+	extractable bool // what it makes, whatever it was told
 }
 
 func newFake() *fake {
@@ -90,6 +92,18 @@ func (f *fake) FindObjects(pkcs11.SessionHandle, int) ([]pkcs11.ObjectHandle, bo
 func (f *fake) FindObjectsFinal(pkcs11.SessionHandle) error { return f.enter("FindObjectsFinal") }
 func (f *fake) GenerateKey(pkcs11.SessionHandle, []*pkcs11.Mechanism, []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 	return 1, f.enter("GenerateKey")
+}
+func (f *fake) GetAttributeValue(_ pkcs11.SessionHandle, _ pkcs11.ObjectHandle, a []*pkcs11.Attribute) ([]*pkcs11.Attribute, error) {
+	for _, a := range a {
+		a.Value = []byte{0}
+		if a.Type == pkcs11.CKA_SENSITIVE || f.extractable {
+			a.Value[0] = 1
+		}
+	}
+	return a, f.enter("GetAttributeValue")
+}
+func (f *fake) DestroyObject(pkcs11.SessionHandle, pkcs11.ObjectHandle) error {
+	return f.enter("DestroyObject")
 }
 func (f *fake) EncryptInit(pkcs11.SessionHandle, []*pkcs11.Mechanism, pkcs11.ObjectHandle) error {
 	return f.enter("EncryptInit")
@@ -162,6 +176,38 @@ func TestGenerateOnce(t *testing.T) {
 	if n := f.count("GenerateKey"); n != 1 {
 		t.Errorf("%d keys were made", n)
 	}
+}
+
+func TestGenerate(t *testing.T) {
+	make := func(t *testing.T, f *fake, ms *modules) error {
+		f.keys = 0
+		token := mustOpen(t, ms)
+		defer token.Close()
+		return token.GenerateKey(t.Context(), Key{Label: "k", ID: "k"})
+	}
+	t.Run("OldToken", func(t *testing.T) { // of before version 2.40, or one that lets nobody say whether a key is copied
+		for _, code := range []uint{pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_ATTRIBUTE_READ_ONLY} {
+			f, ms := start(t)
+			f.fail("GenerateKey", code)
+			if err := make(t, f, ms); err != nil || f.count("GenerateKey") != 2 {
+				t.Errorf("code %#x: GenerateKey: %v after %d attempts", code, err, f.count("GenerateKey"))
+			}
+		}
+	})
+	t.Run("Refused", func(t *testing.T) {
+		f, ms := start(t)
+		f.fail("GenerateKey", pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_TEMPLATE_INCONSISTENT)
+		if err := make(t, f, ms); !errors.Is(err, ErrRefused) {
+			t.Errorf("GenerateKey: %v, want ErrRefused", err)
+		}
+	})
+	t.Run("Extractable", func(t *testing.T) {
+		f, ms := start(t)
+		f.extractable = true
+		if err := make(t, f, ms); !errors.Is(err, ErrRefused) || f.count("DestroyObject") != 1 {
+			t.Errorf("GenerateKey: %v, want ErrRefused; %d keys were destroyed", err, f.count("DestroyObject"))
+		}
+	})
 }
 
 func TestRefused(t *testing.T) {

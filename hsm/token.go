@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -130,8 +131,8 @@ func (t *Token) Check(ctx context.Context) error {
 	return err
 }
 
-// GenerateKey makes an AES key of 256 bits that stays in the token: it is sensitive and cannot be extracted. k has both parts. It returns [ErrKeyExists] if
-// there is a key of that ID. After [ErrUnavailable] there may be one.
+// GenerateKey makes an AES key of 256 bits that stays in the token: it is sensitive, and cannot be extracted, nor, where the token knows of that,
+// changed or copied. k has both parts. It returns [ErrKeyExists] if there is a key of that ID. After [ErrUnavailable] there may be one.
 func (t *Token) GenerateKey(ctx context.Context, k Key) error {
 	if k.ID == "" || k.Label == "" {
 		return errors.New("hsm: a key that is made has a label and an ID")
@@ -143,19 +144,41 @@ func (t *Token) GenerateKey(ctx context.Context, k Key) error {
 		case !errors.Is(err, ErrNoKey):
 			return nil, err
 		}
-		_, err := s.GenerateKey(s.handle, mechanism(pkcs11.CKM_AES_KEY_GEN, nil), append(template(k),
-			pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32),
-			pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
-			pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
-			pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
-			pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, true),
-			pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, true),
-			pkcs11.NewAttribute(pkcs11.CKA_WRAP, false),
-			pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
-		))
-		return nil, err
+		return nil, s.generate(k)
 	})
 	return err
+}
+
+// generate makes a key that cannot be read, nor be copied past its destruction. Tokens that do not know how to say the latter make one without: a copy is kept as well as the
+// key. Whatever the token says it did, it is asked for what it made.
+func (s *session) generate(k Key) error {
+	t := append(template(k),
+		pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32),
+		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
+		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
+		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, true),
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, true),
+		pkcs11.NewAttribute(pkcs11.CKA_WRAP, false),
+		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
+	)
+	fixed := append(slices.Clip(t), pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false), pkcs11.NewAttribute(pkcs11.CKA_COPYABLE, false))
+	h, err := s.GenerateKey(s.handle, mechanism(pkcs11.CKM_AES_KEY_GEN, nil), fixed)
+	if code, _ := errors.AsType[pkcs11.Error](err); err != nil && meaning(uint(code)) == ErrRefused {
+		h, err = s.GenerateKey(s.handle, mechanism(pkcs11.CKM_AES_KEY_GEN, nil), t)
+	}
+	if err != nil {
+		return err
+	}
+	is, err := s.GetAttributeValue(s.handle, h, []*pkcs11.Attribute{{Type: pkcs11.CKA_SENSITIVE}, {Type: pkcs11.CKA_EXTRACTABLE}})
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(is[0].Value, []byte{1}) || !bytes.Equal(is[1].Value, []byte{0}) {
+		_ = s.DestroyObject(s.handle, h)
+		return fmt.Errorf("%w: it made a key that can be read", ErrRefused)
+	}
+	return nil
 }
 
 // FindKey returns the one key that k names, with both its parts, or [ErrNoKey] or [ErrManyKeys].

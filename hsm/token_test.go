@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -105,6 +106,12 @@ func TestToken(t *testing.T) {
 		_, err = token.Decrypt(ctx, other, sealed, []byte("context"))
 		wantError(t, "another key", err, hsm.ErrDamaged)
 		wantOpen(t, token, k, sealed, "context", "secret")
+	})
+	t.Run("Kept", func(t *testing.T) {
+		want := hsmtest.KeyState{Key: k, Sensitive: true}
+		if keys := soft.Keys("one", pin); !slices.Contains(keys, want) {
+			t.Errorf("the token has %+v, want %+v", keys, want)
+		}
 	})
 	t.Run("KeyExists", func(t *testing.T) {
 		wantError(t, "GenerateKey", token.GenerateKey(ctx, hsm.Key{Label: "another", ID: k.ID}), hsm.ErrKeyExists)

@@ -16,7 +16,7 @@ import (
 // KeyState is a key and what its token says of how well it is kept.
 type KeyState struct {
 	hsm.Key
-	Sensitive, Extractable bool
+	Sensitive, Extractable, Modifiable, Copyable bool
 }
 
 // Keys lists the AES keys of a token, by label.
@@ -35,11 +35,14 @@ func (s *SoftHSM) Keys(label, pin string) []KeyState {
 			return err
 		}
 		for _, o := range found {
-			a, err := p.GetAttributeValue(h, o, []*pkcs11.Attribute{{Type: pkcs11.CKA_LABEL}, {Type: pkcs11.CKA_ID}, {Type: pkcs11.CKA_SENSITIVE}, {Type: pkcs11.CKA_EXTRACTABLE}})
+			a, err := p.GetAttributeValue(h, o, []*pkcs11.Attribute{
+				{Type: pkcs11.CKA_LABEL}, {Type: pkcs11.CKA_ID}, {Type: pkcs11.CKA_SENSITIVE}, {Type: pkcs11.CKA_EXTRACTABLE}, {Type: pkcs11.CKA_MODIFIABLE}, {Type: pkcs11.CKA_COPYABLE},
+			})
 			if err != nil {
 				return err
 			}
-			all = append(all, KeyState{hsm.Key{Label: string(a[0].Value), ID: string(a[1].Value)}, a[2].Value[0] == 1, a[3].Value[0] == 1})
+			is := func(i int) bool { return a[i].Value[0] == 1 }
+			all = append(all, KeyState{hsm.Key{Label: string(a[0].Value), ID: string(a[1].Value)}, is(2), is(3), is(4), is(5)})
 		}
 		return nil
 	})
