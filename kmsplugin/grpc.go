@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 func NewServer(p *Plugin, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler: &endpoint{p, log}, Protocols: new(http.Protocols), ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	s.Protocols.SetUnencryptedHTTP2(true)
 	return s
@@ -34,11 +35,12 @@ const maxMessage = 64 << 10
 
 // ServeHTTP answers one call.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if r.Method != http.MethodPost || kind != "application/grpc" && kind != "application/grpc+proto" {
 		w.WriteHeader(http.StatusUnsupportedMediaType)
 		return
 	}
-	out, err := e.call(r)
+	out, err := e.call(w, r)
 	if err != nil {
 		e.log.Warn("a call failed", "method", r.URL.Path, "cause", err.Error())
 	}
@@ -54,52 +56,62 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (e *endpoint) call(r *http.Request) ([]byte, error) {
+func (e *endpoint) call(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	method := e.method(r.URL.Path)
+	if method == nil {
+		return nil, problem(unimplemented, "there is no method %s", r.URL.Path)
+	}
 	ctx, cancel, err := deadline(r)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
+	end, _ := ctx.Deadline()
+	_ = http.NewResponseController(w).SetReadDeadline(end) // tests without a connection have none
 	in, err := message(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	switch r.URL.Path {
+	return method(ctx, in)
+}
+
+// method is what is called by a path; nil is nothing.
+func (e *endpoint) method(path string) func(context.Context, []byte) ([]byte, error) {
+	switch path {
 	case "/v2.KeyManagementService/Status":
-		out, err := e.plugin.status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return out.marshal(), nil
+		return func(ctx context.Context, _ []byte) ([]byte, error) { return answer(e.plugin.status(ctx)) }
 	case "/v2.KeyManagementService/Encrypt":
-		var m encryptRequest
-		if err := m.unmarshal(in); err != nil {
-			return nil, problem(invalidArgument, "%v", err)
+		return func(ctx context.Context, in []byte) ([]byte, error) {
+			var m encryptRequest
+			if err := m.unmarshal(in); err != nil {
+				return nil, err
+			}
+			return answer(e.plugin.encrypt(ctx, &m))
 		}
-		out, err := e.plugin.encrypt(ctx, &m)
-		if err != nil {
-			return nil, err
-		}
-		return out.marshal(), nil
 	case "/v2.KeyManagementService/Decrypt":
-		var m decryptRequest
-		if err := m.unmarshal(in); err != nil {
-			return nil, problem(invalidArgument, "%v", err)
+		return func(ctx context.Context, in []byte) ([]byte, error) {
+			var m decryptRequest
+			if err := m.unmarshal(in); err != nil {
+				return nil, err
+			}
+			return answer(e.plugin.decrypt(ctx, &m))
 		}
-		out, err := e.plugin.decrypt(ctx, &m)
-		if err != nil {
-			return nil, err
-		}
-		return out.marshal(), nil
 	}
-	return nil, problem(unimplemented, "there is no method %s", r.URL.Path)
+	return nil
+}
+
+func answer(out interface{ marshal() []byte }, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return out.marshal(), nil
 }
 
 // message reads the one message of a request.
 func message(body io.Reader) ([]byte, error) {
 	var prefix [5]byte
 	if _, err := io.ReadFull(body, prefix[:]); err != nil {
-		return nil, problem(invalidArgument, "the message is cut")
+		return nil, unread(err)
 	}
 	size := binary.BigEndian.Uint32(prefix[1:])
 	switch {
@@ -110,19 +122,37 @@ func message(body io.Reader) ([]byte, error) {
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(body, b); err != nil {
-		return nil, problem(invalidArgument, "the message is cut")
+		return nil, unread(err)
+	}
+	switch _, err := io.ReadFull(body, prefix[:1]); {
+	case err == nil:
+		return nil, problem(invalidArgument, "there is more than one message")
+	case !errors.Is(err, io.EOF):
+		return nil, unread(err)
 	}
 	return b, nil
+}
+
+// unread is why a message could not be read.
+func unread(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problem(deadlineExceeded, "the message did not come in time")
+	}
+	return problem(invalidArgument, "the message is cut")
 }
 
 // units are those of Grpc-Timeout.
 var units = map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}
 
+// patience is that of a caller who tells none.
+const patience = time.Minute
+
 // deadline is the request's context, which ends when its caller loses patience.
 func deadline(r *http.Request) (context.Context, context.CancelFunc, error) {
 	text := r.Header.Get("Grpc-Timeout")
 	if text == "" {
-		return r.Context(), func() {}, nil
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		return ctx, cancel, nil
 	}
 	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
 	unit := units[text[len(text)-1]]

@@ -2,7 +2,9 @@ package kmsplugin
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -21,10 +23,12 @@ func TestBadRequests(t *testing.T) {
 		path, body, timeout, status, message string
 	}{
 		"Empty":          {encrypt, "", "", "3", "the message is cut"},
+		"Two":            {encrypt, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "", "3", "more than one message"},
 		"Cut":            {encrypt, "\x00\x00\x00\x00\x05abc", "", "3", "the message is cut"},
 		"Compressed":     {encrypt, "\x01\x00\x00\x00\x00", "", "12", "the message is compressed"},
 		"TooLong":        {encrypt, "\x00\xff\xff\xff\xff", "", "8", "more than 65536 bytes"},
 		"Malformed":      {encrypt, "\x00\x00\x00\x00\x02\x0a\x05", "", "3", "malformed message"},
+		"NoSuchCall":     {"/grpc.health.v1.Health/Watch", "", "", "12", "no method"},
 		"UnknownMethod":  {"/v2.KeyManagementService/Sign%", "\x00\x00\x00\x00\x00", "", "12", "Sign%25"},
 		"Timeout":        {encrypt, "\x00\x00\x00\x00\x00", "soon", "3", "malformed Grpc-Timeout"},
 		"NoUnit":         {encrypt, "\x00\x00\x00\x00\x00", "1", "3", "malformed Grpc-Timeout"},
@@ -47,12 +51,41 @@ func TestBadRequests(t *testing.T) {
 		})
 	}
 	t.Run("NotGRPC", func(t *testing.T) {
-		w := httptest.NewRecorder()
-		e.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-		if w.Code != 415 {
-			t.Errorf("answered %d, want 415", w.Code)
+		for _, kind := range []string{"", "application/json", "application/grpc-web", "application/grpc-web+proto", "application/grpc+json"} {
+			r := httptest.NewRequest("POST", encrypt, nil)
+			r.Header.Set("Content-Type", kind)
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, r)
+			if w.Code != 415 {
+				t.Errorf("content of type %q: answered %d, want 415", kind, w.Code)
+			}
 		}
 	})
+}
+
+// A message that does not come is waited for no longer than the call may take.
+func TestMessageThatDoesNotCome(t *testing.T) {
+	e := &endpoint{New(Config{}), slog.New(slog.DiscardHandler)}
+	server := httptest.NewUnstartedServer(e)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	body, w := io.Pipe()
+	defer w.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/v2.KeyManagementService/Encrypt", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Header.Set("Grpc-Timeout", "50m")
+	resp, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Trailer.Get("Grpc-Status") != "4" {
+		t.Errorf("answered %v, %v, want status 4", resp.Trailer, err)
+	}
 }
 
 // FuzzMessages reads requests as the official types do, where those read them at all.

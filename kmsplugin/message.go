@@ -1,10 +1,6 @@
 package kmsplugin
 
-import (
-	"errors"
-
-	"google.golang.org/protobuf/encoding/protowire"
-)
+import "google.golang.org/protobuf/encoding/protowire"
 
 // The messages of k8s.io/kms/apis/v2, whose package would bring the whole of gRPC along: ten megabytes in the binary, for three calls on a socket. What is not named
 // here has no field that the plugin reads or writes. The tests speak to the official client.
@@ -30,7 +26,7 @@ type (
 	}
 )
 
-var errMessage = errors.New("malformed message")
+var errMessage = problem(invalidArgument, "malformed message")
 
 // field appends a field of bytes, unless it is empty.
 func field[T string | []byte](b []byte, number protowire.Number, value T) []byte {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 )
 
 // Listen listens on a socket that only its owner may use: whoever may, decrypts what the cluster keeps. A socket that a plugin left behind which was killed is replaced, one
@@ -35,32 +37,48 @@ func Listen(path string) (net.Listener, error) {
 	}
 	defer os.RemoveAll(dir)
 	made := filepath.Join(dir, "s")
+	if max(len(made), len(path)) >= len(syscall.RawSockaddrUnix{}.Path) {
+		return nil, fmt.Errorf("the path %s is too long for a socket", path)
+	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
+	own, err := place(made, path)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return &socket{UnixListener: l, path: path, own: own}, nil
+}
+
+// place moves a socket to its place, for its owner alone.
+func place(made, path string) (fs.FileInfo, error) {
 	if err := os.Chmod(made, 0o600); err != nil {
-		_ = l.Close()
 		return nil, err
 	}
-	if err := os.Rename(made, path); err != nil {
-		_ = l.Close()
+	own, err := os.Lstat(made)
+	if err != nil {
 		return nil, err
 	}
-	return &socket{l, path}, nil
+	return own, os.Rename(made, path)
 }
 
 type socket struct {
 	*net.UnixListener
-	path string
+	path    string
+	own     fs.FileInfo
+	removal sync.Once
 }
 
-// Close implements [net.Listener].
+// Close implements [net.Listener]. It removes the socket first: once nobody listens, what lies at the path may be a successor's. For two that started at the same time it
+// looks whether the socket is its own.
 func (s *socket) Close() error {
-	err := s.UnixListener.Close()
-	if err == nil { // the first time
-		_ = os.Remove(s.path)
-	}
-	return err
+	s.removal.Do(func() {
+		if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.own) {
+			_ = os.Remove(s.path)
+		}
+	})
+	return s.UnixListener.Close()
 }
