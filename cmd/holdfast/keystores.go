@@ -34,7 +34,7 @@ func (k *keyStores) add(text string) error {
 		if k.connect == nil {
 			k.connect = make(map[string]string)
 		}
-		k.connect[name] = address
+		k.connect[strings.ToLower(name)] = address
 	}
 	return nil
 }

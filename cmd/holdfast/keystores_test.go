@@ -9,7 +9,7 @@ import (
 
 func TestKeyStores(t *testing.T) {
 	var k keyStores
-	for _, text := range []string{"xks.example.com=10.0.0.5:8443, other.example.com=[::1]:443", "third.example.com=localhost:4566"} {
+	for _, text := range []string{"XKS.example.com=10.0.0.5:8443, other.example.com=[::1]:443", "third.example.com=localhost:4566"} {
 		if err := k.add(text); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@
 package xksproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -42,7 +43,7 @@ type Config struct {
 	Roots *x509.CertPool
 	// Allow are networks that proxies may be in, beside the public internet.
 	Allow []netip.Prefix
-	// Connect gives addresses, with ports, to connect to in place of what a name resolves to: by the host of a proxy's endpoint, or by the name of the VPC endpoint service that
+	// Connect gives addresses, with ports, to connect to in place of what a name resolves to: by the host of a proxy's endpoint, in lower case, or by the name of the VPC endpoint service that
 	// leads to it. Whoever runs the cloud has named them, so they may be anywhere. There is no VPC endpoint service but those named here.
 	Connect map[string]string
 	// Limit is how long a proxy may take for an answer; zero is the constant of the name.
@@ -78,12 +79,13 @@ func (c *Config) New(t Target) (*Transport, error) {
 	if limit <= 0 {
 		limit = Limit
 	}
-	d := &dialer{guard: outbound.Guard{Allow: c.Allow}, limit: limit, tls: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname(), RootCAs: c.Roots}}
-	if d.fixed = c.Connect[t.VPCService]; d.fixed == "" {
-		d.fixed = c.Connect[u.Hostname()]
+	host := strings.ToLower(u.Hostname())
+	d := &dialer{
+		guard: outbound.Guard{Allow: c.Allow}, service: t.VPCService, fixed: c.Connect[cmp.Or(t.VPCService, host)], limit: limit,
+		tls: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, RootCAs: c.Roots},
 	}
 	return &Transport{remote.Transport{
-		Endpoint: u, Credentials: t.Credentials,
+		Endpoint: u, Credentials: t.Credentials, Signer: new(sigv4.Signer),
 		HTTP: &http.Client{
 			Timeout: limit,
 			Transport: repeatable{&http.Transport{
@@ -107,18 +109,22 @@ func (t *Transport) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wir
 
 // dialer connects to one proxy.
 type dialer struct {
-	guard outbound.Guard
-	fixed string // the address to connect to; empty is what the name resolves to
-	limit time.Duration
-	tls   *tls.Config
+	guard   outbound.Guard
+	service string // the VPC endpoint service that leads there, or ""
+	fixed   string // the address to connect to; empty is what the name resolves to
+	limit   time.Duration
+	tls     *tls.Config
 }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
 	to := &net.Dialer{Control: d.guard.Control}
-	if d.fixed != "" {
+	switch {
+	case d.fixed != "":
 		to.Control, address = nil, d.fixed
+	case d.service != "": // its private name may be somebody else's in public
+		return nil, &Error{Kind: Unreachable, Cause: errors.New("there is no VPC endpoint service " + d.service)}
 	}
 	conn, err := to.DialContext(ctx, network, address)
 	if err != nil {

@@ -82,8 +82,17 @@ func TestOK(t *testing.T) {
 		if err := ask(t, there, to); err != nil {
 			t.Error(err)
 		}
+		to.VPCService = service + "0"
+		kindOf(t, ask(t, cfg, to), xksproxy.Unreachable) // and not what the name of the endpoint leads to
 		if !there.HasService(service) || there.HasService(service+"0") {
 			t.Error("HasService does not tell which there are")
+		}
+	})
+	t.Run("NameInCapitals", func(t *testing.T) {
+		to := target
+		to.Endpoint = "https://EXAMPLE.com"
+		if err := ask(t, cfg, to); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("AllowedNetwork", func(t *testing.T) {

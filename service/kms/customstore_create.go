@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -138,7 +139,7 @@ func (r *storeRecord) collides(o *storeRecord) error {
 		return &kms.CloudHsmClusterInUseException{Message: fmt.Sprintf("The CloudHSM cluster %s is already associated with a custom key store.", r.Cluster)}
 	case r.VPCService != "" && r.VPCService == o.VPCService:
 		return &kms.XksProxyVpcEndpointServiceInUseException{Message: fmt.Sprintf("The VPC endpoint service %s is already associated with another external key store in this Region.", r.VPCService)}
-	case r.Endpoint != o.Endpoint || r.Endpoint == "":
+	case !strings.EqualFold(r.Endpoint, o.Endpoint) || r.Endpoint == "":
 		return nil
 	case r.Path == o.Path:
 		return &kms.XksProxyUriInUseException{Message: fmt.Sprintf("The combination of XksProxyUriEndpoint and XksProxyUriPath %s%s is already associated with another external key store in this Region.", r.Endpoint, r.Path)}

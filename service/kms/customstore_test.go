@@ -73,13 +73,13 @@ func TestCreateCustomKeyStore(t *testing.T) {
 		"ProxyInCloudHSM": {change(func(in *kms.CreateCustomKeyStoreInput) { in.CustomKeyStoreType = types.CustomKeyStoreTypeAwsCloudhsm }), "ValidationException"},
 		"CloudHSMAlone":   {&kms.CreateCustomKeyStoreInput{CustomKeyStoreName: aws.String("hsm")}, "ValidationException"},
 		"WrongPath":       {change(func(*kms.CreateCustomKeyStoreInput) {}), "XksProxyInvalidConfigurationException"},
-		"Loopback": {change(func(in *kms.CreateCustomKeyStoreInput) {
+		"NoSuchName": {change(func(in *kms.CreateCustomKeyStoreInput) {
 			in.XksProxyUriEndpoint = aws.String("https://no-such-name.invalid")
 		}), "XksProxyUriUnreachableException"},
-		"WrongSecret": {change(func(in *kms.CreateCustomKeyStoreInput) {
-			in.XksProxyUriPath = aws.String(proxyPrefix + "/kms/xks/v1/kms/xks/v1") // is that of nobody; the signature is looked at first
-			in.XksProxyUriEndpoint = aws.String("https://" + strings.ToUpper(proxyHost))
-		}), "XksProxyUriUnreachableException"}, // another name: nobody has given it an address
+		"Loopback": {change(func(in *kms.CreateCustomKeyStoreInput) { in.XksProxyUriEndpoint = aws.String("https://localhost") }), "XksProxyUriUnreachableException"},
+		"URIInUseInCapitals": {change(func(in *kms.CreateCustomKeyStoreInput) {
+			in.XksProxyUriEndpoint, in.XksProxyUriPath = aws.String("https://"+strings.ToUpper(proxyHost)), aws.String(proxyPrefix+"/kms/xks/v1")
+		}), "XksProxyUriInUseException"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, c.code, "-")(w.CreateCustomKeyStore(ctx, c.in)) })
 	}
