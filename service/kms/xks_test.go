@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,6 +237,107 @@ func TestSlowProxy(t *testing.T) {
 	p.behave(func(_ string, _ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }, nil)
 	refused(t, "XksProxyUriUnreachableException", "AWS KMS rejected the request because the external key store proxy did not respond in time. Retry the request. If you see this error repeatedly, report it to your external key store proxy administrator.")(
 		w.CreateCustomKeyStore(ctx, publicStore("store")))
+}
+
+// A key outside is used across accounts, and by grants and aliases, as any other is. Stores are their account's alone.
+func TestExternalKeyShared(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, "key", "second")
+	w := start(t, p.reached)
+	id := w.connected(t, "store")
+	key := w.key(t, standsFor(id, "key"))
+	uses := func() int { return len(p.requests("encrypt")) + len(p.requests("decrypt")) }
+	t.Run("OtherAccount", func(t *testing.T) {
+		guest := w.user(other, "guest", anything)
+		before := uses()
+		denied(t)(guest.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message}))
+		if uses() != before {
+			t.Error("the proxy was asked for somebody who may not")
+		}
+		w.put(t, key, keyPolicy(`"Principal":{"AWS":"arn:aws:iam::`+other+`:root"},"Action":"kms:*","Resource":"*"`))
+		out, err := guest.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message})
+		ok(t)(out, err)
+		w.decrypts(t, out.CiphertextBlob, string(message))
+		if told := p.requests("encrypt")[0].body.RequestMetadata; told["awsPrincipalArn"] != userARN(other, "guest") || told["kmsKeyArn"] != key {
+			t.Errorf("the proxy was told %v", told)
+		}
+		if mine, theirs := w.recorded(t, other, "Encrypt", ""), w.recorded(t, account, "Encrypt", ""); mine.SharedEventID == "" || mine.SharedEventID != theirs.SharedEventID {
+			t.Errorf("recorded as %s and %s", mine.Raw, theirs.Raw)
+		}
+		const missing = "CustomKeyStoreNotFoundException"
+		refused(t, missing, "-")(guest.CreateKey(ctx, &kms.CreateKeyInput{Origin: types.OriginTypeExternalKeyStore, CustomKeyStoreId: &id, XksKeyId: aws.String("second")}))
+		refused(t, missing, "-")(guest.DescribeCustomKeyStores(ctx, &kms.DescribeCustomKeyStoresInput{CustomKeyStoreId: &id}))
+		refused(t, missing, "-")(guest.DisconnectCustomKeyStore(ctx, &kms.DisconnectCustomKeyStoreInput{CustomKeyStoreId: &id}))
+		refused(t, missing, "-")(guest.UpdateCustomKeyStore(ctx, &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: &id, NewCustomKeyStoreName: aws.String("theirs")}))
+		refused(t, missing, "-")(guest.DeleteCustomKeyStore(ctx, &kms.DeleteCustomKeyStoreInput{CustomKeyStoreId: &id}))
+	})
+	t.Run("Grant", func(t *testing.T) {
+		grantee := w.user(account, "grantee")
+		grant(t, w.Client, key, userARN(account, "grantee"), nil, opEncrypt)
+		out, err := grantee.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message})
+		ok(t)(out, err)
+		before := uses()
+		denied(t)(grantee.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: out.CiphertextBlob}))
+		denied(t)(grantee.ReEncrypt(ctx, &kms.ReEncryptInput{CiphertextBlob: out.CiphertextBlob, DestinationKeyId: &key}))
+		refused(t, "DryRunOperationException", "-")(w.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &key, KeySpec: types.DataKeySpecAes256, DryRun: aws.Bool(true)}))
+		if uses() != before {
+			t.Error("the proxy was asked for what was not to be done")
+		}
+	})
+	t.Run("Alias", func(t *testing.T) {
+		ordinary := w.key(t)
+		w.alias(t, "alias/moves", ordinary)
+		within := w.encrypt(t, "alias/moves", "text")
+		ok(t)(w.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: aws.String("alias/moves"), TargetKeyId: &key}))
+		before := uses()
+		w.decrypts(t, w.encrypt(t, "alias/moves", "text"), "text")
+		if uses() != before+2 {
+			t.Error("the proxy was not asked")
+		}
+		w.decrypts(t, within, "text")
+	})
+}
+
+// A store is changed, disconnected and connected while its keys are in use: each call is carried out whole, or refused for that reason.
+func TestStoreChangesInUse(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, "key")
+	w := start(t, p.reached)
+	id := w.connected(t, "store")
+	key := w.key(t, standsFor(id, "key"))
+	stop := make(chan struct{})
+	var users sync.WaitGroup
+	var done atomic.Int64
+	for range 3 {
+		users.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				out, err := w.Encrypt(ctx, &kms.EncryptInput{KeyId: &key, Plaintext: message})
+				if err == nil {
+					_, err = w.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: out.CiphertextBlob})
+				}
+				if err == nil {
+					done.Add(1)
+				} else if code(err) != "KMSInvalidStateException" || !strings.Contains(err.Error(), "is not connected") {
+					t.Errorf("a call while the store changes: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 5 {
+		ok(t)(w.UpdateCustomKeyStore(ctx, &kms.UpdateCustomKeyStoreInput{CustomKeyStoreId: &id, XksProxyAuthenticationCredential: publicStore("").XksProxyAuthenticationCredential}))
+		w.disconnect(t, id)
+		w.connect(t, id)
+		w.decrypts(t, w.encrypt(t, key, "text"), "text")
+	}
+	close(stop)
+	users.Wait()
+	t.Logf("%d calls went through", done.Load())
 }
 
 // The secret that both sides have is in no file, record or error.
