@@ -4,7 +4,7 @@
 //
 // Fenced blocks of a document that say "tour" after their language are its steps:
 //
-//	sh tour server    run in one terminal, until the cloud is ready
+//	sh tour server    run in one terminal, until the cloud is ready, or answers that it is sealed
 //	sh tour           run in another terminal; all of them share one shell
 //	text tour         what the step above prints, standard error included; … stands for anything within a line
 //
@@ -42,7 +42,7 @@ type step struct {
 }
 
 // documents that have a tour, unless HOLDFAST_TOUR names others: docs/client-side-encryption.md takes large tools, which only the check interop builds.
-var documents = []string{"README.md", "docs/identity.md", "docs/external-keys.md"}
+var documents = []string{"README.md", "docs/identity.md", "docs/external-keys.md", "docs/sealing.md"}
 
 func TestTour(t *testing.T) {
 	client := awsCLI(t)
@@ -341,8 +341,11 @@ func startServer(t *testing.T, dir string, env []string, script string) *server 
 		defer close(s.done)
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			t.Logf("server: %s", lines.Text())
-			if strings.Contains(lines.Text(), "msg=ready") {
-				ready <- true
+			if strings.Contains(lines.Text(), "msg=ready") || strings.Contains(lines.Text(), "and is sealed") {
+				select {
+				case ready <- true:
+				default: // it was sealed, and is open now
+				}
 			}
 		}
 		r.Close()
