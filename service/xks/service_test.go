@@ -3,6 +3,7 @@ package xks_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/xks"
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/engine/keys"
 )
 
 func TestGetHealthStatus(t *testing.T) {
@@ -150,8 +152,40 @@ func TestInvalidCiphertext(t *testing.T) {
 			wantCode(t, err, "InvalidCiphertextException", "")
 		})
 	}
-	// What KMS encrypted for others is no ciphertext of the proxy, and the other way round.
 	h.wantText(made, "aad", "hello")
+}
+
+// What KMS encrypted for others is no ciphertext of the proxy, and the other way round.
+func TestCiphertextsOfOthers(t *testing.T) {
+	h := build(t)
+	made := h.encrypt("hello", "")
+	for _, context := range []map[string]string{nil, {"purpose": "test"}} {
+		out, err := h.kms.Encrypt(t.Context(), &kms.EncryptInput{KeyId: &h.key, Plaintext: []byte("hello"), EncryptionContext: context})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := keys.SplitBlob(out.CiphertextBlob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := &xks.EncryptResponse{
+			Ciphertext: p.Ciphertext, InitializationVector: p.Nonce[:16], AuthenticationTag: p.Tag,
+			CiphertextMetadata: slices.Concat(made.CiphertextMetadata[:1], p.Nonce[16:], made.CiphertextMetadata[9:]),
+		}
+		_, err = h.proxy.Decrypt(nil, decryption(h.key, theirs, ""))
+		wantCode(t, err, "InvalidCiphertextException", "")
+
+		ours := slices.Concat(p.Header, made.InitializationVector, made.CiphertextMetadata[1:9], made.Ciphertext, made.AuthenticationTag)
+		_, err = h.kms.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: ours, EncryptionContext: context})
+		if _, ok := errors.AsType[*types.InvalidCiphertextException](err); !ok {
+			t.Errorf("KMS decrypts with context %v what the proxy encrypted: %v", context, err)
+		}
+		bound := sha256.Sum256(nil)
+		again, err := h.kms.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: ours, EncryptionContext: map[string]string{"kms-xks-proxy:aad": base64.StdEncoding.EncodeToString(bound[:])}})
+		if err != nil || string(again.Plaintext) != "hello" { // else the test puts together something else
+			t.Errorf("KMS does not decrypt what the proxy encrypted, with its context: %v", err)
+		}
+	}
 }
 
 func TestErrors(t *testing.T) {
