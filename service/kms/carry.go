@@ -153,6 +153,9 @@ func (s *Service) told(c *call.Call, row *carryRecord, m *message, r *reply) err
 	}
 	switch r.Outcome {
 	case done:
+		if r.Revision > k.Revision && k.Successor == "" {
+			return fmt.Errorf("region %s knows key %s at revision %d, and here it is at %d: has a backup been restored here that is older than what was carried?", row.To, row.KeyID, r.Revision, k.Revision)
+		}
 		err = s.taken(c, k, now, m)
 	case refused:
 		err = s.stay(c, k, row.To, m)

@@ -29,11 +29,14 @@ func (s *Service) follow(c *call.Call, from string, at place, m *message) (*repl
 	if k.Spec != told.Spec || k.Usage != told.Usage || k.Origin != told.Origin || !k.multiRegion() {
 		return nil, notBetween(fmt.Sprintf("%s is another key than the one in %s. Nothing was changed.", k.arn, from))
 	}
+	if m.Create && !told.Created.Equal(k.Created) {
+		return nil, notBetween(fmt.Sprintf("%s is there already, and is not the replica that is to be made. Delete it first. Nothing was changed.", k.arn))
+	}
 	if told.Primary == at.region {
 		return s.succeed(c, from, k, told)
 	}
 	if told.Revision < k.Revision || told.Revision == k.Revision && (k.State != kms.KeyStateCreating || m.Create) {
-		return &reply{Outcome: done}, nil
+		return &reply{Outcome: done, Revision: k.Revision}, k.descends(told)
 	}
 	if k.kind() == kms.MultiRegionKeyTypePrimary {
 		if k.Successor != from {

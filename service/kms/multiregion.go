@@ -64,17 +64,17 @@ func (k *key) relatives() *kms.MultiRegionConfiguration {
 
 // synchronize brings what a key has from its primary up to date. open unwraps material of the primary.
 func (s *Service) synchronize(primary *keyRecord, k *key, open func(material) ([]byte, error)) error {
+	if len(k.Materials) > len(primary.Materials) && k.Origin != kms.OriginTypeExternal {
+		return k.parted(k.Materials[len(primary.Materials)].ID)
+	}
+	if err := k.descends(primary); err != nil {
+		return err
+	}
 	k.Primary, k.Replicas, k.Since, k.Revision = primary.Primary, primary.Replicas, primary.Since, primary.Revision
 	k.Rotating, k.Period, k.NextRotate, k.OnDemand = primary.Rotating, primary.Period, primary.NextRotate, primary.OnDemand
 	if k.Origin == kms.OriginTypeExternal {
 		k.expect(primary)
 		return nil
-	}
-	// Rotations add material at the end, and nothing takes any away.
-	for i, have := range k.Materials {
-		if i >= len(primary.Materials) || primary.Materials[i].ID != have.ID {
-			return fmt.Errorf("key %s has material %s in %s, and its primary key has not: nothing was changed", k.id, have.ID, k.region)
-		}
 	}
 	for _, m := range primary.Materials[len(k.Materials):] {
 		bare, err := open(m)
@@ -89,6 +89,21 @@ func (s *Service) synchronize(primary *keyRecord, k *key, open func(material) ([
 		k.Materials = append(slices.Clip(k.Materials), m)
 	}
 	return nil
+}
+
+// descends refuses what a related key was at another time, earlier or later, if no rotations lead from one to the other: they add material at the end, and nothing takes any away. Then one
+// of the two was put back to a backup, and has been rotated since.
+func (k *key) descends(other *keyRecord) error {
+	for i := range min(len(k.Materials), len(other.Materials)) {
+		if have := k.Materials[i].ID; have != other.Materials[i].ID {
+			return k.parted(have)
+		}
+	}
+	return nil
+}
+
+func (k *key) parted(materialID string) error {
+	return notBetween(fmt.Sprintf("%s has material %s, and the primary key has not. Nothing was changed.", k.arn, materialID))
 }
 
 // local opens material of a key that is here.

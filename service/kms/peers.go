@@ -111,6 +111,7 @@ const (
 // reply answers a message.
 type reply struct {
 	Outcome  outcome
+	Revision uint64     `json:",omitempty"` // of a key that knows what it was told, or more
 	Primary  string     `json:",omitempty"` // where the primary key is, if it has moved
 	Key      *keyRecord `json:",omitempty"` // how the key is, if that was asked; without material
 	Aliases  []string   `json:",omitempty"`
