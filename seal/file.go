@@ -182,7 +182,9 @@ func (f *File) at(step string) error {
 
 // readRoot reads the root key at path, if it is nobody's business but ours.
 func readRoot(path string) (*root, error) {
-	if err := refuseShared(path, os.Stat); err != nil {
+	if err := refuseShared("root key", path, os.Stat); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s does not exist; restore it from where you keep a copy, a new key cannot replace it", ErrNoRoot, path)
+	} else if err != nil {
 		return nil, err
 	}
 	f, err := os.Open(path)
@@ -191,7 +193,7 @@ func readRoot(path string) (*root, error) {
 	}
 	defer f.Close()
 	// Again on what was opened: the file may have been exchanged since. The first look keeps Open from hanging on a pipe.
-	if err := refuseShared(path, func(string) (fs.FileInfo, error) { return f.Stat() }); err != nil {
+	if err := refuseShared("root key", path, func(string) (fs.FileInfo, error) { return f.Stat() }); err != nil {
 		return nil, err
 	}
 	var buf [128]byte
@@ -209,18 +211,16 @@ func readRoot(path string) (*root, error) {
 
 // refuseShared refuses what is not a regular file that only its owner can read. A key that others could read may have
 // been read, so the answer is not to mend the mode silently.
-func refuseShared(path string, stat func(string) (fs.FileInfo, error)) error {
+func refuseShared(what, path string, stat func(string) (fs.FileInfo, error)) error {
 	info, err := stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %s does not exist; restore it from where you keep a copy, a new key cannot replace it", ErrNoRoot, path)
 	case err != nil:
-		return fmt.Errorf("seal: reading the root key: %w", err)
+		return fmt.Errorf("seal: reading the %s: %w", what, err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("seal: the root key %s is not a regular file", path)
+		return fmt.Errorf("seal: the %s %s is not a regular file", what, path)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("seal: the root key %s can be read or written by others (mode %04o); make it 0600, and rewrap if it may have been seen",
-			path, info.Mode().Perm())
+		return fmt.Errorf("seal: the %s %s can be read or written by others (mode %04o); make it 0600, and rewrap if it may have been seen",
+			what, path, info.Mode().Perm())
 	}
 	return nil
 }

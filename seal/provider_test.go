@@ -347,6 +347,9 @@ func TestReadSecret(t *testing.T) {
 			t.Errorf("ReadSecret(%q) = %q, %v", source, got, err)
 		}
 	}
+	if _, err := ReadSecret("file:" + filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "root key") {
+		t.Errorf("a file that is not there: %v", err)
+	}
 	for _, source := range []string{"", "env", "env:", "env:TEST_NOT_SET", "file:", "file:" + shared, "file:" + dir, "fd:", "fd:x", "fd:-1", "correct horse"} {
 		if got, err := ReadSecret(source); err == nil || strings.Contains(err.Error(), "horse") {
 			t.Errorf("ReadSecret(%q) = %q, %v", source, got, err)

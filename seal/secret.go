@@ -27,8 +27,8 @@ func ReadSecret(source string) ([]byte, error) {
 		}
 		return []byte(value), nil
 	case kind == "file" && name != "":
-		if err := refuseShared(name, os.Stat); err != nil {
-			return nil, fmt.Errorf("seal: reading a secret: %w", err)
+		if err := refuseShared("secret", name, os.Stat); err != nil {
+			return nil, err
 		}
 		f, err := os.Open(name)
 		if err != nil {
