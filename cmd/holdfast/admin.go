@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/seal/providers"
 )
 
@@ -49,18 +51,19 @@ type contact struct {
 type admin struct {
 	cloud   atomic.Pointer[cloud.Cloud] // nil while it is sealed
 	sealed  func() error                // what to say then
+	log     *slog.Logger
 	contact contact
 	token   [sha256.Size]byte // its hash: comparing hashes takes the same time wherever they differ
 	path    string
 }
 
-func newAdmin(dir, endpoint string, t *tls.Config) *admin {
+func newAdmin(dir, endpoint string, t *tls.Config, log *slog.Logger) *admin {
 	k := contact{Endpoint: endpoint, Token: rand.Text(), Proof: rand.Text()}
 	if t != nil {
 		sum := sha256.Sum256(t.Certificates[0].Certificate[0])
 		k.Certificate = hex.EncodeToString(sum[:])
 	}
-	return &admin{contact: k, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
+	return &admin{log: log, contact: k, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
 }
 
 // leave leaves the way to the server. No other one may have the directory.
@@ -107,7 +110,10 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// What went wrong comes after what was found until then.
 	w.Header().Set("Trailer", errorTrailer)
-	if err := task(r.Context(), c, r.Body, w); err != nil {
+	err := task(r.Context(), c, r.Body, w)
+	// The audit trail tells of calls; this is what tells of who came by the data directory.
+	a.log.Info("command", "name", name, "done", err == nil)
+	if err != nil {
 		w.Header().Set(errorTrailer, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 }
@@ -168,6 +174,9 @@ func performOn(ctx context.Context, dir, sealSpec, name string, in io.ReadSeeker
 		}
 	}
 	c, err := cloud.Open(ctx, cfg)
+	if errors.Is(err, seal.ErrUnavailable) {
+		return fmt.Errorf("%w; start the server, and try again when it is unsealed", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ func TestBackup(t *testing.T) {
 	if out := wantCommand(t, 0, "backup", "--data", dir, "--to", running); !strings.Contains(out, "all read and checked") {
 		t.Errorf("backup said %q", out)
 	}
+	if log := s.log.String(); !strings.Contains(log, "msg=command name=backup done=true") {
+		t.Errorf("the log does not tell of the backup: %s", log)
+	}
 	if info, err := os.Stat(running); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the backup's file: %v, %v, want mode 0600", info.Mode(), err)
 	}
@@ -196,6 +199,9 @@ func TestRestoreByShares(t *testing.T) {
 	other := filepath.Join(at, "new")
 	if said := with(1, 1, "restore", "--from", file, "--data", other, "--seal", "shamir"); !strings.Contains(said, "1 of the 2 shares needed are given") {
 		t.Errorf("restore with too few shares said %q", said)
+	}
+	if said := with(1, 0, "backup", "--data", dir, "--to", file+"2", "--seal", "shamir"); !strings.Contains(said, "start the server, and try again") {
+		t.Errorf("a backup of a sealed cloud that does not run said %q", said)
 	}
 	with(2, 2, "restore", "--from", "-", "--data", other, "--seal", "shamir")
 	with(0, 2, "backup", "verify", file, "--seal", "shamir")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"mime"
 	"net"
@@ -35,8 +34,7 @@ type gate struct {
 	*admin
 	kind   string
 	shares *shamir.Seal // nil if the cloud opens without shares
-	log    *slog.Logger
-	out    io.Writer // where the operator looks
+	out    io.Writer    // where the operator looks
 
 	decided  chan struct{} // closed when it is known whether the cloud is sealed or open
 	opened   chan struct{} // closed when it is open
@@ -48,7 +46,7 @@ type gate struct {
 
 func newGate(e *env, cfg *cloud.Config, endpoint string, t *tls.Config) *gate {
 	g := &gate{
-		admin: newAdmin(cfg.Dir, endpoint, t), log: cfg.Log, out: e.out,
+		admin: newAdmin(cfg.Dir, endpoint, t, cfg.Log), out: e.out,
 		decided: make(chan struct{}), opened: make(chan struct{}), again: make(chan struct{}, 1),
 	}
 	g.admin.sealed = g.sealedError
