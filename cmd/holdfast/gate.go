@@ -188,6 +188,9 @@ func (g *gate) status() unsealStatus {
 
 // unseal answers anybody: who has a share needs no account, and what is told is no secret.
 func (g *gate) unseal(w http.ResponseWriter, r *http.Request) {
+	if g.authorized(r) {
+		w.Header().Set(adminHeader, g.contact.Proof)
+	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		replyJSON(w, http.StatusOK, g.status())

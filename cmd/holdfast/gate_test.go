@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +94,29 @@ func founded(t *testing.T) (dir string, shares []string, id, pass string) {
 	id, pass = s.id, s.secret
 	s.end(t, 0)
 	return dir, shares, id, pass
+}
+
+// A server that was killed leaves the file that tells where it listened. Whoever listens there now gets no share.
+func TestNoShareForWhoCameAfterTheServer(t *testing.T) {
+	var posts atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			posts.Add(1)
+		}
+		replyJSON(w, http.StatusOK, unsealStatus{Sealed: true, Seal: "shamir", Needed: 3, Shares: 5})
+	}))
+	defer other.Close()
+	dir := t.TempDir()
+	a := newAdmin(dir, other.URL, nil, nil)
+	if err := a.leave(); err != nil {
+		t.Fatal(err)
+	}
+	if status, said := unsealing(t, "hfs1-a\n", "--data", dir); status != 1 || !strings.Contains(said, "is not the server") {
+		t.Errorf("unseal ended with %d: %s", status, said)
+	}
+	if posts.Load() != 0 {
+		t.Error("somebody else got a share")
+	}
 }
 
 func TestSealed(t *testing.T) {

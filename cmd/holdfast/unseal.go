@@ -22,6 +22,7 @@ import (
 // unsealer speaks to the unseal page of a server.
 type unsealer struct {
 	endpoint, token string
+	proof           string // what the server of the data directory answers with, and nobody else; empty with --endpoint
 	http            *http.Client
 }
 
@@ -132,7 +133,7 @@ func newUnsealer(data, endpoint, ca string) (*unsealer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finding the server that runs over %s: %w", data, err)
 		}
-		return &unsealer{k.Endpoint, k.Token, &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(k.Certificate)}}}, nil
+		return &unsealer{k.Endpoint, k.Token, k.Proof, &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(k.Certificate)}}}, nil
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
@@ -182,6 +183,9 @@ func (u *unsealer) ask(ctx context.Context, method string, body []byte) (st unse
 		return st, err
 	}
 	defer resp.Body.Close()
+	if u.proof != "" && resp.Header.Get(adminHeader) != u.proof {
+		return st, fmt.Errorf("what answers at %s is not the server that left the way to it in the data directory: start that one again", u.endpoint)
+	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&st); err != nil {
 		return st, fmt.Errorf("%s answers %s, and not as a Holdfast does", u.endpoint, resp.Status)
 	}
