@@ -142,7 +142,7 @@ func (s *Seal) explain(err error, sealedBy string) error {
 	case *kms.KMSInternalException, *kms.DependencyTimeoutException, *kms.KeyUnavailableException:
 		return fmt.Errorf("%w: the KMS that holds it answers %w", seal.ErrUnavailable, err)
 	case *kms.IncorrectKeyException, *kms.InvalidCiphertextException:
-		return fmt.Errorf("%w: it was sealed by the KMS key %s, and %s is another, or it was altered", seal.ErrWrongRoot, sealedBy, s.key)
+		return fmt.Errorf("%w: it was sealed by the KMS key %.200q, and %s is another, or it was altered", seal.ErrWrongRoot, sealedBy, s.key)
 	case *kms.NotFoundException:
 		return fmt.Errorf("%w: the KMS has no key %s", seal.ErrNoRoot, s.key)
 	}
