@@ -58,7 +58,7 @@ func (s *settings) register(f *flags) {
 	f.BoolVar(&s.fips, "fips", false, "do not start unless a frozen version of Go's FIPS 140-3 module does the cryptography: see docs/fips.md")
 	f.StringVar(&s.account, "account", "000000000000", "default account, twelve `digits`")
 	f.StringVar(&s.region, "region", "us-east-1", "default `region`; its partition is the cloud's")
-	f.StringVar(&s.seal, "seal", "", "`where` the root key is: file:PATH, env:NAME, passphrase, passphrase:env:NAME, passphrase:file:PATH, pkcs11:URI in a build with -tags pkcs11 (default the file root.key in the data directory)")
+	f.StringVar(&s.seal, "seal", "", "`where` the root key is: "+providers.Names+" (default the file root.key in the data directory)")
 	f.StringVar(&s.cert, "tls-cert", "", "PEM `file` with the server's certificate chain")
 	f.StringVar(&s.key, "tls-key", "", "PEM `file` with the certificate's private key")
 	f.StringVar(&s.logFormat, "log-format", "text", "`form` of log lines: text or json")
