@@ -58,7 +58,7 @@ var OpDecrypt = &wire.Operation{
 		&schemaValidationException,
 	},
 
-	BodyLimit: 1048576,
+	BodyLimit: 65536,
 
 	Action:    "kms-xks-proxy:Decrypt",
 	ReadOnly:  true,
@@ -88,7 +88,7 @@ var OpEncrypt = &wire.Operation{
 		&schemaValidationException,
 	},
 
-	BodyLimit: 1048576,
+	BodyLimit: 65536,
 
 	Action:    "kms-xks-proxy:Encrypt",
 	ReadOnly:  true,
@@ -114,7 +114,7 @@ var OpGetHealthStatus = &wire.Operation{
 		&schemaUnsupportedOperationException,
 	},
 
-	BodyLimit: 1048576,
+	BodyLimit: 65536,
 
 	Action:    "kms-xks-proxy:GetHealthStatus",
 	ReadOnly:  true,
@@ -143,7 +143,7 @@ var OpGetKeyMetadata = &wire.Operation{
 		&schemaValidationException,
 	},
 
-	BodyLimit: 1048576,
+	BodyLimit: 65536,
 
 	Action:    "kms-xks-proxy:GetKeyMetadata",
 	ReadOnly:  true,

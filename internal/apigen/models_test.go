@@ -18,7 +18,7 @@ import (
 
 // source is where the models lie beside the repository; HOLDFAST_MODELS and HOLDFAST_IAM_DATA name other places.
 func source(t *testing.T) Source {
-	in := Source{Models: "../../../shared/models", IAM: "../../../shared/iam-data"}
+	in := Source{Models: "../../../shared/models", IAM: "../../../shared/iam-data", Own: "models"}
 	if v := os.Getenv("HOLDFAST_MODELS"); v != "" {
 		in.Models = v
 	}

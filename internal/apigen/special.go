@@ -167,8 +167,12 @@ func specialFor(folder string) special {
 			sensitive: []string{"tokenType", "tokenCodeType"},
 		}
 	case "xks":
-		// What it does is what KMS records as read-only.
-		return special{readOnly: map[string]bool{"Decrypt": true, "Encrypt": true}}
+		const limit = 64 << 10 // three times the longest texts and names that the specification has
+		return special{
+			// What it does is what KMS records as read-only.
+			readOnly:  map[string]bool{"Decrypt": true, "Encrypt": true},
+			bodyLimit: map[string]int64{"Decrypt": limit, "Encrypt": limit, "GetHealthStatus": limit, "GetKeyMetadata": limit},
+		}
 	}
 	return special{}
 }

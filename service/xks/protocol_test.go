@@ -51,7 +51,7 @@ func TestRefusals(t *testing.T) {
 		{"NoMetadata", "POST", "/kms/xks/v1/health", "{}", "kms-xks-proxy", good, now, 400, "ValidationException"},
 		{"Empty", "POST", "/kms/xks/v1/health", "", "kms-xks-proxy", good, now, 400, "ValidationException"},
 		{"NoBase64", "POST", "/kms/xks/v1/keys/x/encrypt", `{"plaintext":"*"}`, "kms-xks-proxy", good, now, 400, "ValidationException"},
-		{"TooLarge", "POST", "/kms/xks/v1/health", `{"a":"` + strings.Repeat("x", 2<<20) + `"}`, "kms-xks-proxy", good, now, 501, "UnsupportedOperationException"},
+		{"TooLarge", "POST", "/kms/xks/v1/health", `{"a":"` + strings.Repeat("x", 64<<10) + `"}`, "kms-xks-proxy", good, now, 501, "UnsupportedOperationException"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, err := http.NewRequestWithContext(t.Context(), tt.method, h.URL+tt.path, strings.NewReader(tt.body))
