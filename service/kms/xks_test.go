@@ -284,6 +284,22 @@ func TestExternalKeyShared(t *testing.T) {
 			t.Error("the proxy was asked for what was not to be done")
 		}
 	})
+	t.Run("MadeAtOnce", func(t *testing.T) {
+		codes := make(chan string, 4)
+		for range cap(codes) {
+			go func() {
+				_, err := w.CreateKey(ctx, &kms.CreateKeyInput{Origin: types.OriginTypeExternalKeyStore, CustomKeyStoreId: &id, XksKeyId: aws.String("second")})
+				codes <- code(err)
+			}()
+		}
+		told := make(map[string]int)
+		for range cap(codes) {
+			told[<-codes]++
+		}
+		if told[""] != 1 || told["XksKeyAlreadyInUseException"] != cap(codes)-1 {
+			t.Errorf("made at once, the keys of one key outside are %v, want one", told)
+		}
+	})
 	t.Run("Alias", func(t *testing.T) {
 		ordinary := w.key(t)
 		w.alias(t, "alias/moves", ordinary)
