@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ const (
 	// How many failures one after the other are reported each; after them one of so many is.
 	reportedEach, reportedOf = 6, 12
 
-	roundLimit = 1000 // of what one round carries
+	pageSize = 1000 // of what is read at once
 )
 
 func newCouriers(p Peers) map[string]*courier {
@@ -106,69 +107,60 @@ func (s *Service) runCourier(ctx context.Context, q *courier) {
 
 // round carries all that waits, and returns the first error. Where a peer is out of reach it ends; a key that a peer refuses keeps no other waiting.
 func (s *Service) round(ctx context.Context, q *courier) error {
-	carries, graves, err := s.waiting(ctx, q.to)
-	if err != nil {
-		return err
+	t := &trip{courier: q}
+	if carryEach(ctx, s, t, carryTable.In("", ""), func(r *carryRecord) bool { return s.cfg.Peers.Serves(r.Region) }, s.deliver) {
+		carryEach(ctx, s, t, goneTable.In("", ""), func(g *goneRecord) bool { return s.cfg.Peers.Serves(g.Region) }, s.deliverEnd)
 	}
-	var first error
-	left := len(carries) + len(graves)
-	carried := func(err error) (goOn bool) {
-		if err == nil {
-			left--
-			q.taken.Add(1)
-		} else {
-			q.fails.Add(1)
-			if first == nil {
-				first = err
-			}
-		}
-		q.waiting.Store(int64(left))
-		_, away := errors.AsType[*url.Error](err)
-		return !away && ctx.Err() == nil
-	}
-	q.waiting.Store(int64(left))
-	for _, row := range carries {
-		if !carried(s.deliver(ctx, row)) {
-			return first
-		}
-	}
-	for _, g := range graves {
-		if !carried(s.deliverEnd(ctx, g)) {
-			return first
-		}
-	}
-	if first == nil && len(carries)+len(graves) > 0 {
+	q.waiting.Store(t.left)
+	if t.first == nil && t.seen {
 		ring(q.news) // there may be more, or a second message to one that was carried
 	}
-	return first
+	return t.first
 }
 
-// waiting reads what is to be carried to a region from those that are served here.
-func (s *Service) waiting(ctx context.Context, to string) (carries []*carryRecord, graves []*goneRecord, err error) {
-	err = s.cfg.Store.View(ctx, func(r store.Reader) error {
-		q := store.Query{Index: "to", Prefix: store.Key{to}, Limit: roundLimit}
-		for row, err := range carryTable.In("", "").Scan(r, q) {
-			if err != nil {
-				return err
+// trip is how it goes in one round.
+type trip struct {
+	*courier
+	seen  bool  // there was something to carry
+	left  int64 // of what was read and not carried
+	first error
+}
+
+// carryEach carries the records of a table that wait for a region and are of one that is served here. It reports whether to go on with others.
+func carryEach[R any](ctx context.Context, s *Service, t *trip, rows store.Rows[R], ours func(*R) bool, deliver func(context.Context, *R) error) bool {
+	for next := ""; ; {
+		var page []*R
+		err := s.cfg.Store.View(ctx, func(r store.Reader) (err error) {
+			page, next, err = rows.Page(r, store.Query{Index: "to", Prefix: store.Key{t.to}, Limit: pageSize}, next, "", ours)
+			return err
+		})
+		if err != nil {
+			t.first = cmp.Or(t.first, fmt.Errorf("reading what is to be carried: %w", err))
+			return false
+		}
+		t.seen = t.seen || len(page) > 0
+		t.left += int64(len(page))
+		t.waiting.Store(t.left)
+		for _, r := range page {
+			if err := deliver(ctx, r); err != nil {
+				t.fails.Add(1)
+				t.first = cmp.Or(t.first, err)
+				if _, away := errors.AsType[*url.Error](err); away {
+					return false
+				}
+			} else {
+				t.left--
+				t.taken.Add(1)
 			}
-			if s.cfg.Peers.Serves(row.Region) {
-				carries = append(carries, row)
+			t.waiting.Store(t.left)
+			if ctx.Err() != nil {
+				return false
 			}
 		}
-		for g, err := range goneTable.In("", "").Scan(r, q) {
-			if err != nil {
-				return err
-			}
-			if s.cfg.Peers.Serves(g.Region) {
-				graves = append(graves, g)
-			}
+		if next == "" {
+			return true
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading what is to be carried: %w", err)
 	}
-	return carries, graves, nil
 }
 
 // deliver sends one message of a primary key, and takes note of the answer.

@@ -2,6 +2,7 @@ package kms
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -139,4 +140,30 @@ func TestPeersAfterABackup(t *testing.T) {
 		}
 		w.wantAgreed(id)
 	})
+}
+
+// What waits for a region from one that has moved to another process keeps nothing of this process's waiting.
+func TestPeersWaitNotForOthers(t *testing.T) {
+	w := newWorld(t, "us-east-1", "eu-west-1")
+	id := w.create("us-east-1")
+	if err := w.at("us-east-1").store.Update(context.Background(), func(tx store.Tx) error {
+		for i := range pageSize + 1 {
+			r := &carryRecord{KeyID: fmt.Sprintf("a%d", i), Account: ownAccount, Region: "us-west-2", To: "eu-west-1"}
+			if err := carryTable.In(ownAccount, r.Region).Put(tx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.replicate(id, "us-east-1", "eu-west-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.carryAll(); err != nil {
+		t.Fatal(err)
+	}
+	if w.key(id, "eu-west-1") == nil {
+		t.Error("the replica was not made")
+	}
 }
