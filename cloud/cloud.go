@@ -223,6 +223,7 @@ func (c *Cloud) Rewrap(ctx context.Context, p seal.Provider) error {
 // A Seal tells what seals a cloud.
 type Seal struct {
 	Kind     string            // of the root key's provider
+	File     string            // that the root key lies in, if it does
 	Versions []seal.KeyVersion // of the key-encryption key, oldest first; the last one wraps
 }
 
@@ -230,7 +231,12 @@ type Seal struct {
 func (c *Cloud) Seal() Seal {
 	core, release := c.hold()
 	defer release()
-	return Seal{core.keyring.Provider().Kind(), core.keyring.Versions()}
+	p := core.keyring.Provider()
+	s := Seal{Kind: p.Kind(), Versions: core.keyring.Versions()}
+	if f, ok := p.(*seal.File); ok {
+		s.File = f.Path()
+	}
+	return s
 }
 
 // RotateSeal makes a new key-encryption key, under which everything is wrapped from now on.

@@ -387,8 +387,12 @@ func TestCommands(t *testing.T) {
 		}
 	})
 	newRoot := filepath.Join(t.TempDir(), "root.key")
-	if out := wantCommand(t, 0, "seal", "rewrap", "--data", dir, "--to", "file:"+newRoot); !strings.Contains(out, "--seal file:"+newRoot) {
+	if out := wantCommand(t, 0, "seal", "rewrap", "--data", dir, "--to", "file:"+newRoot); !strings.Contains(out, "--seal file:"+newRoot) ||
+		!strings.Contains(out, "The old root key is still in "+filepath.Join(dir, "root.key")+",") {
 		t.Errorf("seal rewrap says %s", out)
+	}
+	if out := wantCommand(t, 0, "seal", "rewrap", "--data", dir, "--to", "file:"+newRoot); !strings.Contains(out, "The old root key is still in "+newRoot+".old,") {
+		t.Errorf("seal rewrap in place says %s", out)
 	}
 	s.end(t, 0)
 	wantCommand(t, 1, "serve", "--data", dir, "--listen", "127.0.0.1:0")

@@ -99,8 +99,18 @@ func rewrap(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer) er
 	if err != nil {
 		return err
 	}
+	before := c.Seal().File
 	if err := c.Rewrap(ctx, provider); err != nil {
 		return err
+	}
+	if before != "" {
+		if c.Seal().File == before {
+			before += ".old"
+		}
+		// What the store has overwritten lies on the disk for a while, too.
+		if _, err := fmt.Fprintf(out, "The old root key is still in %s, and opens older copies: move it to where you keep those.\n", before); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(out, "The keyring is under the new root key. From now on start the server with --seal %s\n", quoted(p.To))
 	return err
