@@ -1,7 +1,9 @@
 package keys_test
 
 import (
+	"encoding/pem"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 
@@ -46,6 +48,16 @@ func TestFIPS(t *testing.T) {
 			if _, err := key.Unwrap(alg, make([]byte, 300)); !errors.Is(err, keys.ErrNotApproved) {
 				t.Errorf("Unwrap(%s): %v, want ErrNotApproved", alg, err)
 			}
+		}
+	})
+	t.Run("SmallExponent", func(t *testing.T) { // 3
+		text, err := os.ReadFile("testdata/rsa_2048_exponent_3.pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		if _, err := keys.Parse(keys.RSA2048, block.Bytes); !errors.Is(err, keys.ErrNotApproved) {
+			t.Errorf("Parse: %v, want ErrNotApproved", err)
 		}
 	})
 	t.Run("OldBlobs", TestBlobFormat)

@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -74,7 +75,8 @@ func Generate(spec Spec, random io.Reader) (*Key, error) {
 }
 
 // Parse reads key material as [Key.Material] writes it, which is also the form in which KMS imports it: the bare bytes of a
-// symmetric or HMAC key, and PKCS #8 for all others. Material that is malformed or not of the spec is [ErrInvalidKey].
+// symmetric or HMAC key, and PKCS #8 for all others. Material that is malformed or not of the spec is [ErrInvalidKey]; in FIPS mode an RSA key
+// whose public exponent is below 65537 is [ErrNotApproved].
 // Parse keeps nothing of material.
 func Parse(spec Spec, material []byte) (*Key, error) {
 	f, err := familyOf(spec)
@@ -82,6 +84,9 @@ func Parse(spec Spec, material []byte) (*Key, error) {
 		return nil, err
 	}
 	impl, err := f.parse(spec, material)
+	if errors.Is(err, ErrNotApproved) {
+		return nil, fmt.Errorf("parsing %s key: %w", spec, ErrNotApproved)
+	}
 	if err != nil {
 		// The cause is dropped: parsers quote what they read, and this is a secret.
 		return nil, fmt.Errorf("parsing %s key: %w", spec, ErrInvalidKey)

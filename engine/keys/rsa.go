@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -26,6 +27,9 @@ var rsaFamily = family{
 		priv, ok := key.(*rsa.PrivateKey)
 		if !ok || priv.N.BitLen() != rsaBits(spec) {
 			return nil, ErrInvalidKey
+		}
+		if priv.E <= 1<<16 && fips140.Enabled() { // FIPS 186-5, A.1.1
+			return nil, ErrNotApproved
 		}
 		return &rsaKey{priv}, nil
 	},

@@ -35,6 +35,9 @@ func (k *key) approved() error {
 	if !k.spec().Approved() {
 		return unsupported("%s key spec is %s which is not supported in FIPS mode.", k.arn, k.Spec)
 	}
+	if k.foreign { // an imported RSA key
+		return unsupported("%s has a public exponent which is not supported in FIPS mode.", k.arn)
+	}
 	return nil
 }
 

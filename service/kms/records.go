@@ -158,6 +158,7 @@ type key struct {
 	aliases   []string             // sorted names
 	grants    []*grantRecord
 	custody   *customStore // of a key in a custom key store; nil when loaded without
+	foreign   bool         // its material cannot be used in FIPS mode, though its spec could
 }
 
 // weight is about how many bytes the key takes. Its owner decides how large its policy is, and how many grants and materials it has.
@@ -224,7 +225,9 @@ func (s *Service) unlock(k *key) (err error) {
 		if m.Wrapped == nil {
 			continue // the key waits for it, and cannot be used
 		}
-		if k.materials[m.ID], err = s.open(k.place, k.keyRecord, m); err != nil {
+		if k.materials[m.ID], err = s.open(k.place, k.keyRecord, m); errors.Is(err, keys.ErrNotApproved) {
+			k.foreign = true
+		} else if err != nil {
 			return err
 		}
 	}
