@@ -45,6 +45,17 @@ func TestInFIPSModeTheModuleDoesEverything(t *testing.T) {
 	t.Run("Identity", func(t *testing.T) { fipsIdentity(t, c) })
 }
 
+// What comes and goes between clouds, files and processes needs nothing but the module either.
+func TestInFIPSModeOtherStoriesGoTheSameWay(t *testing.T) {
+	if !fipstest.Only(t) {
+		return
+	}
+	t.Run("Backup", TestABackupBringsEverythingBack)
+	t.Run("ExternalKeys", TestKeysStayInAnotherCloud)
+	t.Run("Import", TestYourOwnMaterialComesAndGoes)
+	t.Run("Peers", TestARegionOutlivesAnother)
+}
+
 // before makes what the process in FIPS mode finds.
 func before(t *testing.T, dir string) {
 	t.Helper()
