@@ -170,7 +170,9 @@ func encryptionConfiguration(t *testing.T, socket string) string {
 }
 
 // apiServer is what an API server has made of its encryption configuration.
-type apiServer struct{ *encryptionconfig.EncryptionConfiguration }
+type apiServer struct {
+	*encryptionconfig.EncryptionConfiguration
+}
 
 // startAPIServer is what an API server does when it starts: it has no seed in memory, and asks the plugin how it is.
 func startAPIServer(t *testing.T, configuration string) apiServer {
@@ -201,7 +203,9 @@ func place(name string) value.Context {
 	return value.DefaultContext("/registry/secrets/default/" + name)
 }
 
-func (a apiServer) secrets() value.Transformer { return a.Transformers[schema.GroupResource{Resource: "secrets"}] }
+func (a apiServer) secrets() value.Transformer {
+	return a.Transformers[schema.GroupResource{Resource: "secrets"}]
+}
 
 func (a apiServer) encrypt(t *testing.T, name, secret string) []byte {
 	t.Helper()
