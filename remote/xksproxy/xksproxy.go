@@ -64,6 +64,7 @@ func (c *Config) HasService(name string) bool { return c.Connect[name] != "" }
 // Transport carries calls to one proxy. It keeps connections for later ones, and may be used by many calls at once. It is a call.Transport.
 type Transport struct {
 	remote.Transport
+	limit time.Duration
 }
 
 var _ call.Transport = (*Transport)(nil)
@@ -84,10 +85,9 @@ func (c *Config) New(t Target) (*Transport, error) {
 		guard: outbound.Guard{Allow: c.Allow}, service: t.VPCService, fixed: c.Connect[cmp.Or(t.VPCService, host)], limit: limit,
 		tls: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, RootCAs: c.Roots},
 	}
-	return &Transport{remote.Transport{
+	return &Transport{limit: limit, Transport: remote.Transport{
 		Endpoint: u, Credentials: t.Credentials, Signer: new(sigv4.Signer),
 		HTTP: &http.Client{
-			Timeout: limit,
 			Transport: repeatable{&http.Transport{
 				// No proxy from the environment: it would resolve names in our place.
 				DialTLSContext: d.dial, DisableCompression: true, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: idleFor, MaxResponseHeaderBytes: 16 << 10,
@@ -100,11 +100,17 @@ func (c *Config) New(t Target) (*Transport, error) {
 
 // Invoke implements call.Transport.
 func (t *Transport) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
-	out, err := t.Transport.Invoke(c, op, in)
-	if err != nil {
-		return nil, classify(op, err)
+	ctx, cancel := context.WithTimeout(c.Context, t.limit)
+	defer cancel()
+	out, err := t.Transport.Invoke(&call.Call{Context: ctx, Scope: c.Scope}, op, in)
+	if err == nil {
+		return out, nil
 	}
-	return out, nil
+	err = classify(op, err)
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind == Malformed && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, &Error{Kind: TimedOut, Cause: e.Cause} // a proxy that is hung up on may end its answer in the middle
+	}
+	return nil, err
 }
 
 // dialer connects to one proxy.
