@@ -95,7 +95,7 @@ func (s *Service) runCourier(ctx context.Context, q *courier) {
 			continue
 		}
 		if failures++; failures <= reportedEach || failures%reportedOf == 0 {
-			s.cfg.Report(fmt.Errorf("carrying keys to region %s, attempt %d, %d waiting: %w", q.to, failures, q.waiting.Load(), err))
+			s.cfg.Report(fmt.Errorf("carrying keys to region %s, attempt %d, %d waiting: %.1000s", q.to, failures, q.waiting.Load(), err)) // whoever answers there may be wordy
 		}
 		select {
 		case <-clock.After(min(firstPause<<min(failures-1, 20), lastPause)):

@@ -213,7 +213,7 @@ func (s *Service) inquire(c *call.Call, k *key, region string) (*key, *reply, er
 	at := k.elsewhere(region)
 	r, err := s.ask(c.Context, opInquire, k.region, at, new(message))
 	if err != nil {
-		s.cfg.Report(fmt.Errorf("asking region %s for key %s: %w", region, k.id, err))
+		s.cfg.Report(fmt.Errorf("asking region %s for key %s: %.1000s", region, k.id, err))
 		return nil, nil, &kms.DependencyTimeoutException{Message: fmt.Sprintf("The region %s cannot be reached at the moment.", region)}
 	}
 	if r.Outcome != done || r.Key == nil {

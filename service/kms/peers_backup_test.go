@@ -167,3 +167,23 @@ func TestPeersWaitNotForOthers(t *testing.T) {
 		t.Error("the replica was not made")
 	}
 }
+
+// Whoever answers in a peer's place cannot fill the log.
+func TestPeersReportBriefly(t *testing.T) {
+	w := newWorld(t, "us-east-1", "eu-west-1")
+	id := w.create("us-east-1")
+	if _, err := w.replicate(id, "us-east-1", "eu-west-1"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	w.fault = func() fault { return wordy }
+	p := w.at("us-east-1")
+	p.cfg.Report = func(err error) {
+		w.reports = append(w.reports, err.Error())
+		stop()
+	}
+	p.runCouriers(ctx)
+	if len(w.reports) != 1 || len(w.reports[0]) > 1200 {
+		t.Errorf("%d reports, of which the first has %d bytes", len(w.reports), len(w.reports[0]))
+	}
+}

@@ -45,6 +45,7 @@ const (
 	requestLost
 	replyLost
 	repeated
+	wordy
 )
 
 // process is one of them: what survives a crash, and the service.
@@ -164,6 +165,8 @@ func (x way) Invoke(_ *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape
 	switch x.w.fault() {
 	case requestLost:
 		return nil, lost
+	case wordy:
+		return nil, &wire.Error{Code: "No", Status: 400, Message: strings.Repeat("no, ", 1<<20)}
 	case replyLost:
 		_, _ = arrive()
 		return nil, lost
