@@ -255,8 +255,11 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
 		return cfg, fmt.Errorf("%w: --public-url %q is no URL such as https://cloud.example.com", errUsage, s.publicURL)
 	}
-	cfg.PublicURL, cfg.CloudHSM = s.publicURL, s.clusters
+	cfg.PublicURL = s.publicURL
 	var err error
+	if cfg.CloudHSM, err = s.clusters.config(); err != nil {
+		return cfg, err
+	}
 	if cfg.ExternalKeyStores, err = s.keyStores.config(); err != nil {
 		return cfg, err
 	}
