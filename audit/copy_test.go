@@ -110,7 +110,7 @@ func TestCopy(t *testing.T) {
 		}
 		dir := copyOf(l, func() {})
 		c := newLog(t, dir)
-		if err := c.read(time.Time{}, func([]byte) error { return nil }); !errors.Is(err, ErrAltered) {
+		if _, err := readAll(c, time.Time{}); !errors.Is(err, ErrAltered) {
 			t.Errorf("reading the copy of an altered log: %v, want ErrAltered", err)
 		}
 	})

@@ -1,11 +1,11 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -14,118 +14,92 @@ type Traced struct {
 	Record, Trace json.RawMessage
 }
 
-// eventIDs are the names by which a record is found.
-type eventIDs struct {
-	Event   string `json:"eventID"`
-	Request string `json:"requestID"`
-	Shared  string `json:"sharedEventID"`
-}
-
 // findLimit bounds what Find returns: the records of one request.
 const findLimit = 1000
 
 // Find returns the records of the request that an ID leads to, which may be that of an event, of a copy of it in another account, or of the request:
 // those of the calls that services made in it come before its own. Only its oldest 1000 are returned; none means that there is no such record. With an error that
-// wraps ErrAltered comes what could be read. The trail has no index of IDs, so all of it may be read; the newest comes first.
-func (t *Trail) Find(ctx context.Context, id string) ([]Traced, error) {
+// wraps ErrAltered comes what could be read.
+func (t *Trail) Find(ctx context.Context, id string) (found []Traced, err error) {
 	if id == "" {
 		return nil, nil
 	}
-	var damage error
-	for _, source := range t.sources() {
-		found, err := findIn(ctx, source, id)
-		if errors.Is(err, ErrAltered) {
-			damage = errors.Join(damage, err)
-		} else if err != nil {
-			return nil, err
+	request, direct := "", []Traced(nil)
+	damage := t.eachWithID(ctx, id, func(f *facts, r Traced) bool {
+		if f.event != id && f.request != id && f.shared != id {
+			return true
 		}
-		if len(found) > 0 {
-			return found, damage
+		if request = f.request; request == "" {
+			direct = []Traced{r}
 		}
-	}
-	return nil, damage
-}
-
-// source reads a part of the trail that holds all records of any request of which it holds one: what is recorded together is written together.
-type source func(ctx context.Context, fn func(stored []byte) error) error
-
-// sources are the parts of the trail, the newest first.
-func (t *Trail) sources() []source {
-	all := []source{func(ctx context.Context, fn func([]byte) error) error { return t.readStore(ctx, Filter{}, fn) }}
-	if t.log == nil {
-		return append(all, func(_ context.Context, fn func([]byte) error) error { return t.readLog(Filter{}, fn) })
-	}
-	names, err := segments(t.log.dir)
-	if err != nil {
-		return []source{func(context.Context, func([]byte) error) error { return err }}
-	}
-	// Asked for after the list was made, as in segmentLog.read.
-	current, size := t.log.position()
-	for _, name := range slices.Backward(names) {
-		limit := int64(-1)
-		if name == current {
-			limit = size
-		}
-		all = append(all, func(_ context.Context, fn func([]byte) error) error {
-			if err := readSegment(t.log.dir, name, limit, fn); err != nil {
-				return fmt.Errorf("reading %s: %w", name, err)
-			}
-			return nil
-		})
-	}
-	return all
-}
-
-// findIn looks for the request first, and then for everything of it: the records of inner calls come before the one that was asked for.
-func findIn(ctx context.Context, read source, id string) (found []Traced, err error) {
-	request := ""
-	search := func(want string, match func(eventIDs, Traced) bool) error {
-		return read(ctx, func(stored []byte) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			rec, trace := splitStored(stored)
-			if !bytes.Contains(rec, []byte(want)) { // which is quick
-				return nil
-			}
-			var ids eventIDs
-			if err := json.Unmarshal(rec, &ids); err != nil {
-				return fmt.Errorf("reading an audit record: %w", err)
-			}
-			if match(ids, Traced{rec, trace}) {
-				return errFound
-			}
-			return nil
-		})
-	}
-	err = search(id, func(ids eventIDs, r Traced) bool {
-		if ids.Event != id && ids.Request != id && ids.Shared != id {
-			return false
-		}
-		if request = ids.Request; request == "" {
-			found = []Traced{{slices.Clone(r.Record), slices.Clone(r.Trace)}}
-		}
-		return true
+		return false
 	})
-	if !errors.Is(err, errFound) || request == "" {
-		return found, ignore(err)
+	if damage != nil && !errors.Is(damage, ErrAltered) || request == "" {
+		return direct, damage
 	}
-	err = search(request, func(ids eventIDs, r Traced) bool {
-		if ids.Request == request {
-			found = append(found, Traced{slices.Clone(r.Record), slices.Clone(r.Trace)})
+	err = t.eachWithID(ctx, request, func(f *facts, r Traced) bool {
+		if f.request == request {
+			found = append(found, r)
 		}
-		return len(found) == findLimit
+		return len(found) < findLimit
 	})
-	return found, ignore(err)
+	if err != nil && !errors.Is(err, ErrAltered) {
+		return nil, err
+	}
+	return found, errors.Join(damage, err)
 }
 
-var errFound = errors.New("found")
-
-func ignore(err error) error {
-	if errors.Is(err, errFound) {
+// eachWithID calls fn with the records that may have an ID, those of the log first and in the order in which they were written, until it returns false. An error
+// that wraps ErrAltered comes when all that could be read was.
+func (t *Trail) eachWithID(ctx context.Context, id string, fn func(*facts, Traced) bool) error {
+	done := false
+	meet := func(stored []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if done || !mayHold(stored, id) {
+			return nil
+		}
+		f, err := factsOf(stored)
+		if err != nil {
+			return err
+		}
+		rec, trace, _ := splitStored(stored)
+		done = !fn(&f, Traced{slices.Clone(rec), slices.Clone(trace)})
 		return nil
 	}
-	return err
+	var changes [][]byte
+	keep := func(stored []byte) error {
+		if mayHold(stored, id) {
+			changes = append(changes, stored)
+		}
+		return nil
+	}
+	return t.snapshot(ctx, math.MinInt64, math.MaxInt64, false, keep, func(log *logSnapshot) error {
+		var damage []error
+		if log == nil {
+			if err := t.eachRemembered(meet); err != nil {
+				return err
+			}
+		} else {
+			for _, name := range log.names {
+				if err := log.eachHaving(name, idTerm(id), meet); errors.Is(err, ErrAltered) {
+					damage = append(damage, fmt.Errorf("reading %s: %w", name, err))
+				} else if err != nil {
+					return fmt.Errorf("reading %s: %w", name, err)
+				}
+				if done {
+					break
+				}
+			}
+		}
+		for _, c := range changes {
+			if err := meet(c); err != nil {
+				return err
+			}
+		}
+		return errors.Join(damage...)
+	})
 }
 
 // Each calls fn with the records that the filter chooses, except for its Limit, in no particular order. fn must not keep them. An error of fn ends it, and is
@@ -135,15 +109,12 @@ func (t *Trail) Each(ctx context.Context, f Filter, fn func(Traced) error) error
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rec, trace := splitStored(stored)
+		rec, trace, _ := splitStored(stored)
 		_, ok, err := f.chooses(rec)
 		if err != nil || !ok {
 			return err
 		}
 		return fn(Traced{rec, trace})
 	}
-	if err := t.readStore(ctx, f, each); err != nil {
-		return err
-	}
-	return t.readLog(f, each)
+	return t.eachIn(ctx, f, each)
 }

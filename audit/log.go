@@ -2,15 +2,16 @@ package audit
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/durable"
@@ -62,6 +63,12 @@ type segmentLog struct {
 	sync    error         // of the last fsync; cleared by the next that succeeds
 	closed  bool
 	scratch []byte
+	index   *index            // of file
+	indexes map[string]*index // of raw segments that were written by this process, by stem
+
+	syncing  sync.Mutex // held while syncNow runs; mu is taken under it
+	building sync.Mutex // held while segments are compressed and their indexes made; mu is taken under it
+	unzip    *zstd.Decoder
 
 	kick   chan struct{}
 	stop   context.CancelFunc
@@ -85,7 +92,14 @@ func (b *batch) end(err error) {
 var errLogClosed = errors.New("the audit log is closed")
 
 func openLog(dir string, interval time.Duration, report func(error)) (*segmentLog, error) {
-	l := &segmentLog{dir: dir, interval: interval, limit: segmentSize, report: report, create: createSegment, batch: newBatch(), kick: make(chan struct{}, 1)}
+	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxDecoded))
+	if err != nil {
+		return nil, err
+	}
+	l := &segmentLog{
+		dir: dir, interval: interval, limit: segmentSize, report: report, create: createSegment, batch: newBatch(), indexes: make(map[string]*index), unzip: unzip,
+		kick: make(chan struct{}, 1),
+	}
 	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
@@ -104,7 +118,6 @@ func (l *segmentLog) recover() error {
 	if err != nil {
 		return err
 	}
-	var raw []string
 	for i, name := range names {
 		at, n, _ := parseName(name)
 		l.number = max(l.number, n)
@@ -123,7 +136,6 @@ func (l *segmentLog) recover() error {
 		if err := syncFile(path); err != nil {
 			return err
 		}
-		raw = append(raw, path)
 	}
 	// Only now is what the old spool held on the disk.
 	if l.spool, err = openSpool(l.dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
@@ -133,13 +145,42 @@ func (l *segmentLog) recover() error {
 	l.stop = cancel
 	l.syncer.Go(func() { l.syncLoop(ctx) })
 	l.others.Go(func() {
-		for _, path := range raw {
+		for _, name := range slices.Backward(names) {
 			if ctx.Err() == nil {
-				_ = compress(path) // it stays readable as it is
+				_ = l.complete(name) // it stays readable as it is
 			}
 		}
 	})
 	return nil
+}
+
+// complete sees to it that a segment that is not being written is compressed and has an index.
+func (l *segmentLog) complete(name string) error {
+	l.building.Lock()
+	defer l.building.Unlock()
+	path := filepath.Join(l.dir, name)
+	if strings.HasSuffix(name, rawSuffix) {
+		l.mu.Lock()
+		x := l.indexes[stem(name)]
+		if x != nil {
+			x = x.snapshot()
+		}
+		l.mu.Unlock()
+		err := compress(path, x)
+		if err == nil {
+			l.mu.Lock()
+			delete(l.indexes, stem(name))
+			l.mu.Unlock()
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		path = stem(path) + zstdSuffix // somebody was here before
+	}
+	if !lacksIndex(l.dir, name) {
+		return nil
+	}
+	return reindex(path)
 }
 
 func syncFile(path string) error {
@@ -157,10 +198,17 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// entry is a record on its way into the log.
+type entry struct {
+	at     time.Time
+	stored []byte
+	terms  terms
+}
+
 // append writes the records as frames with one write, and waits for the fsync if it has to.
-func (l *segmentLog) append(at time.Time, records ...[]byte) error {
+func (l *segmentLog) append(entries ...entry) error {
 	l.mu.Lock()
-	l.write = l.writeLocked(at, records)
+	l.write = l.writeLocked(entries)
 	if l.write != nil {
 		defer l.mu.Unlock()
 		return fmt.Errorf("writing the audit log: %w", l.write)
@@ -173,6 +221,10 @@ func (l *segmentLog) append(at time.Time, records ...[]byte) error {
 	if !wait {
 		return nil
 	}
+	return b.wait()
+}
+
+func (b *batch) wait() error {
 	<-b.done
 	if b.err != nil {
 		return fmt.Errorf("syncing the audit log: %w", b.err)
@@ -187,15 +239,15 @@ func (l *segmentLog) wake() {
 	}
 }
 
-func (l *segmentLog) writeLocked(at time.Time, records [][]byte) error {
+func (l *segmentLog) writeLocked(entries []entry) error {
 	b := l.scratch[:0]
-	for _, rec := range records {
-		if len(rec) == 0 || len(rec) > maxRecord {
-			return fmt.Errorf("a record of %d bytes", len(rec))
+	var at time.Time
+	for _, e := range entries {
+		if len(e.stored) == 0 || len(e.stored) > maxRecord {
+			return fmt.Errorf("a record of %d bytes", len(e.stored))
 		}
-		b = binary.BigEndian.AppendUint32(b, uint32(len(rec)))
-		b = binary.BigEndian.AppendUint32(b, crc32.Checksum(rec, castagnoli))
-		b = append(b, rec...)
+		b = appendFrame(b, e.stored)
+		at = later(at, e.at)
 	}
 	l.scratch = b
 	if err := l.readyLocked(at); err != nil {
@@ -207,6 +259,9 @@ func (l *segmentLog) writeLocked(at time.Time, records [][]byte) error {
 		return err
 	}
 	l.size += int64(len(b))
+	for _, e := range entries {
+		l.index.add(frameHeader+len(e.stored), e.at.UnixNano(), e.terms)
+	}
 	return nil
 }
 
@@ -240,7 +295,8 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 	if l.spool != nil {
 		f = newSpooled(f, l.spool, l.full)
 	}
-	l.file, l.size = f, 0
+	l.file, l.size, l.index = f, 0, new(index)
+	l.indexes[stem(filepath.Base(f.Name()))] = l.index
 	return nil
 }
 
@@ -271,8 +327,10 @@ func (l *segmentLog) syncLoop(ctx context.Context) {
 	}
 }
 
-// syncNow makes durable what was appended until now. It is called by one goroutine at a time.
+// syncNow makes durable what was appended until now.
 func (l *segmentLog) syncNow() {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
 	l.mu.Lock()
 	b := l.batch
 	l.batch = newBatch()
@@ -323,7 +381,7 @@ func (l *segmentLog) syncNow() {
 	}
 	for _, f := range ended {
 		f.Close()
-		l.others.Go(func() { _ = compress(f.Name()) }) // or it stays readable as it is
+		l.others.Go(func() { _ = l.complete(filepath.Base(f.Name())) }) // or it stays readable as it is
 	}
 }
 
@@ -372,9 +430,9 @@ func (l *segmentLog) close() error {
 	l.stop()
 	l.syncer.Wait()
 	l.syncNow()
+	l.others.Wait() // they take mu
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.others.Wait()
 	err := l.sync
 	if f := l.file; f != nil {
 		l.file = nil
@@ -387,49 +445,6 @@ func (l *segmentLog) close() error {
 	return err
 }
 
-// position is the segment that is being written, with everything in it that was appended, and how much of it consists of whole frames.
-func (l *segmentLog) position() (name string, size int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil {
-		return "", 0
-	}
-	_ = l.file.Flush() // a disk that is full is told of elsewhere; what is on it can be read
-	return filepath.Base(l.file.Name()), l.size
-}
-
-// read calls fn with each record of the segments that may hold records from the time given on, in the order in which they
-// were written. fn must not keep the record. Damaged segments are passed over from where the damage begins, and reported in the
-// end by an error that wraps ErrAltered.
-func (l *segmentLog) read(from time.Time, fn func(rec []byte) error) error {
-	names, err := segments(l.dir)
-	if err != nil {
-		return err
-	}
-	// Asked for after the list was made: a segment in it that is not this one is complete.
-	current, size := l.position()
-	var damage []error
-	for i, name := range names {
-		if i+1 < len(names) {
-			// A segment is named after a time that no record before it exceeds.
-			if next, _, _ := parseName(names[i+1]); next.Before(from) {
-				continue
-			}
-		}
-		limit := int64(-1)
-		if name == current {
-			limit = size
-		}
-		switch err := readSegment(l.dir, name, limit, fn); {
-		case errors.Is(err, ErrAltered):
-			damage = append(damage, fmt.Errorf("reading %s: %w", name, err))
-		case err != nil:
-			return fmt.Errorf("reading %s: %w", name, err)
-		}
-	}
-	return errors.Join(damage...)
-}
-
 // prune removes the segments in which all records are from before the time given.
 func (l *segmentLog) prune(before time.Time) error {
 	names, err := segments(l.dir)
@@ -440,7 +455,7 @@ func (l *segmentLog) prune(before time.Time) error {
 		if next, _, _ := parseName(names[i+1]); !next.Before(before) {
 			break
 		}
-		for _, suffix := range []string{rawSuffix, zstdSuffix} {
+		for _, suffix := range []string{rawSuffix, zstdSuffix, indexSuffix} {
 			if err := os.Remove(filepath.Join(l.dir, stem(names[i])+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}

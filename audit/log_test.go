@@ -30,9 +30,17 @@ func newLog(t *testing.T, dir string) *segmentLog {
 
 func mustAppend(t *testing.T, l *segmentLog, at time.Time, records ...string) {
 	t.Helper()
-	if err := l.append(at, bytesOf(records)...); err != nil {
+	if err := l.append(entries(at, bytesOf(records)...)...); err != nil {
 		t.Fatalf("append(%q): %v", records, err)
 	}
+}
+
+// entries are records that no search finds.
+func entries(at time.Time, records ...[]byte) (out []entry) {
+	for _, r := range records {
+		out = append(out, entry{at: at, stored: r})
+	}
+	return out
 }
 
 func bytesOf(records []string) (out [][]byte) {
@@ -43,7 +51,11 @@ func bytesOf(records []string) (out [][]byte) {
 }
 
 func readAll(l *segmentLog, from time.Time) (got []string, err error) {
-	err = l.read(from, func(rec []byte) error {
+	s, err := l.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	err = s.each(from, func(rec []byte) error {
 		got = append(got, string(rec))
 		return nil
 	})
@@ -79,7 +91,7 @@ func TestLogKeepsRecordsOverRestarts(t *testing.T) {
 	if err := l.close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
-	if err := l.append(epoch, []byte("late")); !errors.Is(err, errLogClosed) {
+	if err := l.append(entries(epoch, []byte("late"))...); !errors.Is(err, errLogClosed) {
 		t.Errorf("append to a closed log: %v", err)
 	}
 	l = newLog(t, dir)
@@ -216,7 +228,7 @@ func TestLogReadsWhileItWrites(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
-				if err := l.append(epoch, fmt.Appendf(nil, "{%d-%d}", w, i)); err != nil {
+				if err := l.append(entries(epoch, fmt.Appendf(nil, "{%d-%d}", w, i))...); err != nil {
 					t.Errorf("append: %v", err)
 				}
 			}
@@ -334,7 +346,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	l := d.open(t, t.TempDir(), 0)
 	mustAppend(t, l, epoch, "{first}")
 	for range 2 {
-		if err := l.append(epoch, []byte("{too much for the space}")); !errors.Is(err, syscall.ENOSPC) {
+		if err := l.append(entries(epoch, []byte("{too much for the space}"))...); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("append to a full disk: %v", err)
 		}
 		wantRecords(t, l, time.Time{}, "{first}")
@@ -358,11 +370,11 @@ func TestLogThatCannotTakeBackAPartOfAFrame(t *testing.T) {
 	dir := t.TempDir()
 	l := d.open(t, dir, 0)
 	mustAppend(t, l, epoch, "{first}")
-	if err := l.append(epoch, []byte("{too much for the space}")); err == nil {
+	if err := l.append(entries(epoch, []byte("{too much for the space}"))...); err == nil {
 		t.Error("append to a full disk: no error")
 	}
 	d.set(func() { d.space = -1 })
-	if err := l.append(epoch, []byte("{x}")); !errors.Is(err, syscall.EIO) {
+	if err := l.append(entries(epoch, []byte("{x}"))...); !errors.Is(err, syscall.EIO) {
 		t.Errorf("append behind a part of a frame: %v", err)
 	}
 	wantRecords(t, l, time.Time{}, "{first}")
@@ -377,7 +389,7 @@ func TestLogOnADiskThatDoesNotSync(t *testing.T) {
 		l := d.open(t, t.TempDir(), 0)
 		mustAppend(t, l, epoch, "{first}")
 		d.set(func() { d.noSync = true })
-		if err := l.append(epoch, []byte("{lost}")); !errors.Is(err, syscall.EIO) {
+		if err := l.append(entries(epoch, []byte("{lost}"))...); !errors.Is(err, syscall.EIO) {
 			t.Errorf("append: %v", err)
 		}
 		if err := l.failure(); !errors.Is(err, syscall.EIO) {
@@ -396,7 +408,7 @@ func TestLogOnADiskThatDoesNotSync(t *testing.T) {
 		// The calls have been answered when the fsync fails: that is said, and the next calls wait.
 		d := &faultyDisk{space: -1, noSync: true}
 		l := d.open(t, t.TempDir(), time.Microsecond)
-		for l.append(epoch, []byte("{one}")) == nil { // until the first fsync has failed
+		for l.append(entries(epoch, []byte("{one}"))...) == nil { // until the first fsync has failed
 		}
 		d.set(func() { d.noSync = false })
 		mustAppend(t, l, epoch, "{safe}")
@@ -410,11 +422,11 @@ func TestLogOnADiskThatDoesNotSync(t *testing.T) {
 		d := &faultyDisk{space: -1, noSync: true, syncing: make(chan struct{}), letSync: make(chan struct{})}
 		l := d.open(t, t.TempDir(), 0)
 		errs := make(chan error, 2)
-		go func() { errs <- l.append(epoch, []byte("{first}")) }()
+		go func() { errs <- l.append(entries(epoch, []byte("{first}"))...) }()
 		<-d.syncing
-		go func() { errs <- l.append(epoch, []byte("{meanwhile}")) }()
+		go func() { errs <- l.append(entries(epoch, []byte("{meanwhile}"))...) }()
 		for {
-			if _, size := l.position(); size > 20 {
+			if s, err := l.snapshot(); err != nil || s.size > 20 {
 				break
 			}
 		}
@@ -432,7 +444,7 @@ func TestLogOnADiskThatDoesNotSync(t *testing.T) {
 func TestLogRefusesWhatItCouldNotRead(t *testing.T) {
 	l := newLog(t, t.TempDir())
 	for _, rec := range []string{"", strings.Repeat("x", maxRecord+1)} {
-		if err := l.append(epoch, []byte(rec)); err == nil {
+		if err := l.append(entries(epoch, []byte(rec))...); err == nil {
 			t.Errorf("append of %d bytes: no error", len(rec))
 		}
 	}
@@ -445,7 +457,7 @@ func FuzzSegment(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := l.append(epoch, []byte("{one}"), []byte("{two}")); err != nil {
+	if err := l.append(entries(epoch, []byte("{one}"), []byte("{two}"))...); err != nil {
 		f.Fatal(err)
 	}
 	if err := l.close(); err != nil {
@@ -455,7 +467,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:len(b)-2])
 	f.Add(append(b, make([]byte, 20)...))
-	_ = compress(filepath.Join(dir, segmentName(epoch, 1)))
+	_ = compress(filepath.Join(dir, segmentName(epoch, 1)), nil)
 	z, _ := os.ReadFile(filepath.Join(dir, stem(segmentName(epoch, 1))+zstdSuffix))
 	f.Add(z)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -159,10 +159,12 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendStored appends the record as it is kept: the line of AppendJSON, and the trace in a line of its own behind it, if there is one.
+// appendStored appends the record as it is kept: the line of AppendJSON, the trace in a line of its own behind it, which may be empty, and what the record's
+// time has beyond its seconds.
 //
-//	record, JSON
-//	record, JSON | \n | trace, JSON
+//	record, JSON | \n | trace, JSON | \n | nanoseconds, decimal
+//	record, JSON | \n | trace, JSON            by earlier versions
+//	record, JSON                              by earlier versions
 //
 // In JSON without line breaks of its own nothing that a caller sends can look like the end of a line, so readers cut there without looking at what they cut.
 func (r *Record) appendStored(b []byte) []byte {
@@ -171,10 +173,11 @@ func (r *Record) appendStored(b []byte) []byte {
 	if bytes.IndexByte(b[start:], '\n') >= 0 { // somebody's ServiceDetails were made for people
 		b = oneLine(b, start)
 	}
-	if len(r.Trace) == 0 || len(r.Trace) > maxRecord/2 {
-		return b
+	b = append(b, '\n')
+	if len(r.Trace) <= maxRecord/2 {
+		b = append(b, r.Trace...)
 	}
-	return append(append(b, '\n'), r.Trace...)
+	return strconv.AppendInt(append(b, '\n'), int64(r.Time.Nanosecond()), 10)
 }
 
 // oneLine takes the line breaks out of the JSON at the end of b. In what is no JSON they become spaces.
@@ -192,9 +195,14 @@ func oneLine(b []byte, start int) []byte {
 }
 
 // splitStored takes apart what appendStored put together.
-func splitStored(stored []byte) (record, trace []byte) {
-	record, trace, _ = bytes.Cut(stored, []byte{'\n'})
-	return record, trace
+func splitStored(stored []byte) (record, trace []byte, nanos int) {
+	record, rest, _ := bytes.Cut(stored, []byte{'\n'})
+	trace, digits, _ := bytes.Cut(rest, []byte{'\n'})
+	nanos, err := strconv.Atoi(string(digits))
+	if err != nil || nanos < 0 || nanos >= int(time.Second) {
+		nanos = 0
+	}
+	return record, trace, nanos
 }
 
 // Limits of CloudTrail's, so that no caller can make a record that is too large to be kept: texts are cut, and parameters left out.

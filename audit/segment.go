@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,15 +16,14 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/holdfast-cloud/holdfast/durable"
 )
 
 // The log is a row of segment files. A segment is named after a domain time that no record before it exceeds, mostly that of
 // its first record, and a number that orders segments of the same time:
 //
 //	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.log    being written, or not compressed yet
-//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.zst    complete, the same bytes compressed
+//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.zst    complete, the same bytes compressed, in blocks that can be read alone
+//	seg-<unix nanoseconds, 20 digits>-<number, 8 digits>.idx    which records are in which block of a .zst file, see index.go
 //
 // and consists of frames:
 //
@@ -168,6 +168,9 @@ func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error
 	}
 	defer f.Close()
 	if strings.HasSuffix(f.Name(), zstdSuffix) {
+		if blocks, ok := blocksOf(f.Name()); ok {
+			return readBlocks(f, blocks, fn)
+		}
 		return readCompressed(bufio.NewReaderSize(f, 1<<16), fn)
 	}
 	var r io.Reader = f
@@ -175,6 +178,37 @@ func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error
 		r = io.LimitReader(f, limit)
 	}
 	return readFrames(bufio.NewReaderSize(r, 1<<16), fn)
+}
+
+// frames yields the records of bytes that begin with a frame, and in the end an error that wraps ErrAltered if they are not frames throughout.
+func frames(b []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for len(b) > 0 {
+			n := uint64(maxRecord + 1)
+			if len(b) >= frameHeader {
+				n = uint64(binary.BigEndian.Uint32(b))
+			}
+			if n == 0 || n > maxRecord || uint64(len(b)) < frameHeader+n {
+				yield(nil, fmt.Errorf("%w: what is there is no frame", ErrAltered))
+				return
+			}
+			rec := b[frameHeader : frameHeader+n]
+			if crc32.Checksum(rec, castagnoli) != binary.BigEndian.Uint32(b[4:]) {
+				yield(nil, fmt.Errorf("%w: a checksum is wrong", ErrAltered))
+				return
+			}
+			if !yield(rec, nil) {
+				return
+			}
+			b = b[frameHeader+n:]
+		}
+	}
+}
+
+func appendFrame(b, rec []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(rec)))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(rec, castagnoli))
+	return append(b, rec...)
 }
 
 func readCompressed(r io.Reader, fn func(rec []byte) error) error {
@@ -212,37 +246,4 @@ func readFrames(r io.Reader, fn func(rec []byte) error) error {
 			return err
 		}
 	}
-}
-
-// compress replaces a complete raw segment by its compressed form; at any moment at least one of both is whole.
-func compress(path string) error {
-	src, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	target := path[:len(path)-len(rawSuffix)] + zstdSuffix
-	tmp, err := os.OpenFile(target+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	defer tmp.Close()
-	z, err := zstd.NewWriter(tmp, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(z, src); err != nil {
-		return errors.Join(err, z.Close())
-	}
-	if err := errors.Join(z.Close(), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), target); err != nil {
-		return err
-	}
-	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	return os.Remove(path)
 }

@@ -123,7 +123,7 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	// What is in the spool stays there, and calls are refused only when it is full.
 	record := "{" + strings.Repeat("x", 9000) + "}"
 	n := 0
-	for ; l.append(epoch, []byte(record)) == nil; n++ {
+	for ; l.append(entries(epoch, []byte(record))...) == nil; n++ {
 		if n > spoolSize/len(record) {
 			t.Fatal("more was taken than there is a place for")
 		}
@@ -146,7 +146,7 @@ func FuzzSpool(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := l.append(epoch, []byte("{one}"), []byte("{two}")); err != nil {
+	if err := l.append(entries(epoch, []byte("{one}"), []byte("{two}"))...); err != nil {
 		f.Fatal(err)
 	}
 	mem, err := os.ReadFile(filepath.Join(dir, spoolName))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -34,8 +35,9 @@ type Config struct {
 
 // Trail takes the records of all calls.
 type Trail struct {
-	cfg Config
-	log *segmentLog
+	cfg   Config
+	log   *segmentLog
+	names names
 
 	mu     sync.Mutex // guards memory
 	memory [][]byte   // in place of the log when Config.Dir is empty; the newest memoryLimit records
@@ -101,22 +103,12 @@ func (t *Trail) Append(records ...*Record) error {
 	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	s.buf, s.ends = s.buf[:0], s.ends[:0]
-	for _, r := range records {
-		s.buf = r.appendStored(s.buf)
-		s.ends = append(s.ends, len(s.buf))
-	}
-	s.parts = s.parts[:0]
-	begin := 0
-	for _, end := range s.ends {
-		s.parts = append(s.parts, s.buf[begin:end])
-		begin = end
-	}
+	s.put(&t.names, records)
 	if t.log == nil {
-		t.remember(s.parts)
+		t.remember(s.entries)
 		return nil
 	}
-	err := t.log.append(records[0].Time, s.parts...)
+	err := t.log.append(s.entries...)
 	if err == nil {
 		return nil
 	}
@@ -129,18 +121,36 @@ func (t *Trail) Append(records ...*Record) error {
 
 // scratch is the space in which records are put together.
 type scratch struct {
-	buf   []byte
-	ends  []int
-	parts [][]byte
+	buf     []byte
+	ends    []int
+	terms   []term
+	entries []entry
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-func (t *Trail) remember(parts [][]byte) {
+func (s *scratch) put(n *names, records []*Record) {
+	s.buf, s.ends, s.terms, s.entries = s.buf[:0], s.ends[:0], s.terms[:0], s.entries[:0]
+	for _, r := range records {
+		s.buf = r.appendStored(s.buf)
+		s.ends = append(s.ends, len(s.buf))
+		f := r.facts(n)
+		var t terms
+		s.terms, t = f.appendTerms(s.terms)
+		s.entries = append(s.entries, entry{at: r.Time, terms: t})
+	}
+	begin := 0
+	for i, end := range s.ends {
+		s.entries[i].stored = s.buf[begin:end]
+		begin = end
+	}
+}
+
+func (t *Trail) remember(entries []entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, p := range parts {
-		t.memory = append(t.memory, slices.Clone(p))
+	for _, e := range entries {
+		t.memory = append(t.memory, slices.Clone(e.stored))
 	}
 	if over := len(t.memory) - memoryLimit; over > 0 {
 		t.memory = slices.Delete(t.memory, 0, max(over, memoryLimit/10))
@@ -177,12 +187,12 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rec, _ := splitStored(stored)
+		rec, _, nanos := splitStored(stored)
 		e, ok, err := f.chooses(rec)
 		if err != nil || !ok {
 			return err
 		}
-		found = append(found, foundEvent{e.Time, slices.Clone(rec)})
+		found = append(found, foundEvent{e.Time.Add(time.Duration(nanos)), slices.Clone(rec)})
 		if size += len(rec); f.Limit == 0 && size > maxEvents {
 			return ErrTooMany
 		}
@@ -192,10 +202,7 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error)
 		}
 		return nil
 	}
-	if err := t.readStore(ctx, f, add); err != nil {
-		return nil, err
-	}
-	damage := t.readLog(f, add)
+	damage := t.eachIn(ctx, f, add)
 	if damage != nil && !errors.Is(damage, ErrAltered) {
 		return nil, damage
 	}
@@ -242,41 +249,21 @@ func newest(e []foundEvent, n int) []foundEvent {
 	return e[max(0, len(e)-n):]
 }
 
-func (t *Trail) readStore(ctx context.Context, f Filter, add func([]byte) error) error {
-	prefix := tuple.Encode(space)
-	from, to := prefix, store.PrefixEnd(prefix)
+// eachIn calls fn with the stored records that may be among those that a filter chooses.
+func (t *Trail) eachIn(ctx context.Context, f Filter, fn func(stored []byte) error) error {
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
 	if !f.From.IsZero() {
-		from = tuple.Encode(space, f.From.Truncate(time.Second))
+		from = f.From.Truncate(time.Second).UnixNano()
 	}
 	if !f.To.IsZero() {
-		to = tuple.Encode(space, f.To)
+		to = f.To.UnixNano() - 1
 	}
-	return t.cfg.Store.View(ctx, func(r store.Reader) error {
-		for kv, err := range r.Scan(from, to, store.ScanOptions{}) {
-			if err != nil {
-				return fmt.Errorf("reading the audit records of changes: %w", err)
-			}
-			if err := add(kv.Value); err != nil {
-				return err
-			}
+	return t.snapshot(ctx, from, to, false, fn, func(log *logSnapshot) error {
+		if log == nil {
+			return t.eachRemembered(fn)
 		}
-		return nil
+		return log.each(f.From.Truncate(time.Second), fn)
 	})
-}
-
-func (t *Trail) readLog(f Filter, add func([]byte) error) error {
-	if t.log != nil {
-		return t.log.read(f.From.Truncate(time.Second), add)
-	}
-	t.mu.Lock()
-	records := slices.Clone(t.memory)
-	t.mu.Unlock()
-	for _, rec := range records {
-		if err := add(rec); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // pruneBatch is how many records one transaction of Prune deletes.
