@@ -78,11 +78,35 @@ func TestKill(t *testing.T) {
 				t.Errorf("round %d: record %s was acknowledged and is lost", round, id)
 			}
 		}
+		wantHistory(t, trail, acknowledged)
 		if err := trail.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Logf("%d records acknowledged, all there", len(acknowledged))
+}
+
+// wantHistory looks up all that was acknowledged.
+func wantHistory(t *testing.T, trail *audit.Trail, acknowledged map[string]bool) {
+	t.Helper()
+	found := make(map[string]bool)
+	q := audit.Query{Account: "111122223333", Region: "us-east-1", Attribute: audit.EventName, Value: "Encrypt", Limit: 1000}
+	for more := true; more; {
+		page, err := trail.Lookup(t.Context(), q)
+		if err != nil || page.Damage != nil {
+			t.Fatal(err, page.Damage)
+		}
+		for _, e := range page.Events {
+			found[e.ID] = true
+			q.After = &e.Position
+		}
+		more = page.More
+	}
+	for id := range acknowledged {
+		if !found[id] {
+			t.Errorf("record %s was acknowledged and cannot be looked up", id)
+		}
+	}
 }
 
 // kill runs a process that appends to dir, kills it at a random moment, and adds what it acknowledged.
