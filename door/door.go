@@ -87,7 +87,7 @@ type Room struct {
 	// the protocol's own error.
 	Internal wire.ModeledError
 
-	// Invalid makes the service's own error of what wire.Validate says about an input; nil is the protocol's own.
+	// Invalid makes the service's own error of what wire.Validate says about an input; nil, and an answer of nil, is the protocol's own.
 	Invalid func(*wire.Error) wire.ModeledError
 
 	// Timers are the handlers of the service's timers, by kind.

@@ -91,6 +91,9 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 	}
 	if svc.TargetPrefix != "" {
 		r.byTarget[svc.TargetPrefix] = s
+		// CloudTrail's has the name of a Java package before it, which some SDKs send and others do not.
+		_, short := cutLast(svc.TargetPrefix, '.')
+		r.byTarget[short] = s
 	}
 	r.byService[svc.Package] = s
 	r.bySigning[svc.SigningName] = append(r.bySigning[svc.SigningName], s)

@@ -136,10 +136,11 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 	}
 	if err := wire.Validate(x.in); err != nil {
 		if e, ok := errors.AsType[*wire.Error](err); ok {
-			if own := x.room.Invalid; own != nil {
-				err = own(e)
-			} else {
-				err = generic(invalid, x.style, e.Message)
+			err = generic(invalid, x.style, e.Message)
+			if x.room.Invalid != nil {
+				if own := x.room.Invalid(e); own != nil {
+					err = own
+				}
 			}
 		}
 		return nil, d.refuse(x, err)
