@@ -27,6 +27,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/service/iam"
 	"github.com/holdfast-cloud/holdfast/service/kms"
 	"github.com/holdfast-cloud/holdfast/service/organizations"
@@ -202,7 +203,11 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room()}, nil
+	t, err := cloudtrail.New(cloudtrail.Config{History: c.trail, Report: func(err error) { cfg.Log.Error("event history", "cause", err.Error()) }})
+	if err != nil {
+		return nil, err
+	}
+	return []door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), t.Room(), x.Room()}, nil
 }
 
 // doorway is how rooms reach each other: through the door, which is made when they are all there.
