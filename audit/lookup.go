@@ -265,7 +265,7 @@ func (s *search) match(stored []byte) error {
 // mayHold is false for JSON in which a value cannot be. It is quicker than reading it.
 func mayHold(stored []byte, value string) bool {
 	for _, c := range []byte(value) {
-		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == '/' {
+		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			return true // it may be written otherwise
 		}
 	}
