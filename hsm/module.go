@@ -215,3 +215,9 @@ func infoOf(t pkcs11.TokenInfo) Info {
 	cut := func(s string) string { return strings.TrimRight(s, " \x00") }
 	return Info{Label: cut(t.Label), Serial: cut(t.SerialNumber), Manufacturer: cut(t.ManufacturerID), Model: cut(t.Model)}
 }
+
+// names reports whether u names the token.
+func (u URI) names(t Info) bool {
+	same := func(want, got string) bool { return want == "" || want == got }
+	return same(u.Token, t.Label) && same(u.Serial, t.Serial) && same(u.Manufacturer, t.Manufacturer) && same(u.Model, t.Model)
+}

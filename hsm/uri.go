@@ -26,7 +26,7 @@ func Parse(text string) (URI, error) {
 	var u URI
 	rest, ok := strings.CutPrefix(text, "pkcs11:")
 	if !ok {
-		return u, errors.New("hsm: the URI of a token begins with pkcs11:")
+		return u, errors.New(`hsm: the URI of a token begins with "pkcs11:"`)
 	}
 	path, query, _ := strings.Cut(rest, "?")
 	kind := ""
@@ -75,12 +75,6 @@ func attributes(text, separator string, known map[string]*string) error {
 		*to = plain
 	}
 	return nil
-}
-
-// names reports whether u names the token.
-func (u URI) names(t Info) bool {
-	same := func(want, got string) bool { return want == "" || want == got }
-	return same(u.Token, t.Label) && same(u.Serial, t.Serial) && same(u.Manufacturer, t.Manufacturer) && same(u.Model, t.Model)
 }
 
 // Name is how a message calls the token: by its label, or by its serial number.

@@ -20,7 +20,7 @@ func TestParse(t *testing.T) {
 			want: URI{Token: "my token", Serial: "1", Manufacturer: "M", Model: "D", Key: Key{"root;key", "\x00\xff"}, ModulePath: "/a&b.so", PINSource: "file:/etc/pin"},
 		},
 		"PlusIsPlus":     {text: "pkcs11:token=a+b" + module, want: URI{Token: "a+b", ModulePath: "/usr/lib/softhsm/libsofthsm2.so"}},
-		"OtherScheme":    {text: "file:/etc/pin", refusal: "begins with pkcs11:"},
+		"OtherScheme":    {text: "file:/etc/pin", refusal: `begins with "pkcs11:"`},
 		"NoToken":        {text: "pkcs11:object=root" + module, refusal: "token=LABEL or serial=NUMBER"},
 		"NoModule":       {text: "pkcs11:token=a", refusal: "module-path="},
 		"RelativeModule": {text: "pkcs11:token=a?module-path=softhsm.so", refusal: "absolute path"},

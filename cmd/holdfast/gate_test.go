@@ -326,7 +326,7 @@ func TestRewrapToShares(t *testing.T) {
 	// New shares for old ones.
 	fresh := shareText.FindAllString(wantCommand(t, 0, "seal", "rewrap", "--data", dir, "--to", "shamir:2/2"), -1)
 	sealed.end(t, 0)
-	sealed = sealedServer(t, dir)
+	sealedServer(t, dir)
 	if status, out := unsealing(t, shares[0], "--data", dir); status != 1 || !strings.Contains(out, "another set") {
 		t.Errorf("an old share: %d %s", status, out)
 	}

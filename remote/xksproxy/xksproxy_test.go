@@ -133,10 +133,12 @@ func TestErrors(t *testing.T) {
 		answer http.HandlerFunc
 		want   xksproxy.Kind
 	}{
-		"NoJSON":     {answering(200, "<html>"), xksproxy.Malformed},
-		"Status":     {answering(502, "<html>bad gateway</html>"), xksproxy.Malformed},
-		"OwnError":   {answering(400, `{"errorName":"SomethingElse"}`), xksproxy.Malformed},
-		"Redirect":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org/", 307) }, xksproxy.Malformed},
+		"NoJSON":   {answering(200, "<html>"), xksproxy.Malformed},
+		"Status":   {answering(502, "<html>bad gateway</html>"), xksproxy.Malformed},
+		"OwnError": {answering(400, `{"errorName":"SomethingElse"}`), xksproxy.Malformed},
+		"Redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.org/", http.StatusTemporaryRedirect)
+		}, xksproxy.Malformed},
 		"TooLong":    {answering(200, `{"xksProxyVendor":"`+strings.Repeat("v", 70<<10)), xksproxy.Malformed},
 		"WrongTypes": {answering(200, `{"xksProxyFleetSize":"many"}`), xksproxy.Malformed},
 		"Cut":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, xksproxy.Unreachable},

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -88,10 +87,6 @@ func (s *share) mark() (m [markSize]byte) {
 	mac.Write([]byte{s.threshold, s.x})
 	copy(m[:], mac.Sum(nil))
 	return m
-}
-
-func (s *share) same(other *share) bool {
-	return s.set == other.set && s.x == other.x && subtle.ConstantTimeCompare(s.y[:], other.y[:]) == 1
 }
 
 var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
