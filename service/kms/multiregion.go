@@ -176,6 +176,11 @@ func (s *Service) share(c *call.Call, k *key) error {
 		}
 		shared = true
 		rec, err := keyTable.In(k.account, region).Get(c.Tx(), k.id)
+		if missing(err) {
+			if _, err = goneTable.In(k.account, region).Get(c.Tx(), k.id); err == nil {
+				continue // the primary key before this one, in another process, has not heard of its end yet: the news comes here then
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("reading the replica of key %s in %s: %w", k.id, region, err)
 		}

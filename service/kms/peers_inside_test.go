@@ -336,6 +336,38 @@ func (w *world) wantAgreed(id string) (primary string) {
 	return first.Primary
 }
 
+// A replica ends, and before the primary key in another process hears of it, the key beside that replica becomes the primary one.
+func TestPeersEndBeforeMove(t *testing.T) {
+	w := newWorld(t, "us-east-1 us-west-2", "ap-south-1")
+	id := w.create("us-east-1")
+	for _, region := range []string{"us-west-2", "ap-south-1"} {
+		if _, err := w.replicate(id, "us-east-1", region); err != nil {
+			t.Fatal(err)
+		}
+	}
+	carry := func() {
+		t.Helper()
+		if err := w.carryAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	carry()
+	if err := w.move(id, "us-east-1", "ap-south-1"); err != nil {
+		t.Fatal(err)
+	}
+	carry()
+	if err := w.end(id, "us-east-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.move(id, "ap-south-1", "us-west-2"); err != nil {
+		t.Fatal(err)
+	}
+	carry()
+	if primary := w.wantAgreed(id); primary != "us-west-2" {
+		t.Errorf("the primary key is in %s, want us-west-2", primary)
+	}
+}
+
 // TestPeersAgree does at random what can be done with a key in four regions of three processes, while messages are lost, repeated and come late, and processes crash. At
 // no moment do two keys decide what is shared, and when all is quiet, all know the same.
 func TestPeersAgree(t *testing.T) {
