@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -240,8 +241,8 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 	c := cloudtest.Start(t)
 	cfg := c.Config()
 	for name, do := range map[string]func(ctx context.Context) error{
-		"kms:ConnectCustomKeyStore": func(ctx context.Context) error {
-			_, err := kms.NewFromConfig(cfg).ConnectCustomKeyStore(ctx, &kms.ConnectCustomKeyStoreInput{CustomKeyStoreId: aws.String("cks-1234567890abcdef0")})
+		"cloudtrail:DescribeTrails": func(ctx context.Context) error {
+			_, err := cloudtrail.NewFromConfig(cfg).DescribeTrails(ctx, nil)
 			return err
 		},
 		"sts:GetDelegatedAccessToken": func(ctx context.Context) error {
