@@ -261,6 +261,12 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	// The list of replicas is in the primary's record: of two calls for the same region, one conflicts and then finds it there.
 	k.Replicas = append(slices.Clip(k.Replicas), region)
 	slices.Sort(k.Replicas)
+	if s.cfg.Peers != nil { // also of a replica here: news of one before it may still be under way to where the primary key will be
+		if k.Since = maps.Clone(k.Since); k.Since == nil {
+			k.Since = make(map[string]uint64)
+		}
+		k.Since[region] = k.Revision + 1 // which share makes it
+	}
 	if s.away(region) {
 		err = s.beget(c, k, r)
 	} else if err = s.synchronize(k.keyRecord, r, s.local(k)); err == nil {
@@ -278,10 +284,6 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 
 // beget has a replica key made in another process. r tells what it will be.
 func (s *Service) beget(c *call.Call, k, r *key) error {
-	if k.Since = maps.Clone(k.Since); k.Since == nil {
-		k.Since = make(map[string]uint64)
-	}
-	k.Since[r.region] = k.Revision + 1 // which share makes it
 	own := &keyRecord{Created: r.Created, Description: r.Description, Policy: r.Policy, Pins: r.Pins, Tags: r.Tags}
 	r.State, r.Primary, r.Replicas, r.Materials = kms.KeyStateCreating, k.Primary, k.Replicas, k.Materials
 	return s.carry(c, k, r.region, own)

@@ -368,6 +368,42 @@ func TestPeersEndBeforeMove(t *testing.T) {
 	}
 }
 
+// News of a replica's end comes again when there is another replica in its place, which a primary key in the same process has made.
+func TestPeersEndComesAgain(t *testing.T) {
+	w := newWorld(t, "us-east-1 us-west-2", "eu-west-1")
+	id := w.create("us-east-1")
+	step := func(err error) {
+		t.Helper()
+		if err == nil {
+			err = w.carryAll()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	replicate := func(from, to string) {
+		t.Helper()
+		_, err := w.replicate(id, from, to)
+		step(err)
+	}
+	replicate("us-east-1", "us-west-2")
+	replicate("us-east-1", "eu-west-1")
+	step(w.move(id, "us-east-1", "eu-west-1"))
+	sent := len(w.sent)
+	step(w.end(id, "us-east-1"))
+	end := slices.Clone(w.sent[sent:])
+	step(w.move(id, "eu-west-1", "us-west-2"))
+	replicate("us-west-2", "us-east-1")
+	step(w.move(id, "us-west-2", "eu-west-1"))
+	for _, again := range end {
+		again()
+	}
+	step(nil)
+	if primary := w.wantAgreed(id); primary != "eu-west-1" {
+		t.Errorf("the primary key is in %s, want eu-west-1", primary)
+	}
+}
+
 // TestPeersAgree does at random what can be done with a key in four regions of three processes, while messages are lost, repeated and come late, and processes crash. At
 // no moment do two keys decide what is shared, and when all is quiet, all know the same.
 func TestPeersAgree(t *testing.T) {
