@@ -2,12 +2,15 @@
 package swtpm
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/clock"
 )
 
 // TPM is an emulated TPM. Its state outlives Stop, as a real one's outlives the machine being switched off.
@@ -67,7 +70,7 @@ func (v *TPM) Start(t testing.TB) {
 			conn.Close()
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
+		_ = clock.Pause(context.Background(), 5*time.Millisecond)
 	}
 	t.Fatal("swtpm does not listen")
 }
