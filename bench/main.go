@@ -1,7 +1,7 @@
 // Command bench measures Holdfast the way docs/performance.md reports it: server and load generator on one machine, beside floors measured in the same run.
 //
 //	make bench                      all tables
-//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions
+//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions, trail
 //
 // What is compared is the ratio to a floor, since the figures themselves belong to the machine. A floor is a net/http server in a process of its own that does a part of
 // what Holdfast does and nothing else:
@@ -36,6 +36,7 @@ var tables = []table{
 	{"store", storeTable},
 	{"engines", engines},
 	{"decisions", decisions},
+	{"trail", trailTable},
 }
 
 type options struct {
@@ -43,6 +44,7 @@ type options struct {
 	seconds time.Duration
 	conns   int
 	rows    string
+	records int
 }
 
 func main() {
@@ -56,6 +58,7 @@ func main() {
 	flag.DurationVar(&o.seconds, "time", 5*time.Second, "how long each row is measured")
 	flag.IntVar(&o.conns, "conns", 32, "connections that send one request after the other")
 	flag.StringVar(&o.rows, "rows", "", "of the table calls, the rows whose name begins so; all if empty")
+	flag.IntVar(&o.records, "records", 1_000_000, "how many records the table trail makes")
 	flag.StringVar(&only, "only", "", "tables to print, separated by commas; all if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
