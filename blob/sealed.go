@@ -23,32 +23,33 @@ type Keys interface {
 
 // Sealed is a [Store] that keeps only ciphertext in the store behind it. Get it from [Seal].
 //
-//	6          "HFBL1\n"
+//	6          "HFBL2\n"
 //	2          length of the wrapped data key, big-endian
 //	248        the wrapped data key, then zeros
-//	65552 ...  chunks: 65536 bytes of content each, encrypted, and a tag of 16; the last one is shorter or full, and only
-//	           an empty object has an empty one
+//	65564 ...  chunks: a nonce of 12, 65536 bytes of content, encrypted, and a tag of 16; the last one is shorter or full,
+//	           and only an empty object has an empty one
 //
 // The header has a fixed size so that the size of the content follows from the size of the object without reading it.
 //
-// The chunks are the STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizár, 2015) over AES-256-GCM. The nonce is
-// the chunk's number, and a last byte that is 1 for the last chunk: a chunk moved, dropped, repeated, or cut off after
-// does not open. The key is drawn at random for each object and used for nothing else, so counting cannot repeat a
-// nonce, and it is wrapped for the object's name, so objects cannot be exchanged. Nothing is given out before its chunk
-// was authenticated. What is read of an object that was cut is still its true beginning; the cut shows at the chunk
-// that then comes last.
+// The chunks are bound as in the STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizár, 2015), over AES-256-GCM: the
+// additional data of each is its number, and a last byte that is 1 for the last chunk, so that a chunk moved, dropped,
+// repeated, or cut off after does not open. The nonces are random, because FIPS 140-3 wants them drawn by the module that
+// encrypts. The key is drawn at random for each object and used for nothing else: even an object of a petabyte has so few
+// chunks that two with one nonce are less likely than 1 in 2^28. It is wrapped for the object's name, so objects cannot be
+// exchanged. Nothing is given out before its chunk was authenticated. What is read of an object that was cut is still its
+// true beginning; the cut shows at the chunk that then comes last.
 type Sealed struct {
 	inner Store
 	keys  Keys
 }
 
 const (
-	headerMagic = "HFBL1\n"
+	headerMagic = "HFBL2\n"
 	headerSize  = 256
 	maxWrapped  = headerSize - len(headerMagic) - 2
 	chunkSize   = 64 << 10
-	tagSize     = 16
-	sealedChunk = chunkSize + tagSize
+	overhead    = 12 + 16 // nonce and tag
+	sealedChunk = chunkSize + overhead
 )
 
 // Seal returns a store that encrypts in front of inner.
@@ -89,16 +90,16 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: its data key is none", ErrDamaged)
 	}
-	return cipher.NewGCM(block)
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func nonce(chunk int64, last bool) []byte {
-	var n [12]byte
-	binary.BigEndian.PutUint64(n[3:], uint64(chunk))
+// place is what binds a chunk to where it is.
+func place(chunk int64, last bool) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 9), uint64(chunk))
 	if last {
-		n[11] = 1
+		return append(b, 1)
 	}
-	return n[:]
+	return append(b, 0)
 }
 
 // encrypter is the stored form of what src gives.
@@ -142,7 +143,7 @@ func (e *encrypter) next() {
 		e.err = err
 		return
 	}
-	e.out = e.aead.Seal(e.buf[:0], nonce(e.chunk, last), e.plain[:n], nil)
+	e.out = e.aead.Seal(e.buf[:0], nil, e.plain[:n], place(e.chunk, last))
 	e.chunk++
 }
 
@@ -157,14 +158,14 @@ func plainInfo(info Info) (Info, error) {
 
 func plainSize(stored int64) (int64, error) {
 	body := stored - headerSize
-	if body < tagSize {
+	if body < overhead {
 		return 0, ErrDamaged
 	}
 	chunks := (body-1)/sealedChunk + 1
-	if last := body - (chunks-1)*sealedChunk; last < tagSize || last == tagSize && chunks > 1 {
+	if last := body - (chunks-1)*sealedChunk; last < overhead || last == overhead && chunks > 1 {
 		return 0, ErrDamaged
 	}
-	return body - chunks*tagSize, nil
+	return body - chunks*overhead, nil
 }
 
 // Get implements [Store]. A range that begins in the first chunk takes one read of the inner store, others two.
@@ -271,13 +272,13 @@ func (d *decrypter) next() error {
 	rest := d.size - d.chunk*chunkSize
 	last := rest <= chunkSize
 	if d.buf == nil {
-		d.buf = make([]byte, min(rest, chunkSize)+tagSize)
+		d.buf = make([]byte, min(rest, chunkSize)+overhead)
 	}
-	sealed := d.buf[:min(rest, chunkSize)+tagSize]
+	sealed := d.buf[:min(rest, chunkSize)+overhead]
 	if _, err := io.ReadFull(d.src, sealed); err != nil {
 		return damagedIfCut(err)
 	}
-	plain, err := d.aead.Open(sealed[:0], nonce(d.chunk, last), sealed, nil)
+	plain, err := d.aead.Open(sealed[:0], nil, sealed, place(d.chunk, last))
 	if err != nil {
 		return fmt.Errorf("%w: chunk %d does not open", ErrDamaged, d.chunk)
 	}

@@ -9,12 +9,13 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/blob/blobtest"
+	"github.com/holdfast-cloud/holdfast/internal/fipstest"
 	"github.com/holdfast-cloud/holdfast/seal"
 )
 
 const (
 	header      = 256
-	sealedChunk = 64<<10 + 16
+	sealedChunk = 64<<10 + 28
 )
 
 // sealed returns the stored form of content at key "a".
@@ -58,7 +59,7 @@ func TestSealedHoldsNoContent(t *testing.T) {
 	if bytes.Contains(stored, []byte("launch")) {
 		t.Error("the stored form holds the content in the clear")
 	}
-	if want := header + len(content) + 16*4; len(stored) != want {
+	if want := header + len(content) + 28*4; len(stored) != want {
 		t.Errorf("the stored form has %d bytes, want %d", len(stored), want)
 	}
 }
@@ -84,14 +85,15 @@ func TestSealedDamage(t *testing.T) {
 		"WrappedKeyVersion":  flip(8 + 4),
 		"WrappedKey":         flip(60),
 		"Padding":            flip(header - 1),
-		"FirstChunk":         flip(header),
+		"FirstNonce":         flip(header),
+		"FirstChunk":         flip(header + 12),
 		"FirstTag":           flip(header + sealedChunk - 1),
 		"LastChunk":          flip(len(stored) - 50),
 		"LastTag":            flip(len(stored) - 1),
 		"CutAByte":           stored[:len(stored)-1],
 		"CutTheLastChunk":    stored[:header+3*sealedChunk],
-		"CutInTag":           stored[:header+3*sealedChunk+10],
-		"CutToATag":          stored[:header+3*sealedChunk+16],
+		"CutInNonce":         stored[:header+3*sealedChunk+10],
+		"CutToNonceAndTag":   stored[:header+3*sealedChunk+28],
 		"CutToOneChunk":      stored[:header+sealedChunk],
 		"AddedAByte":         append(bytes.Clone(stored), 0),
 		"LastChunkTwice":     append(bytes.Clone(stored), chunk(stored, 3)...),
@@ -161,6 +163,13 @@ func TestSealedRewrappedKeysStillOpen(t *testing.T) {
 	}
 }
 
+func TestFIPS(t *testing.T) {
+	if !fipstest.Only(t) {
+		return
+	}
+	blobtest.Run(t, func(*testing.T) blob.Store { return blob.Seal(new(blob.Memory), seal.Ephemeral().Box("blob")) })
+}
+
 // clearKeys wraps nothing, so that the fuzzer gets behind the header and a corpus stays valid.
 type clearKeys struct{}
 
@@ -171,7 +180,7 @@ func (clearKeys) Unwrap(_ string, wrapped []byte) ([]byte, error) { return bytes
 func FuzzSealed(f *testing.F) {
 	content := blobtest.Content(2*64<<10 + 50)
 	stored := sealed(f, clearKeys{}, content)
-	f.Add([]byte("HFBL1\n\x00\x20"), 0, 0, int64(0), int64(-1))
+	f.Add([]byte("HFBL2\n\x00\x20"), 0, 0, int64(0), int64(-1))
 	f.Add([]byte{}, header, 0, int64(0), int64(10))
 	f.Add([]byte{}, header+sealedChunk, 0, int64(70000), int64(10))
 	f.Add([]byte{0}, header+sealedChunk, 1, int64(65530), int64(10))
