@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -323,10 +322,8 @@ func (c *Cloud) Reset(ctx context.Context) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("forgetting all state: %w", err)
 		}
-		for _, name := range []string{forgottenDir, auditDir} {
-			if err := os.RemoveAll(filepath.Join(c.cfg.Dir, name)); err != nil {
-				return fmt.Errorf("forgetting all state: %w", err)
-			}
+		if err := forget(c.cfg.Dir); err != nil {
+			return err
 		}
 	}
 	fresh, err := open(ctx, c.cfg)

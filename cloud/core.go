@@ -17,10 +17,12 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/catalog"
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
@@ -45,9 +47,10 @@ import (
 const (
 	storeDir = "store"
 	auditDir = "audit"
+	blobDir  = "blob"
 	rootFile = "root.key"
 
-	forgottenDir = "store.forgotten" // what Reset removes; a crash may leave it
+	forgottenDir = "store.forgotten" // what Reset removes, last of all that it does; a crash may leave it
 )
 
 // core is everything of a cloud that lives and dies with its store.
@@ -55,6 +58,7 @@ type core struct {
 	store     store.Store
 	clock     clock.Clock
 	keyring   *seal.Keyring
+	blob      blob.Store // bulk bytes; what names them is in store
 	trail     *audit.Trail
 	evidence  *evidence.Recorder
 	directory *identity.Directory
@@ -93,8 +97,10 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		if err := wholly(cfg.Dir); err != nil {
 			return nil, err
 		}
-		if err := os.RemoveAll(filepath.Join(cfg.Dir, forgottenDir)); err != nil {
-			return nil, fmt.Errorf("removing what a reset left: %w", err)
+		if _, err := os.Lstat(filepath.Join(cfg.Dir, forgottenDir)); err == nil {
+			if err := forget(cfg.Dir); err != nil {
+				return nil, err
+			}
 		}
 		if c.store, err = pebblestore.Open(pebblestore.Options{Dir: filepath.Join(cfg.Dir, storeDir), Log: cfg.Log}); err != nil {
 			return nil, err
@@ -107,6 +113,9 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		return nil, err
 	}
 	if c.keyring, err = seal.Open(ctx, seal.Config{Provider: provider, Storage: sealStorage{c.store}, Clock: c.clock, Wait: cfg.SealWait}); err != nil {
+		return nil, err
+	}
+	if err := c.openBlob(cfg.Dir); err != nil {
 		return nil, err
 	}
 	trailDir := ""
@@ -162,6 +171,36 @@ func forgotten() (seal.Provider, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
 	return seal.NewKey(key)
+}
+
+// forget ends a reset of a data directory, from which the store was moved away already. What says that it has not ended goes last.
+func forget(dir string) error {
+	for _, name := range []string{auditDir, blobDir} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("forgetting all state: %w", err)
+		}
+	}
+	if err := durable.SyncDir(dir); err != nil {
+		return fmt.Errorf("forgetting all state: %w", err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, forgottenDir)); err != nil {
+		return fmt.Errorf("forgetting all state: %w", err)
+	}
+	return nil
+}
+
+// openBlob opens what holds bulk bytes: sealed, wherever they lie.
+func (c *core) openBlob(dir string) error {
+	var objects blob.Store = new(blob.Memory)
+	if dir != "" {
+		files, err := blob.OpenFiles(filepath.Join(dir, blobDir))
+		if err != nil {
+			return err
+		}
+		objects = files
+	}
+	c.blob = blob.Seal(objects, c.keyring.Box("blob"))
+	return nil
 }
 
 // rooms opens the services. A new one is a line here.
