@@ -77,8 +77,8 @@ func (t *Trail) eachWithID(ctx context.Context, id string, fn func(*facts, Trace
 	}
 	return t.snapshot(ctx, math.MinInt64, math.MaxInt64, false, keep, func(log *logSnapshot) error {
 		var damage []error
-		if log == nil {
-			if err := t.eachRemembered(meet); err != nil {
+		if log.l == nil {
+			if err := log.eachRemembered(meet); err != nil {
 				return err
 			}
 		} else {

@@ -52,8 +52,10 @@ type segmentLog struct {
 
 	mu      sync.Mutex // guards the fields below; held while writing, never while syncing
 	file    segmentFile
-	size    int64 // of the whole frames in file
-	torn    bool  // there may be a part of a frame behind them
+	size    int64  // of the whole frames in file
+	torn    bool   // there may be a part of a frame behind them
+	written uint64 // how many appends there were
+	synced  uint64 // of these, how many the last fsync covered
 	number  int
 	latest  time.Time     // of all records
 	ended   []segmentFile // full, not synced yet
@@ -224,6 +226,20 @@ func (l *segmentLog) append(entries ...entry) error {
 	return b.wait()
 }
 
+// appendSynced is append, and an fsync that waits for nobody.
+func (l *segmentLog) appendSynced(entries ...entry) error {
+	l.mu.Lock()
+	l.write = l.writeLocked(entries)
+	if l.write != nil {
+		defer l.mu.Unlock()
+		return fmt.Errorf("writing the audit log: %w", l.write)
+	}
+	b := l.batch
+	l.mu.Unlock()
+	l.syncNow()
+	return b.wait()
+}
+
 func (b *batch) wait() error {
 	<-b.done
 	if b.err != nil {
@@ -259,6 +275,7 @@ func (l *segmentLog) writeLocked(entries []entry) error {
 		return err
 	}
 	l.size += int64(len(b))
+	l.written++
 	for _, e := range entries {
 		l.index.add(frameHeader+len(e.stored), e.at.UnixNano(), e.terms)
 	}
@@ -339,7 +356,7 @@ func (l *segmentLog) syncNow() {
 	if current != nil {
 		l.flush = current.Flush()
 	}
-	flush := l.flush
+	flush, covered := l.flush, l.written
 	l.mu.Unlock()
 
 	var errs []error
@@ -355,6 +372,9 @@ func (l *segmentLog) syncNow() {
 	batches := []*batch{b}
 	if len(errs) > 0 {
 		l.sync = err
+	}
+	if flush == nil {
+		l.synced = covered
 	}
 	if err != nil && current != nil && flush == nil {
 		// After a failed fsync the kernel may have dropped what it could not write, and will not fail again for it. So what comes next goes into

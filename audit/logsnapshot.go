@@ -18,6 +18,24 @@ type logSnapshot struct {
 	// The segment that was being written, of which size bytes count.
 	current string
 	size    int64
+
+	remembered [][]byte // in place of all that, when the log is in memory and l is nil
+}
+
+// remembered is the snapshot of a log in memory.
+func (t *Trail) remembered() *logSnapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return &logSnapshot{remembered: slices.Clone(t.memory)}
+}
+
+func (s *logSnapshot) eachRemembered(fn func(stored []byte) error) error {
+	for _, rec := range s.remembered {
+		if err := fn(rec); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *segmentLog) snapshot() (*logSnapshot, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/store"
@@ -94,8 +95,8 @@ func (t *Trail) Lookup(ctx context.Context, q Query) (Page, error) {
 		return s.match(stored)
 	}
 	err := t.snapshot(ctx, s.from, s.to, true, change, func(log *logSnapshot) error {
-		if log == nil {
-			return t.eachRemembered(s.match)
+		if log.l == nil {
+			return log.eachRemembered(s.match)
 		}
 		s.log, s.next = log, len(log.names)
 		return s.run()
@@ -300,11 +301,29 @@ func (s *search) settle(bound int64) {
 // errEnough ends the reading of the store.
 var errEnough = errors.New("enough")
 
-// snapshot calls stored with the records in the store, of those times, the youngest first if reverse is set, and then log with the log, or with nil if it is in
-// memory.
+// snapshot calls stored with the records that are still in the store, of those times, the youngest first if reverse is set, and then log with the log as it was when
+// they were there.
 func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stored func([]byte) error, log func(*logSnapshot) error) error {
 	first, last := storeRange(from, to)
+	var inLog *logSnapshot
+	begin := sync.OnceValue(func() (err error) {
+		defer t.moving.RUnlock()
+		if t.log == nil {
+			inLog = t.remembered()
+			return nil
+		}
+		inLog, err = t.log.snapshot()
+		return err
+	})
+	t.moving.RLock()
 	err := t.cfg.Store.View(ctx, func(r store.Reader) error {
+		// The first read fixes what the view shows. From here on records may move.
+		if _, err := r.Get(first); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := begin(); err != nil {
+			return err
+		}
 		for kv, err := range r.Scan(first, last, store.ScanOptions{Reverse: reverse}) {
 			if err != nil {
 				return fmt.Errorf("reading the audit records of changes: %w", err)
@@ -317,17 +336,10 @@ func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stor
 		}
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, begin()); err != nil {
 		return err
 	}
-	if t.log == nil {
-		return log(nil)
-	}
-	s, err := t.log.snapshot()
-	if err != nil {
-		return err
-	}
-	return log(s)
+	return log(inLog)
 }
 
 func storeRange(from, to int64) (first, last []byte) {
@@ -340,16 +352,4 @@ func storeRange(from, to int64) (first, last []byte) {
 		last = tuple.Encode(space, time.Unix(0, to+1))
 	}
 	return first, last
-}
-
-func (t *Trail) eachRemembered(fn func(stored []byte) error) error {
-	t.mu.Lock()
-	records := slices.Clone(t.memory)
-	t.mu.Unlock()
-	for _, rec := range records {
-		if err := fn(rec); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -39,8 +39,11 @@ type Trail struct {
 	log   *segmentLog
 	names names
 
-	mu     sync.Mutex // guards memory
-	memory [][]byte   // in place of the log when Config.Dir is empty; the newest memoryLimit records
+	moving sync.RWMutex // held while records are moved from the store into the log; for reading while somebody begins to look at both
+
+	mu        sync.Mutex // guards the fields below
+	memory    [][]byte   // in place of the log when Config.Dir is empty; the newest memoryLimit records
+	forgotten int64      // how many were before them
 }
 
 const memoryLimit = 100_000
@@ -153,7 +156,9 @@ func (t *Trail) remember(entries []entry) {
 		t.memory = append(t.memory, slices.Clone(e.stored))
 	}
 	if over := len(t.memory) - memoryLimit; over > 0 {
-		t.memory = slices.Delete(t.memory, 0, max(over, memoryLimit/10))
+		over = max(over, memoryLimit/10)
+		t.memory = slices.Delete(t.memory, 0, over)
+		t.forgotten += int64(over)
 	}
 }
 
@@ -259,8 +264,8 @@ func (t *Trail) eachIn(ctx context.Context, f Filter, fn func(stored []byte) err
 		to = f.To.UnixNano() - 1
 	}
 	return t.snapshot(ctx, from, to, false, fn, func(log *logSnapshot) error {
-		if log == nil {
-			return t.eachRemembered(fn)
+		if log.l == nil {
+			return log.eachRemembered(fn)
 		}
 		return log.each(f.From.Truncate(time.Second), fn)
 	})

@@ -1,0 +1,239 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Cursor is a place in the log, behind what was read. Its zero value is the beginning. It is kept as JSON, and stays good when the log is pruned: reading then goes
+// on with the oldest that is there.
+type Cursor struct {
+	Segment int   `json:"segment"`
+	Offset  int64 `json:"offset"` // in the frames of the segment, before they were compressed
+}
+
+// Entry is a record in the log.
+type Entry struct {
+	Time   time.Time // with the nanoseconds, which the record does not tell
+	Record []byte    // JSON; valid during the call only
+}
+
+// Enough ends Read. The record that it was returned for has been taken.
+var Enough = errors.New("enough audit records were read")
+
+// Read calls fn with the records behind a cursor, in the order of the log, with the cursor behind each; it ends at the log's end, or when fn returns Enough. It
+// returns the cursor behind the last record that fn took. What it gives is durable. Damage is passed over, and told by an error that wraps ErrAltered when all else was
+// read; the cursor is behind it. Records of changes come when they are in the log: see Settle.
+func (t *Trail) Read(ctx context.Context, after Cursor, fn func(Cursor, Entry) error) (Cursor, error) {
+	f := &feed{ctx: ctx, at: after, fn: fn}
+	if t.log == nil {
+		return t.readRemembered(f)
+	}
+	err := t.log.feed(f)
+	if errors.Is(err, Enough) {
+		err = nil
+	}
+	if err = errors.Join(err, errors.Join(f.damage...)); err != nil {
+		err = fmt.Errorf("reading the audit log: %w", err)
+	}
+	return f.at, err
+}
+
+// End is the cursor behind all records that are there.
+func (t *Trail) End(context.Context) (Cursor, error) {
+	if t.log == nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return Cursor{memorySegment, t.forgotten + int64(len(t.memory))}, nil
+	}
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	return t.log.endLocked(), nil
+}
+
+// feed is one Read.
+type feed struct {
+	ctx    context.Context
+	at     Cursor
+	fn     func(Cursor, Entry) error
+	damage []error
+}
+
+// take hands over a record that takes up so many bytes.
+func (f *feed) take(stored []byte, size int64) error {
+	if err := f.ctx.Err(); err != nil {
+		return err
+	}
+	rec, _, _ := splitStored(stored)
+	at, err := timeOf(stored)
+	if err != nil {
+		f.damage = append(f.damage, fmt.Errorf("%w: %w", ErrAltered, err))
+		f.at.Offset += size
+		return nil
+	}
+	next := Cursor{f.at.Segment, f.at.Offset + size}
+	err = f.fn(next, Entry{at, rec})
+	if err == nil || errors.Is(err, Enough) {
+		f.at = next
+	}
+	return err
+}
+
+// timeOf is the time of a stored record. What comes before it in a record was written by this program, so it is found without reading all of it.
+func timeOf(stored []byte) (time.Time, error) {
+	rec, _, nanos := splitStored(stored)
+	name := []byte(`,"eventTime":"`)
+	if n := bytes.Index(rec, name); n >= 0 {
+		text := rec[n+len(name):]
+		if end := bytes.IndexByte(text, '"'); end > 0 {
+			if at, err := time.Parse(timeFormat, string(text[:end])); err == nil {
+				return at.Add(time.Duration(nanos)), nil
+			}
+		}
+	}
+	f, err := factsOf(stored)
+	return time.Unix(0, f.at).UTC(), err
+}
+
+// memorySegment is the only segment of a log in memory, in which a record is one long.
+const memorySegment = 1
+
+func (t *Trail) readRemembered(f *feed) (Cursor, error) {
+	t.mu.Lock()
+	first, records := t.forgotten, slices.Clone(t.memory)
+	t.mu.Unlock()
+	f.at = Cursor{memorySegment, min(max(f.at.Offset, first), first+int64(len(records)))}
+	for _, stored := range records[f.at.Offset-first:] {
+		if err := f.take(stored, 1); errors.Is(err, Enough) {
+			break
+		} else if err != nil {
+			return f.at, err
+		}
+	}
+	return f.at, errors.Join(f.damage...)
+}
+
+// endLocked is behind all records.
+func (l *segmentLog) endLocked() Cursor {
+	if l.file == nil {
+		return Cursor{l.number + 1, 0} // where the next one goes
+	}
+	return Cursor{l.number, l.size}
+}
+
+// settled returns the end of the log when everything before it is durable.
+func (l *segmentLog) settled() (Cursor, error) {
+	l.mu.Lock()
+	end, dirty := l.endLocked(), l.written != l.synced
+	l.mu.Unlock()
+	if !dirty {
+		return end, nil
+	}
+	l.syncNow()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return end, errors.Join(l.flush, l.sync)
+}
+
+func (l *segmentLog) feed(f *feed) error {
+	l.mu.Lock()
+	nothing := f.at == l.endLocked()
+	l.mu.Unlock()
+	if nothing {
+		return nil
+	}
+	end, err := l.settled()
+	if err != nil || f.at == end {
+		return err
+	}
+	s, err := l.snapshot()
+	if err != nil {
+		return err
+	}
+	for _, name := range s.names {
+		_, n, _ := parseName(name)
+		if n < f.at.Segment || n > end.Segment {
+			continue
+		}
+		if n > f.at.Segment {
+			f.at = Cursor{n, 0}
+		}
+		limit := int64(-1)
+		if n == end.Segment {
+			limit = end.Offset
+		}
+		switch err := s.feed(name, limit, f); {
+		case errors.Is(err, ErrAltered):
+			f.damage = append(f.damage, fmt.Errorf("reading %s: %w", name, err))
+		case err != nil:
+			return err
+		}
+	}
+	f.at = end
+	return nil
+}
+
+// feed reads a segment from the cursor on, up to a limit if that is not negative.
+func (s *logSnapshot) feed(name string, limit int64, f *feed) error {
+	blocks, err := s.blocks(name)
+	if err != nil {
+		return err
+	}
+	if blocks == nil { // only reading it from its beginning can tell
+		var at int64
+		return s.read(name, nil, func(stored []byte) error {
+			size := frameHeader + int64(len(stored))
+			if at += size; at <= f.at.Offset {
+				return nil
+			}
+			return f.take(stored, size)
+		})
+	}
+	var damage []error
+	for _, b := range blocks {
+		begin, end := int64(b.raw), int64(b.raw)+int64(b.rawLen)
+		if limit >= 0 && end > limit {
+			end = limit
+		}
+		if end <= f.at.Offset {
+			continue
+		}
+		raw, err := s.l.readBlock(name, b)
+		if err == nil && raw == nil {
+			return nil // pruned
+		}
+		if err == nil {
+			raw = raw[:end-begin]
+			err = eachFrame(raw[max(0, f.at.Offset-begin):], func(stored []byte) error { return f.take(stored, frameHeader+int64(len(stored))) })
+		}
+		if errors.Is(err, ErrAltered) {
+			damage = append(damage, err)
+			f.at.Offset = end
+		} else if err != nil {
+			return err
+		}
+	}
+	return errors.Join(damage...)
+}
+
+// blocks returns the blocks of a segment, or nil if nobody knows them.
+func (s *logSnapshot) blocks(name string) ([]block, error) {
+	if x := s.live[stem(name)]; x != nil {
+		return x.blocks, nil
+	}
+	for made := false; ; made = true {
+		if f, err := openSegment(s.l.dir, name); err == nil {
+			f.Close()
+			if blocks, ok := blocksOf(f.Name()); ok {
+				return blocks, nil
+			}
+		}
+		if made || s.l.complete(name) != nil {
+			return nil, nil
+		}
+	}
+}
