@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	s3api "github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/cache"
@@ -58,7 +59,9 @@ type core struct {
 	store     store.Store
 	clock     clock.Clock
 	keyring   *seal.Keyring
-	blob      blob.Store // bulk bytes; what names them is in store
+	blob      blob.Store    // bulk bytes; what names them is in store
+	objects   *blob.Holder  // what blob keeps: the same, sealed
+	sweeper   *blob.Sweeper // takes away what a crash leaves there; services whose objects they are name themselves as owners
 	trail     *audit.Trail
 	evidence  *evidence.Recorder
 	directory *identity.Directory
@@ -199,7 +202,9 @@ func (c *core) openBlob(dir string) error {
 		}
 		objects = files
 	}
-	c.blob = blob.Seal(objects, c.keyring.Box("blob"))
+	c.objects = blob.HoldDeletions(objects)
+	c.blob = blob.Seal(c.objects, c.keyring.Box("blob"))
+	c.sweeper = &blob.Sweeper{Store: c.blob, Owners: make(map[string]blob.Owner)}
 	return nil
 }
 
@@ -242,11 +247,15 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := cloudtrail.New(cloudtrail.Config{History: c.trail, Report: func(err error) { cfg.Log.Error("event history", "cause", err.Error()) }})
+	t, err := cloudtrail.New(cloudtrail.Config{
+		History: c.trail, Store: c.store, Seal: c.keyring, Organizations: c.members, Partition: partition,
+		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}},
+		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	return []door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), t.Room(), x.Room()}, nil
+	return append([]door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room()}, t.Rooms()...), nil
 }
 
 // doorway is how rooms reach each other: through the door, which is made when they are all there.
@@ -267,6 +276,7 @@ func (c *core) start(cfg Config) {
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.directory.RunUses(ctx, failed) })
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
+	c.background(func(ctx context.Context) { c.sweeper.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.evidence.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
 	if cfg.Idle {
 		return
@@ -341,6 +351,12 @@ func (c *core) measure() {
 	c.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_store_disk_bytes", Help: "Size of the store on disk."},
 			func() float64 { return float64(c.store.Metrics().DiskBytes) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_blob_bytes", Help: "Bytes of the objects beside the store, by the last daily look."},
+			func() float64 { return float64(c.sweeper.Usage().Bytes) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_blob_objects", Help: "Objects beside the store, by the last daily look."},
+			func() float64 { return float64(c.sweeper.Usage().Objects) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "holdfast_blob_swept_total", Help: "Objects that no record named, and that were removed."},
+			func() float64 { return float64(c.sweeper.Usage().Removed) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "holdfast_timers_fired_total", Help: "Timers carried out."},
 			func() float64 { return float64(c.scheduler.Stats().Fired) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "holdfast_timers_failed_total", Help: "Attempts to carry out a timer that failed."},

@@ -1,4 +1,4 @@
-// Package cloudtrail shows an account what was done in it: the event history of the audit trail.
+// Package cloudtrail is AWS CloudTrail: the event history of an account, and the trails that deliver its events.
 package cloudtrail
 
 import (
@@ -7,8 +7,14 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
+	"github.com/holdfast-cloud/holdfast/api/cloudtraildata"
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -19,9 +25,17 @@ type History interface {
 
 // Config is what the service is made of.
 type Config struct {
-	History History
+	History       History
+	Store         store.Store
+	Seal          *seal.Keyring
+	Organizations call.Members
+	Partition     string // aws, aws-cn, aws-us-gov
 
-	// Report is told of parts of the log that were altered when a lookup meets them; nil tells nobody.
+	// The services that trails deliver to, and encrypt with.
+	S3  s3.Client
+	KMS kms.Client
+
+	// Report is told of parts of the log that were altered when they are met; nil tells nobody.
 	Report func(error)
 }
 
@@ -33,8 +47,8 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.History == nil {
-		return nil, errors.New("cloudtrail: Config needs History")
+	if cfg.History == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Organizations == nil || cfg.Partition == "" || cfg.S3.Transport == nil || cfg.KMS.Transport == nil {
+		return nil, errors.New("cloudtrail: Config needs all but Report")
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
@@ -42,9 +56,12 @@ func New(cfg Config) (*Service, error) {
 	return &Service{cfg: cfg}, nil
 }
 
-// Room is the service as it stands behind the door.
-func (s *Service) Room() door.Room {
-	return door.Room{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach}
+// Rooms are the service as it stands behind the door: CloudTrail, and the service that takes events from outside.
+func (s *Service) Rooms() []door.Room {
+	return []door.Room{
+		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{}},
+		{Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(cloudtraildata.Unimplemented{})},
+	}
 }
 
 // breach is what CloudTrail says of an input that breaks a constraint of its model, where it has an error for that.
