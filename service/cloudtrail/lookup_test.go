@@ -17,7 +17,6 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
-	"github.com/holdfast-cloud/holdfast/internal/walk"
 )
 
 const other = "444455556666" // another account
@@ -229,26 +228,5 @@ func TestNinetyDays(t *testing.T) {
 	c.Advance(2 * 24 * time.Hour)
 	if got := names(t, c.Config(), in); got != "" {
 		t.Errorf("after 91 days: %s", got)
-	}
-}
-
-func TestWalk(t *testing.T) {
-	c := cloudtest.Start(t)
-	if _, err := cloudtrail.NewFromConfig(c.User(c.Account, "ann", allow(`"cloudtrail:LookupEvents"`))).LookupEvents(t.Context(), nil); err != nil {
-		t.Errorf("with permission: %v", err)
-	}
-	_, err := cloudtrail.NewFromConfig(c.User(c.Account, "bob", allow(`"cloudtrail:List*"`))).LookupEvents(t.Context(), nil)
-	if code(err) != "AccessDeniedException" {
-		t.Errorf("without permission: %v", err)
-	}
-	all := c.Trail(c.Account)
-	if len(all) == 0 {
-		t.Fatal("no audit record")
-	}
-	if last := all[len(all)-1]; last.EventName != "LookupEvents" || last.ErrorCode != "AccessDenied" {
-		t.Errorf("the audit record of the refusal is %s", last.Raw)
-	}
-	if err := walk.Check(walk.File, []string{"LookupEvents"}, nil); err != nil {
-		t.Error(err)
 	}
 }

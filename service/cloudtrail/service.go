@@ -23,9 +23,17 @@ type History interface {
 	Lookup(context.Context, audit.Query) (audit.Page, error)
 }
 
+// Feed is where all events come from, in the order of the log: an *audit.Trail.
+type Feed interface {
+	Read(ctx context.Context, after audit.Cursor, fn func(audit.Cursor, audit.Entry) error) (audit.Cursor, error)
+	End(context.Context) (audit.Cursor, error)
+	Settle(context.Context) error
+}
+
 // Config is what the service is made of.
 type Config struct {
 	History       History
+	Feed          Feed
 	Store         store.Store
 	Seal          *seal.Keyring
 	Organizations call.Members
@@ -47,7 +55,7 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.History == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Organizations == nil || cfg.Partition == "" || cfg.S3.Transport == nil || cfg.KMS.Transport == nil {
+	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Organizations == nil || cfg.Partition == "" || cfg.S3.Transport == nil || cfg.KMS.Transport == nil {
 		return nil, errors.New("cloudtrail: Config needs all but Report")
 	}
 	if cfg.Report == nil {
