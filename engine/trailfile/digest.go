@@ -60,6 +60,7 @@ func (d *Digest) Sign(key *rsa.PrivateKey) (Signed, error) {
 	d.Start, d.End = second(d.Start), second(d.End)
 	d.Fingerprint, d.SignatureAlgorithm = Fingerprint(&key.PublicKey), SHA256withRSA
 	d.span()
+	d.boundHashes()
 	content, err := json.Marshal(d)
 	if err != nil {
 		return Signed{}, err
@@ -96,6 +97,16 @@ func (d *Digest) span() {
 		}
 		if d.Oldest == nil || f.Oldest.Before(*d.Oldest) {
 			d.Oldest = new(f.Oldest)
+		}
+	}
+}
+
+// boundHashes leaves out the hashes of records that are too many for one digest.
+func (d *Digest) boundHashes() {
+	size := 0
+	for i := range d.LogFiles {
+		if size += len(d.LogFiles[i].RecordHashes); size > maxHashedBytes {
+			d.LogFiles[i].RecordHashes = nil
 		}
 	}
 }

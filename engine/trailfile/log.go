@@ -21,7 +21,20 @@ type LogFile struct {
 	HashAlgorithm string    `json:"hashAlgorithm"`
 	Newest        time.Time `json:"newestEventTime"`
 	Oldest        time.Time `json:"oldestEventTime"`
+
+	// RecordHashes are the first RecordHash bytes of the SHA-256 of each record, one behind the other, so that whoever finds that the file was changed can say which record
+	// was. It is nil when there are too many. AWS has no such member, and its tools pass it over.
+	RecordHashes []byte `json:"holdfastRecordHashes,omitempty"`
 }
+
+// RecordHash is how many bytes of a record's hash a digest has. They need not prove anything: the hash of the whole file does.
+const RecordHash = 8
+
+// Bounds of the hashes of records: in one log file, whose LogFile is a value in the store, and in one digest, which is read at once.
+const (
+	maxHashedRecords = 32 << 10
+	maxHashedBytes   = 16 << 20
+)
 
 // A LogWriter writes one log file: {"Records":[...]}, compressed. Records go through it, so that it needs no more memory for many of them.
 type LogWriter struct {
@@ -29,6 +42,7 @@ type LogWriter struct {
 	hash           hash.Hash
 	content        io.Writer // both of them
 	records        int
+	hashes         []byte // RecordHash bytes of each record
 	oldest, newest time.Time
 }
 
@@ -56,6 +70,10 @@ func (l *LogWriter) Add(at time.Time, record []byte) error {
 	if _, err := io.WriteString(l.content, lead); err != nil {
 		return err
 	}
+	if l.records <= maxHashedRecords {
+		sum := sha256.Sum256(record)
+		l.hashes = append(l.hashes, sum[:RecordHash]...)
+	}
 	_, err := l.content.Write(record)
 	return err
 }
@@ -74,7 +92,10 @@ func (l *LogWriter) Close(bucket, object string) (LogFile, error) {
 	if err := l.zip.Close(); err != nil {
 		return LogFile{}, err
 	}
-	return LogFile{bucket, object, hex.EncodeToString(l.hash.Sum(nil)), SHA256, l.newest, l.oldest}, nil
+	if l.records > maxHashedRecords {
+		l.hashes = nil
+	}
+	return LogFile{bucket, object, hex.EncodeToString(l.hash.Sum(nil)), SHA256, l.newest, l.oldest, l.hashes}, nil
 }
 
 // second is a time as digest files write it.

@@ -59,6 +59,10 @@ func TestLogFile(t *testing.T) {
 	hash := sha256.Sum256(content)
 	sec := time.Date(2015, 8, 17, 14, 45, 31, 0, time.UTC)
 	want := trailfile.LogFile{Bucket: "b", Object: "o", Hash: hex.EncodeToString(hash[:]), HashAlgorithm: "SHA-256", Newest: sec.Add(time.Minute), Oldest: sec.Add(-time.Hour)}
+	for _, r := range []string{`{"a":1}`, `{"b":2}`, `{"c":3}`} {
+		sum := sha256.Sum256([]byte(r))
+		want.RecordHashes = append(want.RecordHashes, sum[:8]...)
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
