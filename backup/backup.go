@@ -1,10 +1,10 @@
 // Package backup is the form of a backup: one file with everything of a cloud, encrypted, that can be written and read as a stream.
 //
-// It holds what the store holds, pair by pair, whatever engine keeps it, and the segments of the audit log as they are. [Writer] writes it, [Open]
+// It holds what the store holds, pair by pair, whatever engine keeps it, and as they are the segments of the audit log and the objects beside the store. [Writer] writes it, [Open]
 // reads its [Header], and [File.Read] the rest. What a backup is taken of, and which keys open it, is its caller's: the key arrives wrapped in the header.
 //
 //	16       "holdfast-backup\n"
-//	2        format, 1, big-endian
+//	2        format, 2, big-endian
 //	4        length of the header
 //	n        header, JSON
 //	...      chunks of 64 KiB each, the last of them shorter or not, encrypted with AES-256-GCM: nonce (12), ciphertext, tag (16)
@@ -15,9 +15,13 @@
 // The chunks' plaintext, put together, is compressed by zstd, and then consists of entries. Numbers are uvarints:
 //
 //	'p'   length, key, length, value         a pair of the store; keys ascend
-//	's'   length, name                       a segment of the audit log begins
-//	'd'   length, bytes                      more of it
-//	'e'   pairs, segments, bytes, SHA-256    the end: how much there was, and the hash of all entries before
+//	's'   length, name                       a segment of the audit log begins; all of them come after the pairs
+//	'o'   length, key                        an object begins; all of them come after the segments
+//	'd'   length, bytes                      more of the segment or object
+//	'e'   pairs, segments, objects, bytes,   the end: how much there was, and the hash of all entries before
+//	      SHA-256
+//
+// Format 1 had no objects, and did not count them in its end.
 package backup
 
 import (
@@ -28,11 +32,13 @@ import (
 )
 
 // Format is what this version writes, and the newest that it reads.
-const Format = 1
+const Format = 2
 
 const (
 	magic     = "holdfast-backup\n"
 	maxHeader = 8 << 20 // a keyring may hold 65,536 keys
+
+	withoutObjects = 1 // the format that had none
 
 	// KeySize is the length of the key that a backup is encrypted under, in bytes.
 	KeySize = 32
@@ -61,7 +67,8 @@ type Header struct {
 type Contents struct {
 	Pairs    uint64 // of the store
 	Segments uint64 // of the audit log
-	Bytes    uint64 // of both, before compression
+	Objects  uint64 // beside the store
+	Bytes    uint64 // of all, before compression
 }
 
 func (h *Header) encode() ([]byte, error) {
@@ -79,12 +86,13 @@ func (h *Header) encode() ([]byte, error) {
 const (
 	pairEntry    = 'p'
 	segmentEntry = 's'
+	objectEntry  = 'o'
 	dataEntry    = 'd'
 	endEntry     = 'e'
 )
 
 // Limits of what an entry holds.
 const (
-	maxName = 256
+	maxName = 512
 	maxData = 64 << 10
 )

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 )
 
 // kept is a sink that keeps everything, in words.
@@ -24,6 +26,12 @@ func (k *kept) Pair(key, value []byte) error {
 func (k *kept) Segment(name string, r io.Reader) error {
 	b, err := io.ReadAll(r)
 	k.list = append(k.list, fmt.Sprintf("%s:%d", name, len(b)))
+	return err
+}
+
+func (k *kept) Object(key string, r io.Reader) error {
+	b, err := io.ReadAll(r)
+	k.list = append(k.list, fmt.Sprintf("object %s:%d", key, len(b)))
 	return err
 }
 
@@ -43,7 +51,7 @@ func noise(n int) []byte {
 	return b
 }
 
-func write(t testing.TB, h Header, pairs, segments int) []byte {
+func write(t testing.TB, h Header, pairs, segments, objects int) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := NewWriter(&out, h, testKey)
@@ -57,6 +65,11 @@ func write(t testing.TB, h Header, pairs, segments int) []byte {
 	}
 	for i := range segments {
 		if err := w.Segment(fmt.Sprintf("seg-%d", i), bytes.NewReader(noise(i*100_000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range objects {
+		if err := w.Object(fmt.Sprintf("a/%d", i), bytes.NewReader(noise(i*30_000))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,9 +88,9 @@ func read(file []byte, sink Sink) (Contents, error) {
 }
 
 func TestRoundTrip(t *testing.T) {
-	for _, c := range []struct{ pairs, segments int }{{0, 0}, {1, 0}, {0, 1}, {0, 3}, {1000, 4}} {
-		t.Run(fmt.Sprintf("%dPairs%dSegments", c.pairs, c.segments), func(t *testing.T) {
-			file := write(t, testHeader, c.pairs, c.segments)
+	for _, c := range []struct{ pairs, segments, objects int }{{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 3, 2}, {1, 0, 3}, {1000, 4, 5}} {
+		t.Run(fmt.Sprintf("%dPairs%dSegments%dObjects", c.pairs, c.segments, c.objects), func(t *testing.T) {
+			file := write(t, testHeader, c.pairs, c.segments, c.objects)
 			f, err := Open(bytes.NewReader(file))
 			if err != nil {
 				t.Fatal(err)
@@ -100,10 +113,14 @@ func TestRoundTrip(t *testing.T) {
 				want = append(want, fmt.Sprintf("seg-%d:%d", i, i*100_000))
 				size += i * 100_000
 			}
+			for i := range c.objects {
+				want = append(want, fmt.Sprintf("object a/%d:%d", i, i*30_000))
+				size += i * 30_000
+			}
 			if d := cmp.Diff(want, got.list); d != "" {
 				t.Errorf("the contents differ:\n%s", d)
 			}
-			if want := (Contents{uint64(c.pairs), uint64(c.segments), uint64(size)}); contents != want {
+			if want := (Contents{uint64(c.pairs), uint64(c.segments), uint64(c.objects), uint64(size)}); contents != want {
 				t.Errorf("Read = %+v, want %+v", contents, want)
 			}
 		})
@@ -112,7 +129,7 @@ func TestRoundTrip(t *testing.T) {
 
 // A sink need not read what it is given.
 func TestReadPassesOverWhatTheSinkLeft(t *testing.T) {
-	if _, err := read(write(t, testHeader, 10, 3), lazy{}); err != nil {
+	if _, err := read(write(t, testHeader, 10, 3, 2), lazy{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -121,6 +138,52 @@ type lazy struct{}
 
 func (lazy) Pair([]byte, []byte) error       { return nil }
 func (lazy) Segment(string, io.Reader) error { return nil }
+func (lazy) Object(string, io.Reader) error  { return nil }
+
+// What versions before objects have written is read.
+func TestFormatWithoutObjects(t *testing.T) {
+	entries := []byte("p\x01a\x01bs\x03segd\x02xy")
+	end := append([]byte("e\x01\x01\x04"), sum(entries)...)
+	for name, c := range map[string]struct {
+		entries []byte
+		want    error
+	}{
+		"OK":     {append(bytes.Clone(entries), end...), nil},
+		"Object": {append(append(bytes.Clone(entries), "o\x03keyd\x02xy"...), end...), ErrDamaged},
+		"Ending": {append(append(bytes.Clone(entries), "e\x01\x01\x00\x04"...), sum(entries)...), ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := []byte(`{"id":"old"}`)
+			file := append([]byte(magic), 0, 1, 0, 0, 0, byte(len(header)))
+			file = append(file, header...)
+			ciphers, err := newChunks(testKey, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := bytes.NewBuffer(file)
+			s := &sealer{chunks: ciphers, w: out, buf: make([]byte, 0, chunkSize)}
+			z, err := zstd.NewWriter(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := z.Write(c.entries); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(z.Close(), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			contents, err := read(out.Bytes(), &kept{})
+			if !errors.Is(err, c.want) || err == nil && contents != (Contents{Pairs: 1, Segments: 1, Bytes: 4}) {
+				t.Errorf("read = %+v, %v, want %v", contents, err, c.want)
+			}
+		})
+	}
+}
+
+func sum(b []byte) []byte {
+	h := sha256.Sum256(b)
+	return h[:]
+}
 
 // start is where the chunks of a file begin.
 func start(file []byte) int {
@@ -130,7 +193,7 @@ func start(file []byte) int {
 
 // Every change of a file is found, whatever it is and wherever.
 func TestDamageIsFound(t *testing.T) {
-	good := write(t, testHeader, 200, 3)
+	good := write(t, testHeader, 200, 3, 2)
 	first := start(good)
 	if len(good) < first+4*sealedSize {
 		t.Fatalf("the file of %d bytes has too few chunks", len(good))
@@ -139,9 +202,9 @@ func TestDamageIsFound(t *testing.T) {
 	splice := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	other := testHeader
 	other.ID = "two"
-	another := write(t, other, 200, 3)
+	another := write(t, other, 200, 3, 2)
 	newer := bytes.Clone(good)
-	newer[len(magic)+1] = 2
+	newer[len(magic)+1] = Format + 1
 	cases := map[string]struct {
 		file []byte
 		want error
@@ -163,7 +226,7 @@ func TestDamageIsFound(t *testing.T) {
 		"ChunkTwice":          {splice(good[:first], chunk(0), chunk(0), good[first+sealedSize:]), ErrDamaged, "altered"},
 		"ChunkOfAnother":      {splice(good[:first], another[first:][:sealedSize], good[first+sealedSize:]), ErrDamaged, "altered"},
 		"HeaderOfAnother":     {splice(another[:first], good[first:]), ErrDamaged, "altered"},
-		"Newer":               {newer, ErrNewer, "its format is 2"},
+		"Newer":               {newer, ErrNewer, "its format is 3"},
 		"LengthBeyondTheFile": {append([]byte(magic), 0, 1, 0, 0x70, 0, 0, '{'), ErrDamaged, "ends in its header"},
 		"LengthBeyondReason":  {append([]byte(magic), 0, 1, 0x7f, 0, 0, 0, '{'), ErrDamaged, "bytes"},
 	}
@@ -203,7 +266,7 @@ func TestDamageIsFound(t *testing.T) {
 
 // A disk that fails is no damage.
 func TestAFailingFileIsNotCalledDamaged(t *testing.T) {
-	good := write(t, testHeader, 200, 3)
+	good := write(t, testHeader, 200, 3, 2)
 	broken := errors.New("input/output error")
 	for _, n := range []int{3, 30, start(good) + 10, start(good) + sealedSize, len(good) - 1} {
 		f, err := Open(io.MultiReader(bytes.NewReader(good[:n]), failing{broken}))
@@ -224,7 +287,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func TestErrorsOfOthers(t *testing.T) {
 	full := errors.New("no space left on device")
 	t.Run("Sink", func(t *testing.T) {
-		if _, err := read(write(t, testHeader, 10, 1), refusing{full}); !errors.Is(err, full) || errors.Is(err, ErrDamaged) {
+		if _, err := read(write(t, testHeader, 10, 1, 0), refusing{full}); !errors.Is(err, full) || errors.Is(err, ErrDamaged) {
 			t.Errorf("Read = %v, want the sink's error", err)
 		}
 	})
@@ -256,6 +319,7 @@ type refusing struct{ err error }
 
 func (r refusing) Pair([]byte, []byte) error       { return r.err }
 func (r refusing) Segment(string, io.Reader) error { return r.err }
+func (r refusing) Object(string, io.Reader) error  { return r.err }
 
 type limited struct {
 	n   int
@@ -271,7 +335,7 @@ func (l *limited) Write(b []byte) (int, error) {
 
 // FuzzRead reads any bytes as a backup: it never panics, and takes nothing for one that was not written.
 func FuzzRead(f *testing.F) {
-	good := write(f, testHeader, 3, 2)
+	good := write(f, testHeader, 3, 2, 2)
 	want, err := read(good, lazy{})
 	if err != nil {
 		f.Fatal(err)
@@ -292,6 +356,7 @@ func FuzzRead(f *testing.F) {
 func FuzzEntries(f *testing.F) {
 	f.Add([]byte("p\x01a\x01b"))
 	f.Add([]byte("s\x03segd\x02xyd\x00e\x00\x01\x02"))
+	f.Add([]byte("o\x03keyd\x02xyd\x00s\x01x"))
 	f.Add([]byte("p\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_ = newEntries(bytes.NewReader(b)).read(&kept{})

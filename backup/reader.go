@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -30,6 +31,8 @@ type Sink interface {
 	Pair(key, value []byte) error
 	// Segment takes a segment of the audit log, and reads it to its end. The name is what the writer was given: a sink that makes a file of it has to look at it.
 	Segment(name string, r io.Reader) error
+	// Object takes an object, as Segment does.
+	Object(key string, r io.Reader) error
 }
 
 // Open reads the header.
@@ -79,6 +82,7 @@ func (f *File) Read(key []byte, sink Sink) (Contents, error) {
 	}
 	defer unzip.Close()
 	e := newEntries(unzip)
+	e.withoutObjects = binary.BigEndian.Uint16(f.preamble[len(magic):]) == withoutObjects
 	if err := e.read(sink); err != nil {
 		return Contents{}, plain.failure(err)
 	}
@@ -96,6 +100,8 @@ type entries struct {
 	contents Contents
 	lastKey  []byte
 	kind     byte // of the entry that was begun
+
+	withoutObjects bool // as the format was
 }
 
 func newEntries(r io.Reader) *entries {
@@ -108,7 +114,7 @@ func (e *entries) read(sink Sink) error {
 	}
 	for {
 		switch {
-		case e.kind == pairEntry && e.contents.Segments == 0:
+		case e.kind == pairEntry && e.contents.Segments == 0 && e.contents.Objects == 0:
 			key, value, err := e.pair()
 			if err != nil {
 				return err
@@ -119,17 +125,14 @@ func (e *entries) read(sink Sink) error {
 			if err := e.begin(); err != nil {
 				return err
 			}
-		case e.kind == segmentEntry:
-			name, err := e.bytes(maxName)
-			if err != nil {
-				return err
-			}
+		case e.kind == segmentEntry && e.contents.Objects == 0:
 			e.contents.Segments++
-			s := &segment{e: e}
-			if err := sink.Segment(string(name), s); err != nil {
+			if err := e.stream(sink.Segment); err != nil {
 				return err
 			}
-			if _, err := io.Copy(io.Discard, s); err != nil { // what the sink left
+		case e.kind == objectEntry && !e.withoutObjects:
+			e.contents.Objects++
+			if err := e.stream(sink.Object); err != nil {
 				return err
 			}
 		case e.kind == endEntry:
@@ -138,6 +141,20 @@ func (e *entries) read(sink Sink) error {
 			return fmt.Errorf("%w: an entry of kind %q", ErrDamaged, e.kind)
 		}
 	}
+}
+
+// stream passes on a name and the data behind it.
+func (e *entries) stream(take func(name string, r io.Reader) error) error {
+	name, err := e.bytes(maxName)
+	if err != nil {
+		return err
+	}
+	d := &data{e: e}
+	if err := take(string(name), d); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, d) // what the sink left
+	return err
 }
 
 // begin reads the kind of the next entry.
@@ -186,7 +203,11 @@ func (e *entries) bytes(limit uint64) ([]byte, error) {
 // end compares what was there with what the writer counted.
 func (e *entries) end() error {
 	var told Contents
-	for _, p := range []*uint64{&told.Pairs, &told.Segments, &told.Bytes} {
+	counts := []*uint64{&told.Pairs, &told.Segments, &told.Objects, &told.Bytes}
+	if e.withoutObjects {
+		counts = slices.Delete(counts, 2, 3)
+	}
+	for _, p := range counts {
 		n, err := binary.ReadUvarint(e.r)
 		if err != nil {
 			return missing(err)
@@ -221,32 +242,32 @@ func missing(err error) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
-// segment is the data of a segment. At its end, the kind of the entry behind it has been read.
-type segment struct {
+// data is the data of a segment or object. At its end, the kind of the entry behind it has been read.
+type data struct {
 	e    *entries
 	rest []byte
 	done bool
 }
 
-func (s *segment) Read(b []byte) (int, error) {
-	for len(s.rest) == 0 {
-		if s.done {
+func (d *data) Read(b []byte) (int, error) {
+	for len(d.rest) == 0 {
+		if d.done {
 			return 0, io.EOF
 		}
-		if err := s.e.begin(); err != nil {
+		if err := d.e.begin(); err != nil {
 			return 0, err
 		}
-		if s.e.kind != dataEntry {
-			s.done = true
+		if d.e.kind != dataEntry {
+			d.done = true
 			return 0, io.EOF
 		}
 		var err error
-		if s.rest, err = s.e.bytes(maxData); err != nil {
+		if d.rest, err = d.e.bytes(maxData); err != nil {
 			return 0, err
 		}
-		s.e.contents.Bytes += uint64(len(s.rest))
+		d.e.contents.Bytes += uint64(len(d.rest))
 	}
-	n := copy(b, s.rest)
-	s.rest = s.rest[n:]
+	n := copy(b, d.rest)
+	d.rest = d.rest[n:]
 	return n, nil
 }

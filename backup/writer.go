@@ -20,7 +20,7 @@ type Writer struct {
 	contents Contents
 	lastKey  []byte
 	scratch  []byte
-	data     []byte // a buffer of Segment's
+	data     []byte // a buffer of stream's
 }
 
 // NewWriter writes the header. The key is the one that the header holds in its wrapped form.
@@ -48,7 +48,7 @@ func NewWriter(w io.Writer, h Header, key []byte) (*Writer, error) {
 	return b, nil
 }
 
-// Pair adds a pair of the store. Keys come in ascending order, and before all segments.
+// Pair adds a pair of the store. Keys come in ascending order, and before all else.
 func (w *Writer) Pair(key, value []byte) error {
 	if w.contents.Pairs > 0 && bytes.Compare(key, w.lastKey) <= 0 {
 		return errors.New("the pairs of a backup are not in order")
@@ -62,13 +62,24 @@ func (w *Writer) Pair(key, value []byte) error {
 	return w.entry(w.scratch)
 }
 
-// Segment adds a segment of the audit log.
+// Segment adds a segment of the audit log. Segments come before all objects.
 func (w *Writer) Segment(name string, r io.Reader) error {
-	if len(name) > maxName {
-		return fmt.Errorf("a segment with a name of %d bytes", len(name))
-	}
 	w.contents.Segments++
-	if err := w.entry(appendBytes(append(w.scratch[:0], segmentEntry), []byte(name))); err != nil {
+	return w.stream(segmentEntry, name, r)
+}
+
+// Object adds an object.
+func (w *Writer) Object(key string, r io.Reader) error {
+	w.contents.Objects++
+	return w.stream(objectEntry, key, r)
+}
+
+// stream adds what has a name and any length.
+func (w *Writer) stream(kind byte, name string, r io.Reader) error {
+	if len(name) > maxName {
+		return fmt.Errorf("a name of %d bytes in a backup", len(name))
+	}
+	if err := w.entry(appendBytes(append(w.scratch[:0], kind), []byte(name))); err != nil {
 		return err
 	}
 	if w.data == nil {
@@ -97,6 +108,7 @@ func (w *Writer) Segment(name string, r io.Reader) error {
 func (w *Writer) Close() (Contents, error) {
 	end := binary.AppendUvarint([]byte{endEntry}, w.contents.Pairs)
 	end = binary.AppendUvarint(end, w.contents.Segments)
+	end = binary.AppendUvarint(end, w.contents.Objects)
 	end = binary.AppendUvarint(end, w.contents.Bytes)
 	end = w.sum.Sum(end)
 	_, err := w.zip.Write(end)

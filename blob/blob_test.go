@@ -28,6 +28,10 @@ func TestSealedMemory(t *testing.T) {
 	blobtest.Run(t, func(*testing.T) blob.Store { return blob.Seal(new(blob.Memory), seal.Ephemeral().Box("blob")) })
 }
 
+func TestHolder(t *testing.T) {
+	blobtest.Run(t, func(*testing.T) blob.Store { return blob.HoldDeletions(new(blob.Memory)) })
+}
+
 func TestSealedFiles(t *testing.T) {
 	blobtest.Run(t, func(t *testing.T) blob.Store { return blob.Seal(openFiles(t), seal.Ephemeral().Box("blob")) })
 }

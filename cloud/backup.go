@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/backup"
+	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -37,7 +38,8 @@ func (c *Cloud) BackupFor(ctx context.Context, w io.Writer, root seal.Provider) 
 
 func (c *core) backup(ctx context.Context, w io.Writer, root seal.Provider) (none backup.Contents, err error) {
 	// The order matters. The key is wrapped first: by a keyring that is not newer than the one in the snapshot, which goes with it. The log comes before the
-	// store: whatever it tells of a key or a user, the store knows that key or user.
+	// store: whatever it tells of a key or a user, the store knows that key or user. An object comes to be before its record, and goes after it: those that the
+	// snapshot names are all there while none is deleted.
 	h := backup.Header{ID: rand.Text(), Taken: c.clock.Now().UTC(), Software: Version}
 	key := make([]byte, backup.KeySize)
 	rand.Read(key)
@@ -45,6 +47,7 @@ func (c *core) backup(ctx context.Context, w io.Writer, root seal.Provider) (non
 	if h.Key, err = c.keyring.Wrap(backupPlace(h.ID), key); err != nil {
 		return none, err
 	}
+	defer c.objects.Hold()()
 	log, err := c.trail.Mark()
 	if err != nil {
 		return none, err
@@ -92,8 +95,32 @@ func (c *core) backup(ctx context.Context, w io.Writer, root seal.Provider) (non
 	if err != nil {
 		return none, err
 	}
+	if err := c.copyObjects(ctx, out); err != nil {
+		return none, err
+	}
 	// Only now: what View has read is durable when it has returned, and what is not must not be in a backup.
 	return out.Close()
+}
+
+// copyObjects copies all objects as they lie there, sealed. Some are newer than the snapshot: no record in it names them, and the restored cloud sweeps them away.
+func (c *core) copyObjects(ctx context.Context, out *backup.Writer) error {
+	for info, err := range c.objects.List(ctx, "", "") {
+		if err != nil {
+			return fmt.Errorf("looking for objects: %w", err)
+		}
+		r, _, err := c.objects.Get(ctx, info.Key, 0, -1)
+		if errors.Is(err, blob.ErrNotFound) {
+			continue // its deletion began before this backup
+		}
+		if err != nil {
+			return fmt.Errorf("copying an object: %w", err)
+		}
+		err = out.Object(info.Key, r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return fmt.Errorf("copying the object %s: %w", info.Key, err)
+		}
+	}
+	return nil
 }
 
 func backupPlace(id string) seal.Place { return seal.At("backup", id) }
@@ -164,6 +191,8 @@ func (s checkSink) Segment(_ string, r io.Reader) error {
 	return s.ctx.Err()
 }
 
+func (s checkSink) Object(key string, r io.Reader) error { return s.Segment(key, r) }
+
 // Restore makes the data directory of a cloud from a backup. The directory must be new or empty, except for a root key that lies there already. A nil
 // root is that key. When Restore fails, or is killed, what it leaves is nothing, or nothing that opens as a cloud.
 func Restore(ctx context.Context, r io.Reader, dir string, root seal.Provider) (_ *Checked, err error) {
@@ -199,8 +228,8 @@ func Restore(ctx context.Context, r io.Reader, dir string, root seal.Provider) (
 		return nil, fmt.Errorf("restoring: %w", err)
 	}
 	// The store comes last, and the mark of what is not complete goes after it. Who has recorded nothing yet has no log.
-	for _, name := range []string{auditDir, storeDir} {
-		if name == auditDir && done.Segments == 0 {
+	for _, name := range []string{auditDir, blobDir, storeDir} {
+		if name == auditDir && done.Segments == 0 || name == blobDir && done.Objects == 0 {
 			continue
 		}
 		path := filepath.Join(dir, name)
@@ -260,11 +289,12 @@ func claim(dir string) (made bool, err error) {
 	return made, durable.SyncDir(dir)
 }
 
-// restoreSink writes a store and a log.
+// restoreSink writes a store, a log and objects.
 type restoreSink struct {
 	ctx   context.Context
 	dir   string
 	store store.Store // opened with the first pair
+	blob  blob.Store  // opened with the first object
 	pairs []store.KV  // that are not written yet
 	size  int
 }
@@ -307,6 +337,16 @@ func (s *restoreSink) Segment(name string, r io.Reader) error {
 		return err
 	}
 	return audit.WriteCopy(filepath.Join(s.dir, auditDir), name, r)
+}
+
+func (s *restoreSink) Object(key string, r io.Reader) (err error) {
+	if s.blob == nil {
+		if s.blob, err = blob.OpenFiles(filepath.Join(s.dir, blobDir)); err != nil {
+			return err
+		}
+	}
+	_, err = s.blob.Put(s.ctx, key, r)
+	return err
 }
 
 func (s *restoreSink) close() error {

@@ -124,8 +124,8 @@ func checkBackup(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Write
 }
 
 func tellBackup(out io.Writer, b *cloud.Checked) error {
-	_, err := fmt.Fprintf(out, "backup of %s, taken by holdfast %s: %d records of the store and %d files of the audit log, %.1f MiB, all read and checked\n",
-		b.Taken.Format(time.RFC3339), b.Software, b.Pairs, b.Segments, float64(b.Bytes)/(1<<20))
+	_, err := fmt.Fprintf(out, "backup of %s, taken by holdfast %s: %d records of the store, %d files of the audit log and %d objects, %.1f MiB, all read and checked\n",
+		b.Taken.Format(time.RFC3339), b.Software, b.Pairs, b.Segments, b.Objects, float64(b.Bytes)/(1<<20))
 	return err
 }
 
