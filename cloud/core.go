@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	organizationsapi "github.com/holdfast-cloud/holdfast/api/organizations"
 	s3api "github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/blob"
@@ -249,7 +250,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	}
 	t, err := cloudtrail.New(cloudtrail.Config{
 		History: c.trail, Feed: c.trail, Store: c.store, Seal: c.keyring, Organizations: c.members, Partition: partition,
-		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}},
+		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
 		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
 	})
 	if err != nil {

@@ -16,7 +16,7 @@ type trailRecord struct {
 	Created         time.Time
 
 	Bucket string
-	Prefix string `json:",omitempty"` // of the log files' names, without a slash at its end
+	Prefix string `json:",omitempty"` // of the log files' names: what lies before "/AWSLogs"
 	Key    string `json:",omitempty"` // ARN of the KMS key under which log files are encrypted
 
 	MultiRegion  bool   `json:",omitempty"`

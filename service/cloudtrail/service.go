@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/api/cloudtraildata"
 	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -43,6 +44,9 @@ type Config struct {
 	S3  s3.Client
 	KMS kms.Client
 
+	// Registrar is where delegated administrators are registered.
+	Registrar organizations.Client
+
 	// Report is told of parts of the log that were altered when they are met; nil tells nobody.
 	Report func(error)
 }
@@ -55,7 +59,8 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Organizations == nil || cfg.Partition == "" || cfg.S3.Transport == nil || cfg.KMS.Transport == nil {
+	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Organizations == nil || cfg.Partition == "" ||
+		cfg.S3.Transport == nil || cfg.KMS.Transport == nil || cfg.Registrar.Transport == nil {
 		return nil, errors.New("cloudtrail: Config needs all but Report")
 	}
 	if cfg.Report == nil {
