@@ -1,0 +1,99 @@
+package verify
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// unnamed looks at a file in case no digest names it.
+func (v *verifier) unnamed(ctx context.Context, name string) error {
+	at, minute, ok, within := parseLogKey(name)
+	if _, kind, base := split(name); kind == digests && base != "" && v.wants(at.account, at.region) {
+		if _, _, ok := parseDigestKey(name); !ok {
+			v.found(Finding{Kind: Added, What: Digest, Key: name, Detail: "no digest has a name like this"})
+		}
+		return nil
+	}
+	if !within || !v.wants(at.account, at.region) {
+		return nil
+	}
+	a := v.areas[at]
+	if a == nil {
+		a = &area{}
+		v.areas[at] = a
+	}
+	if _, named := a.named[nameHash(name)]; named {
+		return nil
+	}
+	// A file of the minute in which a digest ends may be in the next one.
+	if ok && !a.covers(minute, minute.Add(time.Minute)) {
+		a.tell(minute)
+		return nil
+	}
+	detail := "no digest names it, and one covers its time"
+	if !ok {
+		detail = "no log file has a name like this"
+	}
+	hash, _, err := v.content(ctx, name, nil)
+	switch {
+	case err == nil:
+	case reason(err) != "":
+		detail += "; " + reason(err)
+	case !notThere(err):
+		return err
+	}
+	v.wrongLog(wrongFile{name, "", hash})
+	v.found(Finding{Kind: Added, What: LogFile, Key: name, Detail: detail})
+	return nil
+}
+
+// tell counts a log file that is of a time that no digest covers.
+func (a *area) tell(t time.Time) {
+	a.uncovered++
+	if a.from.IsZero() || t.Before(a.from) {
+		a.from = t
+	}
+	if t.After(a.to) {
+		a.to = t
+	}
+}
+
+// tellUncovered says where log files are that no digest tells of.
+func (v *verifier) tellUncovered() {
+	for at, a := range v.areas {
+		if a.uncovered > 0 {
+			v.note("Account %s, region %s: %d log files from %s to %s are of a time that no valid digest covers, and were not checked.",
+				at.account, at.region, a.uncovered, written(a.from), written(a.to))
+		}
+	}
+}
+
+// tellMoved says of log files whose content belongs to others whose they are.
+func (v *verifier) tellMoved() {
+	owners := map[string]string{}
+	for _, f := range v.wrong {
+		if f.want != "" {
+			owners[strings.ToLower(f.want)] = f.key
+		}
+	}
+	moved := map[string]string{}
+	for _, f := range v.wrong {
+		if owner := owners[f.got]; owner != "" && owner != f.key {
+			moved[f.key] = owner
+		}
+	}
+	kept := v.report.Findings[:0]
+	for _, f := range v.report.Findings {
+		owner := moved[f.Key]
+		switch {
+		case owner == "":
+		case f.What == Record:
+			continue // all of them are others, which says nothing
+		case f.What == LogFile:
+			f.Kind, f.Detail = Moved, "here is the content that belongs to "+owner
+		}
+		kept = append(kept, f)
+	}
+	v.report.Findings = kept
+}
