@@ -6,13 +6,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/holdfast-cloud/holdfast/durable"
 )
 
-// Mark is the log as it was at one moment, for a copy of it. What is appended later is not in it. The records of changes are no part of the log: they
-// lie in the store. Its maker closes it.
+// Mark is the log as it was at one moment, for a copy of it. What is appended later is not in it. Records of changes come into the log some time after their commit: those that are
+// in the store stay there until the store was looked at, too, see Beheld. Its maker closes it.
 type Mark struct {
+	move    func()
 	dir     string
 	names   []string
 	current *os.File // the segment that was being written, of which size bytes count; nil if none was
@@ -24,12 +26,18 @@ func (t *Trail) Mark() (*Mark, error) {
 	if t.log == nil {
 		return nil, errors.New("an audit log in memory cannot be copied")
 	}
+	t.moving.RLock()
 	m, err := t.log.mark()
 	if err != nil {
+		t.moving.RUnlock()
 		return nil, fmt.Errorf("looking at the audit log: %w", err)
 	}
+	m.move = sync.OnceFunc(t.moving.RUnlock)
 	return m, nil
 }
+
+// Beheld says that a snapshot of the store was taken: what moves into the log from now on is in that.
+func (m *Mark) Beheld() { m.move() }
 
 func (l *segmentLog) mark() (*Mark, error) {
 	l.mu.Lock()
@@ -38,7 +46,7 @@ func (l *segmentLog) mark() (*Mark, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mark{dir: l.dir, names: names, size: l.size}
+	m := &Mark{move: func() {}, dir: l.dir, names: names, size: l.size}
 	if l.file == nil {
 		return m, nil
 	}
@@ -52,6 +60,7 @@ func (l *segmentLog) mark() (*Mark, error) {
 
 // Close releases what the mark holds.
 func (m *Mark) Close() error {
+	m.move()
 	if m.current == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,7 @@ type segmentLog struct {
 	scratch []byte
 	index   *index            // of file
 	indexes map[string]*index // of raw segments that were written by this process, by stem
+	unsafe  []string          // segments of which an fsync failed
 
 	syncing  sync.Mutex // held while syncNow runs; mu is taken under it
 	building sync.Mutex // held while segments are compressed and their indexes made; mu is taken under it
@@ -169,6 +171,9 @@ func (l *segmentLog) complete(name string) error {
 		}
 		l.mu.Unlock()
 		err := compress(path, x)
+		if errors.Is(err, io.EOF) && x != nil { // it is shorter than what was written
+			err = compress(path, nil)
+		}
 		if err == nil {
 			l.mu.Lock()
 			delete(l.indexes, stem(name))
@@ -386,6 +391,7 @@ func (l *segmentLog) syncNow() {
 			l.ended = without(l.ended, current)
 		}
 		current.Close()
+		l.unsafe = append(l.unsafe, filepath.Base(current.Name()))
 		batches = append(batches, l.batch)
 		l.batch = newBatch()
 	}
@@ -405,9 +411,9 @@ func (l *segmentLog) syncNow() {
 	}
 }
 
-func without(files []segmentFile, f segmentFile) (out []segmentFile) {
-	for _, other := range files {
-		if other != f {
+func without[T comparable](all []T, one T) (out []T) {
+	for _, other := range all {
+		if other != one {
 			out = append(out, other)
 		}
 	}
@@ -428,6 +434,25 @@ func (l *segmentLog) failure() error {
 		}
 	}
 	return errors.Join(l.write, l.sync)
+}
+
+// mend makes durable what can be read of segments of which an fsync failed: compressed, they are new files.
+func (l *segmentLog) mend() error {
+	for {
+		l.mu.Lock()
+		if len(l.unsafe) == 0 {
+			l.mu.Unlock()
+			return nil
+		}
+		name := l.unsafe[0]
+		l.mu.Unlock()
+		if err := l.complete(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		l.mu.Lock()
+		l.unsafe = without(l.unsafe, name)
+		l.mu.Unlock()
+	}
 }
 
 // probeLocked finds out whether there is space for a frame.

@@ -306,8 +306,10 @@ var errEnough = errors.New("enough")
 func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stored func([]byte) error, log func(*logSnapshot) error) error {
 	first, last := storeRange(from, to)
 	var inLog *logSnapshot
+	var doubles map[string]struct{}
 	begin := sync.OnceValue(func() (err error) {
 		defer t.moving.RUnlock()
+		doubles = t.mover.doubles
 		if t.log == nil {
 			inLog = t.remembered()
 			return nil
@@ -327,6 +329,9 @@ func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stor
 		for kv, err := range r.Scan(first, last, store.ScanOptions{Reverse: reverse}) {
 			if err != nil {
 				return fmt.Errorf("reading the audit records of changes: %w", err)
+			}
+			if _, ok := doubles[string(kv.Key)]; ok {
+				continue
 			}
 			if err := stored(kv.Value); errors.Is(err, errEnough) {
 				return nil

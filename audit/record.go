@@ -41,6 +41,7 @@ type Record struct {
 
 	RequestParameters []byte // JSON, or nil for null
 	ResponseElements  []byte // JSON, or nil for null
+	AdditionalData    []byte // additionalEventData, JSON, or nil to leave it out
 	ServiceDetails    []byte // serviceEventDetails, JSON, or nil to leave it out
 
 	RequestID     string
@@ -52,6 +53,8 @@ type Record struct {
 	Type       string // APICall or ServiceEvent
 	Management bool   // a management event; a data event otherwise
 	Recipient  string // account that the record is for
+
+	VPCEndpoint, VPCEndpointAccount string // that the call came through, or empty
 
 	TLS *TLS // nil off TLS
 
@@ -104,6 +107,10 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	b = appendRaw(b, r.RequestParameters)
 	b = append(b, `,"responseElements":`...)
 	b = appendRaw(b, r.ResponseElements)
+	if r.AdditionalData != nil {
+		b = append(b, `,"additionalEventData":`...)
+		b = appendRaw(b, r.AdditionalData)
+	}
 	if r.ServiceDetails != nil {
 		b = append(b, `,"serviceEventDetails":`...)
 		b = append(b, r.ServiceDetails...)
@@ -141,6 +148,12 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	if r.SharedEventID != "" {
 		b = append(b, `,"sharedEventID":`...)
 		b = wire.AppendJSONString(b, r.SharedEventID)
+	}
+	if r.VPCEndpoint != "" {
+		b = append(b, `,"vpcEndpointId":`...)
+		b = wire.AppendJSONString(b, r.VPCEndpoint)
+		b = append(b, `,"vpcEndpointAccountId":`...)
+		b = wire.AppendJSONString(b, r.VPCEndpointAccount)
 	}
 	if r.Management {
 		b = append(b, `,"eventCategory":"Management"`...)

@@ -39,7 +39,9 @@ type Trail struct {
 	log   *segmentLog
 	names names
 
-	moving sync.RWMutex // held while records are moved from the store into the log; for reading while somebody begins to look at both
+	steps  sync.Mutex // held while a step moves records, and guards mover
+	mover  mover
+	moving sync.RWMutex // held while records are in the store and in the log; for reading while somebody begins to look at both. It is taken under steps
 
 	mu        sync.Mutex // guards the fields below
 	memory    [][]byte   // in place of the log when Config.Dir is empty; the newest memoryLimit records
@@ -56,7 +58,7 @@ func Open(cfg Config) (*Trail, error) {
 	if cfg.Failed == nil {
 		cfg.Failed = func(error) {}
 	}
-	t := &Trail{cfg: cfg}
+	t := &Trail{cfg: cfg, mover: mover{kick: make(chan struct{}, 1)}}
 	if cfg.Dir == "" {
 		return t, nil
 	}
@@ -66,6 +68,9 @@ func Open(cfg Config) (*Trail, error) {
 	}
 	log.full = t.full
 	t.log = log
+	if err := t.findDoubles(context.Background()); err != nil {
+		return nil, errors.Join(err, log.close())
+	}
 	return t, nil
 }
 
@@ -86,15 +91,19 @@ func (t *Trail) Close() error {
 	return t.log.close()
 }
 
-// The records of changes stand in the store, in the order of their times:
-//
-//	("audit", time, event id, recipient account) → the record, as Record.appendStored has it
-const space = "audit"
-
 // Commit writes the records in the transaction of the change they tell of.
 func (t *Trail) Commit(tx store.Tx, records ...*Record) {
 	for _, r := range records {
-		tx.Set(tuple.Encode(space, r.Time, r.EventID, r.Recipient), r.appendStored(nil))
+		tx.Set(rowKey(r.Time, r.EventID, r.Recipient), r.appendStored(nil))
+	}
+	tx.OnCommitted(t.wake)
+}
+
+// wake tells Run that there is something to move.
+func (t *Trail) wake() {
+	select {
+	case t.mover.kick <- struct{}{}:
+	default:
 	}
 }
 
@@ -276,6 +285,8 @@ const pruneBatch = 1000
 
 // Prune forgets the records from before the time given; of the log, whole segments.
 func (t *Trail) Prune(ctx context.Context, before time.Time) error {
+	t.steps.Lock()
+	defer t.steps.Unlock()
 	prefix := tuple.Encode(space)
 	for more := true; more; {
 		err := t.cfg.Store.Update(ctx, func(tx store.Tx) error {

@@ -44,7 +44,8 @@ func TestRecordIsCloudTrails(t *testing.T) {
 		SourceIP: hostile, UserAgent: hostile, ErrorCode: "AccessDenied", ErrorMessage: hostile,
 		RequestParameters: []byte(`{"keyId":"x"}`), ServiceDetails: []byte(`{"a":1}`), RequestID: hostile, EventID: hostile, SharedEventID: hostile,
 		Resources: []audit.Resource{{Account: "1", Type: "AWS::KMS::Key", ARN: hostile}, {ARN: "b"}}, Type: audit.APICall, Recipient: hostile,
-		TLS: &audit.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Host: hostile},
+		TLS:            &audit.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Host: hostile},
+		AdditionalData: []byte(`{"b":2}`), VPCEndpoint: hostile, VPCEndpointAccount: "1",
 	}
 	var got map[string]any
 	if err := json.Unmarshal(r.AppendJSON(nil), &got); err != nil {
@@ -59,6 +60,7 @@ func TestRecordIsCloudTrails(t *testing.T) {
 		"resources": []any{map[string]any{"accountId": "1", "type": "AWS::KMS::Key", "ARN": text}, map[string]any{"accountId": "", "ARN": "b"}},
 		"eventType": "AwsApiCall", "managementEvent": false, "recipientAccountId": text, "eventCategory": "Data",
 		"tlsDetails": map[string]any{"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256", "clientProvidedHostHeader": text},
+		"additionalEventData": map[string]any{"b": 2.0}, "vpcEndpointId": text, "vpcEndpointAccountId": "1",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("record (-want +got):\n%s", d)

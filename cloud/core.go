@@ -276,6 +276,7 @@ func (c *core) start(cfg Config) {
 	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.directory.RunUses(ctx, failed) })
+	c.background(c.trail.Run)
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
 	c.background(func(ctx context.Context) { c.sweeper.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.evidence.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
