@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/api/cloudtraildata"
@@ -55,6 +57,10 @@ type Config struct {
 type Service struct {
 	cloudtrail.Unimplemented
 	cfg Config
+
+	mu        sync.Mutex // guards what follows
+	delivered Stats
+	failing   map[string]time.Time // by home region: since when the delivery fails that does so longest
 }
 
 // New returns the service.
@@ -66,13 +72,15 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, failing: make(map[string]time.Time)}, nil
 }
 
 // Rooms are the service as it stands behind the door: CloudTrail, and the service that takes events from outside.
 func (s *Service) Rooms() []door.Room {
 	return []door.Room{
-		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{}},
+		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{
+			deliverTimer: s.deliverDue, digestTimer: s.digestDue,
+		}},
 		{Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(cloudtraildata.Unimplemented{})},
 	}
 }
