@@ -123,6 +123,22 @@ func (c *Call) Tx() store.Tx {
 // Begun returns the transaction if the handler asked for one, or nil.
 func (c *Call) Begun() store.Tx { return c.tx }
 
+// ErrAgain ends the run of a handler that has done something which takes long, such as taking in a body, and has put what came of it into its input: the door runs it again, in a
+// new transaction. See Release.
+var ErrAgain = errors.New("to be run again")
+
+// Release ends the call's transaction before something that takes long, so that it does not stay open meanwhile. Nothing was written in it; the handler returns ErrAgain when it is
+// done. It reports false, and does nothing, for a call that is a part of another one, in whose transaction it goes on.
+func (c *Call) Release() bool {
+	if c.Source.Service != "" || c.outermost() != c {
+		return false
+	}
+	if c.tx != nil {
+		c.tx.Discard()
+	}
+	return true
+}
+
 // ARN names a resource of the service that has the call, in the caller's account and the region called.
 func (c *Call) ARN(resource string) string { return c.Scope.ARN(c.service, resource) }
 

@@ -35,6 +35,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/service/iam"
 	"github.com/holdfast-cloud/holdfast/service/kms"
 	"github.com/holdfast-cloud/holdfast/service/organizations"
+	"github.com/holdfast-cloud/holdfast/service/s3"
 	"github.com/holdfast-cloud/holdfast/service/sts"
 	"github.com/holdfast-cloud/holdfast/service/xks"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -248,6 +249,12 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
+	buckets, err := s3.New(s3.Config{Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition})
+	if err != nil {
+		return nil, err
+	}
+	c.sweeper.Owners[s3.BlobPrefix] = buckets.Unnamed
+	c.caches["bucket_policies"] = buckets.CacheStats
 	t, err := cloudtrail.New(cloudtrail.Config{
 		History: c.trail, Feed: c.trail, Store: c.store, Seal: c.keyring, Organizations: c.members, Partition: partition,
 		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
@@ -256,7 +263,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room()}, t.Rooms()...), nil
+	return append([]door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room(), buckets.Room()}, t.Rooms()...), nil
 }
 
 // doorway is how rooms reach each other: through the door, which is made when they are all there.

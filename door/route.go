@@ -1,7 +1,6 @@
 package door
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -67,10 +66,6 @@ func (r *router) build(rooms map[string]*Room, catalog []*wire.Service, m *metri
 func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 	s := &serviceRoutes{service: svc, room: room, byName: make(map[string]*route)}
 	var ops []*wire.Operation
-	for _, u := range svc.Unbuilt {
-		s.byName[u.Name] = &route{service: svc, name: u.Name, known: true, room: room}
-		ops = append(ops, &wire.Operation{Service: svc, Name: u.Name, Method: u.Method, URI: u.URI})
-	}
 	if room != nil {
 		for i := range room.Endpoints {
 			e := &room.Endpoints[i]
@@ -82,11 +77,12 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 			s.byName[e.Op.Name] = &route{service: svc, name: e.Op.Name, known: true, room: room, endpoint: e, peers: true, meter: m.meter(svc.Package, e.Op.Name)}
 		}
 	}
+	// Where nothing tells two operations apart, the one that is built is meant: those that are not come last.
+	for _, u := range svc.Unbuilt {
+		s.byName[u.Name] = &route{service: svc, name: u.Name, known: true, room: room}
+		ops = append(ops, unbuilt(svc, u))
+	}
 	if isREST(svc) {
-		// s3:CopyObject and s3:PutObject have one path, and for what is not built nothing says what tells them apart: the copies yield.
-		slices.SortStableFunc(ops, func(a, b *wire.Operation) int {
-			return cmp.Compare(strings.Count(a.Name, "Copy"), strings.Count(b.Name, "Copy"))
-		})
 		s.rest = wire.NewRouter(ops)
 	}
 	if svc.TargetPrefix != "" {
@@ -101,6 +97,50 @@ func (r *router) add(svc *wire.Service, room *Room, m *metrics) {
 		r.unsigned = append(r.unsigned, s)
 	}
 }
+
+// unbuilt is an operation that is not built, for the router. Nothing generated says what it cannot be called without; of those of S3 that share
+// a path with another one, marks does.
+func unbuilt(svc *wire.Service, u wire.Unbuilt) *wire.Operation {
+	op := &wire.Operation{Service: svc, Name: u.Name, Method: u.Method, URI: u.URI}
+	if m := marks(u.Name); svc.SigningName == "s3" && m != nil {
+		op.NewInput = func() wire.Shape { return m }
+	}
+	return op
+}
+
+// marks are the parameters and headers that tell an operation of S3 from others of its path.
+func marks(operation string) *marked {
+	const upload, part, source = "uploadId", "partNumber", "x-amz-copy-source"
+	switch operation {
+	case "AbortMultipartUpload", "CompleteMultipartUpload", "ListParts":
+		return mark(nil, upload)
+	case "UploadPart":
+		return mark(nil, upload, part)
+	case "UploadPartCopy":
+		return mark([]string{source}, upload, part)
+	case "CopyObject":
+		return mark([]string{source})
+	}
+	return nil
+}
+
+// marked is the input of an operation as far as a router looks at it.
+type marked struct{ schema wire.Schema }
+
+func mark(headers []string, query ...string) *marked {
+	m := &marked{wire.Schema{Kind: wire.Struct}}
+	for _, name := range headers {
+		m.schema.Members = append(m.schema.Members, wire.Member{Name: name, Required: true, Location: wire.InHeader})
+	}
+	for _, name := range query {
+		m.schema.Members = append(m.schema.Members, wire.Member{Name: name, Required: true, Location: wire.InQuery})
+	}
+	return m
+}
+
+func (m *marked) Schema() *wire.Schema   { return &m.schema }
+func (*marked) WriteMembers(wire.Writer) {}
+func (*marked) ReadMembers(wire.Reader)  {}
 
 func isREST(svc *wire.Service) bool {
 	return svc.Protocols[0].IsREST()

@@ -432,6 +432,9 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			d.metrics.conflicts.Inc()
 			continue
 		}
+		if errors.Is(err, call.ErrAgain) && attempt < maxAttempts {
+			continue
+		}
 		if !recorded {
 			if kerr := c.KeepTrace(); kerr != nil {
 				return nil, kerr
@@ -459,6 +462,11 @@ func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool
 	if out, err = d.run(c, x.endpoint, x.in); err != nil {
 		return nil, false, err
 	}
+	defer func() {
+		if s, ok := out.(wire.Streamer); ok && err != nil && s.Stream() != nil {
+			s.Stream().Close() // nobody will read it
+		}
+	}()
 	tx := c.Begun()
 	if w, ok := tx.(*watchedTx); x.endpoint.Op.ReadOnly && !(ok && w.wrote) {
 		if tx != nil {

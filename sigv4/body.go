@@ -103,6 +103,9 @@ func (b *Body) Trailer() http.Header {
 	return b.trailer
 }
 
+// Announced returns the names of the trailing headers that are to come, in lower case.
+func (b *Body) Announced() []string { return b.announced }
+
 // Close closes the request's body.
 func (b *Body) Close() error { return b.source.Close() }
 

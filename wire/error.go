@@ -16,7 +16,14 @@ type Error struct {
 	Status  int  // HTTP status
 	Fault   bool // the server's fault, not the sender's
 	Broken  Rule // what Validate found first
+
+	// Details are elements that the error has beside its message, and Header is what stands in the answer's header: the few errors of REST-XML that have them
+	// are told apart by these, such as a bucket's region.
+	Details, Header []Detail
 }
+
+// Detail is a name and a value.
+type Detail struct{ Name, Value string }
 
 // Error gives code and message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }

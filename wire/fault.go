@@ -13,6 +13,8 @@ type wireError struct {
 	fault   bool
 	shape   ModeledError // nil for an error that is in no model
 
+	details, header []Detail
+
 	queryCode   string
 	queryStatus int
 }
@@ -35,7 +37,7 @@ func errorOnWire(err error) wireError {
 		}
 	}
 	if p, ok := errors.AsType[*Error](err); ok {
-		e := wireError{code: p.Code, message: p.Message, status: p.Status, fault: p.Fault}
+		e := wireError{code: p.Code, message: p.Message, status: p.Status, fault: p.Fault, details: p.Details, header: p.Header}
 		if e.status == 0 {
 			e.status = 400
 			if e.fault {

@@ -262,6 +262,9 @@ func (p rest) EncodeResponse(op *Operation, out Shape, requestID string, resp *R
 	if s, ok := out.(Streamer); ok {
 		resp.Stream = s.Stream()
 	}
+	if _, part := resp.Header["Content-Range"]; part && isS3(op.Service) {
+		resp.Status = http.StatusPartialContent // the models have no word for it
+	}
 	p.setContentType(resp.Header, schema.Payload, len(body) == 0 && resp.Stream == nil)
 }
 
@@ -320,6 +323,12 @@ func (p rest) EncodeError(svc *Service, op *Operation, err error, requestID stri
 		xw.pop()
 	} else {
 		xw.element("Message", e.message)
+		for _, d := range e.details {
+			xw.element(d.Name, d.Value)
+		}
+		for _, d := range e.header {
+			resp.Header.Set(d.Name, d.Value)
+		}
 	}
 	if isS3(svc) {
 		xw.element("RequestId", requestID)

@@ -1,0 +1,63 @@
+package s3
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// The errors that S3's model does not list, with the texts of
+// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList and those that S3 is known to answer with.
+
+func fault(code string, status int, message string, details ...wire.Detail) error {
+	return &wire.Error{Code: code, Status: status, Message: message, Details: details}
+}
+
+func noBucket(name string) error {
+	return &s3.NoSuchBucket{Message: "The specified bucket does not exist"}
+}
+
+func noKey(key string) error { return &s3.NoSuchKey{Message: "The specified key does not exist."} }
+
+func accessDenied() error { return fault("AccessDenied", 403, "Access Denied") }
+
+func badArgument(name, value, message string) error {
+	return fault("InvalidArgument", 400, message, wire.Detail{Name: "ArgumentName", Value: name}, wire.Detail{Name: "ArgumentValue", Value: value})
+}
+
+func badRequest(message string) error { return &s3.InvalidRequest{Message: message} }
+
+func notImplemented(header string) error {
+	return fault("NotImplemented", 501, "A header you provided implies functionality that is not implemented", wire.Detail{Name: "Header", Value: header})
+}
+
+func malformedPolicy(format string, args ...any) error {
+	return fault("MalformedPolicy", 400, fmt.Sprintf(format, args...))
+}
+
+// absent turns not found into nil: nothing is there.
+func absent(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// some is nil for what is empty.
+func some[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

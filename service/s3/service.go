@@ -1,0 +1,55 @@
+// Package s3 is Amazon Simple Storage Service: buckets, their policies, and the objects in them.
+package s3
+
+import (
+	"errors"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/blob"
+	"github.com/holdfast-cloud/holdfast/cache"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+// KMS is what S3 asks of KMS for objects that are encrypted with its keys; kms.Client has it.
+type KMS interface {
+	GenerateDataKey(*call.Call, *kms.GenerateDataKeyRequest) (*kms.GenerateDataKeyResponse, error)
+	Decrypt(*call.Call, *kms.DecryptRequest) (*kms.DecryptResponse, error)
+}
+
+// Config is what the service is made of. All of it is needed.
+type Config struct {
+	Store      store.Store
+	Blob       blob.Store // of sealed objects: it keeps what objects hold
+	Principals *identity.Directory
+	KMS        KMS
+	Partition  string // aws, aws-cn, aws-us-gov
+}
+
+// Service is Amazon S3.
+type Service struct {
+	cfg      Config
+	policies *cache.Cache[policyKey, *policy.Policy]
+}
+
+// New returns the service. But for the bytes of objects, it keeps all it knows in the store that its calls bring.
+func New(cfg Config) (*Service, error) {
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Partition == "" {
+		return nil, errors.New("s3: Config needs everything in it")
+	}
+	return &Service{cfg: cfg, policies: cache.New(maxPolicies, compile)}, nil
+}
+
+// CacheStats tells how the cache of compiled bucket policies does.
+func (s *Service) CacheStats() cache.Stats { return s.policies.Stats() }
+
+// Room is the service as it stands behind the door.
+func (s *Service) Room() door.Room {
+	return door.Room{
+		Service: s3.Service, Endpoints: s3.Endpoints(s),
+	}
+}
