@@ -72,6 +72,17 @@ func (f *flags) parse(args []string) error {
 	return nil
 }
 
+// operand takes the one argument that is no flag, which may stand before or behind the flags; "" if there is none.
+func operand(args []string) (string, []string) {
+	switch last := len(args) - 1; {
+	case last >= 0 && isFile(args[0]):
+		return args[0], args[1:]
+	case last >= 0 && isFile(args[last]):
+		return args[last], args[:last]
+	}
+	return "", args
+}
+
 // dataFlag adds the flag that every command has.
 func (f *flags) dataFlag() *string {
 	return f.String("data", defaultData(f.env), "`directory` that holds everything")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,20 +12,15 @@ import (
 
 // pluginSettings are the flags of kms-plugin.
 type pluginSettings struct {
-	listen, key, cluster     string
-	endpoint, region, ca     string
-	credentialsFile, profile string
+	listen, key, cluster string
+	connection
 }
 
 func (s *pluginSettings) register(f *flags) {
 	f.StringVar(&s.listen, "listen", "unix:///run/holdfast/kms.sock", "`socket` to listen on, as the API server's configuration names it")
 	f.StringVar(&s.key, "key-id", "", "`key` that encrypts: ID, ARN, alias name or alias ARN")
 	f.StringVar(&s.cluster, "cluster", "kubernetes", "`name` of the cluster, which is bound to what is encrypted and must stay the same")
-	f.StringVar(&s.endpoint, "endpoint", "", "`URL` of KMS; off loopback it begins with https (default AWS_ENDPOINT_URL_KMS, or AWS_ENDPOINT_URL, or http://127.0.0.1:4566)")
-	f.StringVar(&s.region, "region", "", "`region` of the key (default that of its ARN, or of the AWS configuration, or us-east-1)")
-	f.StringVar(&s.ca, "ca", "", "PEM `file` with the certificates that vouch for the server (default those that the machine trusts)")
-	f.StringVar(&s.credentialsFile, "credentials-file", "", "shared credentials `file`, read again at each call (default wherever AWS tools look: the environment, their files, a web identity token, a role of the machine)")
-	f.StringVar(&s.profile, "profile", "", "`name` of the profile in that file, or in those of the AWS tools (default AWS_PROFILE, or default)")
+	s.connection.register(f, "KMS", "the key (default that of its ARN, or of the AWS configuration, or us-east-1)")
 }
 
 // config checks the flags.
@@ -38,14 +32,8 @@ func (s *pluginSettings) config(ctx context.Context, e *env) (client *kmsclient.
 	if s.key == "" || s.cluster == "" {
 		return nil, "", fmt.Errorf("%w: --key-id and --cluster must not be empty", errUsage)
 	}
-	client, err = kmsclient.New(ctx, kmsclient.Config{
-		Key: s.key, Region: s.region, CA: s.ca, Profile: s.profile, Credentials: s.credentialsFile,
-		Endpoint: cmp.Or(s.endpoint, e.getenv("AWS_ENDPOINT_URL_KMS"), e.getenv("AWS_ENDPOINT_URL"), "http://127.0.0.1:4566"),
-	})
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %v", errUsage, err)
-	}
-	return client, socket, nil
+	client, err = s.client(ctx, e, kmsclient.Config{Key: s.key}, "AWS_ENDPOINT_URL_KMS")
+	return client, socket, err
 }
 
 // kmsPlugin serves the Kubernetes API server until ctx ends, and then lets the calls that are under way finish.

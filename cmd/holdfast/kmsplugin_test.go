@@ -20,18 +20,18 @@ func TestPluginSettings(t *testing.T) {
 		err      string
 	}{
 		"OK":                {settings: pluginSettings{key: key}, region: "eu-west-1"},
-		"RegionOfTheFlag":   {settings: pluginSettings{key: key, region: "eu-central-1"}, region: "eu-central-1"},
+		"RegionOfTheFlag":   {settings: pluginSettings{key: key, connection: connection{region: "eu-central-1"}}, region: "eu-central-1"},
 		"RegionOfTheTools":  {settings: pluginSettings{key: "alias/k"}, env: []string{"AWS_REGION", "ap-south-1"}, region: "ap-south-1"},
 		"RegionByDefault":   {settings: pluginSettings{key: "alias/k"}, region: "us-east-1"},
 		"EndpointOfTheTool": {settings: pluginSettings{key: key}, env: []string{"AWS_ENDPOINT_URL", "http://kms.example.com"}, err: "https is required"},
 		"NoKey":             {err: "--key-id"},
 		"NoSocket":          {settings: pluginSettings{key: key, listen: "127.0.0.1:80"}, err: "--listen"},
 		"RelativeSocket":    {settings: pluginSettings{key: key, listen: "unix://kms.sock"}, err: "--listen"},
-		"NoEndpoint":        {settings: pluginSettings{key: key, endpoint: "kms.example.com"}, err: "endpoint"},
-		"Overheard":         {settings: pluginSettings{key: key, endpoint: "http://10.0.0.1:4566"}, err: "https is required"},
-		"HTTPS":             {settings: pluginSettings{key: key, endpoint: "https://kms.example.com"}, region: "eu-west-1"},
-		"NoCA":              {settings: pluginSettings{key: key, ca: noCertificate + ".none"}, err: "reading the authorities"},
-		"NoCertificate":     {settings: pluginSettings{key: key, ca: noCertificate}, err: "has no certificate in it"},
+		"NoEndpoint":        {settings: pluginSettings{key: key, connection: connection{endpoint: "kms.example.com"}}, err: "endpoint"},
+		"Overheard":         {settings: pluginSettings{key: key, connection: connection{endpoint: "http://10.0.0.1:4566"}}, err: "https is required"},
+		"HTTPS":             {settings: pluginSettings{key: key, connection: connection{endpoint: "https://kms.example.com"}}, region: "eu-west-1"},
+		"NoCA":              {settings: pluginSettings{key: key, connection: connection{ca: noCertificate + ".none"}}, err: "reading the authorities"},
+		"NoCertificate":     {settings: pluginSettings{key: key, connection: connection{ca: noCertificate}}, err: "has no certificate in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, _, _ := environment(c.env...)

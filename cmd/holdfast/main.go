@@ -32,6 +32,7 @@ var commands = []command{
 	{"unseal", "[flags]", "give a share of the root key to a server that is sealed", unsealCommand},
 	{"backup", "--to FILE [flags]", "write everything of a cloud, which may run, into one encrypted file; backup verify reads one", backupCommand},
 	{"restore", "--from FILE --data NEWDIR [flags]", "make a data directory of a backup", restore},
+	{"trail", "export|keys|verify [flags]", "check the files that a trail delivered: that none was changed, removed or added", trailCommand},
 	{"kms-plugin", "--key-id KEY [flags]", "encrypt the secrets of a Kubernetes cluster: a KMS v2 plugin", kmsPlugin},
 	{"version", "", "print the version", version},
 }

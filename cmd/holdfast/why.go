@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/holdfast-cloud/holdfast/cloud"
 )
@@ -19,13 +18,7 @@ func why(ctx context.Context, e *env, args []string) error {
 	f, data, sealSpec := commandFlags(e, "why", "EVENT-OR-REQUEST-ID [flags]")
 	var p whyParams
 	f.BoolVar(&p.JSON, "json", false, "print JSON, one object a call")
-	// The ID may stand before or behind the flags.
-	switch last := len(args) - 1; {
-	case last >= 0 && !strings.HasPrefix(args[0], "-"):
-		p.ID, args = args[0], args[1:]
-	case last >= 0 && !strings.HasPrefix(args[last], "-"):
-		p.ID, args = args[last], args[:last]
-	}
+	p.ID, args = operand(args)
 	if err := f.parse(args); err != nil {
 		return err
 	}

@@ -141,8 +141,9 @@ func (c *Client) trust() error {
 		}
 	}
 	c.transport.HTTP = &http.Client{
-		Timeout:   c.cfg.Patience,
-		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: t, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute},
+		Timeout: c.cfg.Patience,
+		// Compressed objects are taken as they are stored.
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: t, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute, DisableCompression: true},
 		// A signed call is for whom it is signed for.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -173,13 +174,22 @@ func (c *Client) Endpoint() string { return c.transport.Endpoint.String() }
 
 // KMS returns what calls the KMS with the credentials of now. It is for one call, or a few in a row. The error is [ErrCredentials].
 func (c *Client) KMS(ctx context.Context) (kms.Client, error) {
+	t, err := c.Transport(ctx)
+	if err != nil {
+		return kms.Client{}, err
+	}
+	return kms.Client{Transport: t}, nil
+}
+
+// Transport is as [Client.KMS], for the client of another service at the same endpoint. It is the caller's own.
+func (c *Client) Transport(ctx context.Context) (*remote.Transport, error) {
 	found, err := c.credentials(ctx)
 	if err != nil {
-		return kms.Client{}, fmt.Errorf("%w: %w", ErrCredentials, err)
+		return nil, fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
 	t := c.transport
 	t.Credentials = sigv4.Credentials{AccessKeyID: found.AccessKeyID, Secret: found.SecretAccessKey, SessionToken: found.SessionToken}
-	return kms.Client{Transport: &t}, nil
+	return &t, nil
 }
 
 // renewal is how long before credentials expire others are looked for.

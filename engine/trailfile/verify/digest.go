@@ -55,7 +55,7 @@ type logEntry struct {
 	Records       []byte `json:"holdfastRecordHashes"` // recordHash bytes of the hash of each record; AWS has no such member
 }
 
-// maxDigest bounds the content of a digest, which is held in memory.
+// maxDigest bounds the content of a digest. One of an hour with two million records has the half.
 const maxDigest = 64 << 20
 
 // errContent says that a file is not what it should be, in the words behind the colon.
@@ -112,7 +112,7 @@ func (v *verifier) inflate(ctx context.Context, name string, fn func(io.Reader) 
 func (v *verifier) readDigest(ctx context.Context, name string) (*digest, error) {
 	var content []byte
 	err := v.inflate(ctx, name, func(r io.Reader) (err error) {
-		if content, err = io.ReadAll(io.LimitReader(r, maxDigest+1)); err == nil && len(content) > maxDigest {
+		if content, err = io.ReadAll(io.LimitReader(r, v.maxDigest+1)); err == nil && int64(len(content)) > v.maxDigest {
 			err = wrongContent("it is larger than any digest")
 		}
 		return err

@@ -93,9 +93,9 @@ func TestBombs(t *testing.T) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	_, _ = w.Write([]byte(`{"Records":[{"a":"`))
-	_, _ = io.CopyN(w, zeros{}, maxDigest+1)
+	_, _ = io.CopyN(w, zeros{}, maxRecord+1)
 	_ = w.Close()
-	v := &verifier{src: Tree{fstest.MapFS{"a": {Data: b.Bytes()}}}}
+	v := &verifier{maxDigest: maxRecord, src: Tree{fstest.MapFS{"a": {Data: b.Bytes()}}}}
 	if _, err := v.readDigest(t.Context(), "a"); reason(err) != "it is larger than any digest" {
 		t.Errorf("readDigest: %v", err)
 	}

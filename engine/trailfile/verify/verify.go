@@ -117,6 +117,9 @@ type verifier struct {
 	Options
 	src    Source
 	report Report
+
+	maxDigest int64 // bytes of a digest's content, which is held in memory
+
 	chains map[Chain][]digestFile
 	areas  map[folder]*area
 	wrong  []wrongFile // log files that are missing, changed or added
@@ -125,7 +128,7 @@ type verifier struct {
 // Verify checks the files of src. Its error says why it could not; what is wrong with the files is in the report. Memory is bounded by the number of files (some tens of
 // bytes for each), and not by their sizes.
 func Verify(ctx context.Context, src Source, o Options) (*Report, error) {
-	v := &verifier{Options: o, src: src, chains: map[Chain][]digestFile{}, areas: map[folder]*area{}}
+	v := &verifier{Options: o, src: src, maxDigest: maxDigest, chains: map[Chain][]digestFile{}, areas: map[folder]*area{}}
 	v.report.Findings = []Finding{}
 	if err := src.Files(ctx, v.sort); err != nil {
 		return nil, fmt.Errorf("listing the files: %w", err)
