@@ -160,11 +160,7 @@ func (s *Service) endDelivery(c *call.Call, t *trailRecord) error {
 	}
 	d.stop(c.Time)
 	d.Gone = t
-	return errors.Join(deliveryTable.In(call.OwnAccount, t.Region).Put(c.Tx(), d), dropStatus(c.Tx(), t))
-}
-
-func dropStatus(tx store.Tx, t *trailRecord) error {
-	return absent(statusTable.In(t.Account, t.Region).Delete(tx, t.Name))
+	return deliveryTable.In(call.OwnAccount, t.Region).Put(c.Tx(), d)
 }
 
 // retryDelivery has the next pass try again what has failed: the trail's bucket or key is another one now.

@@ -100,7 +100,10 @@ func (p *pass) due() (groups [][]*delivering, err error) {
 		}
 		x, err := p.open(d)
 		if err != nil {
-			return nil, err
+			// The others go on.
+			p.waiting = true
+			p.s.cfg.Report(err)
+			continue
 		}
 		i, ok := at[d.Cursor]
 		if !ok {

@@ -45,7 +45,8 @@ type digests struct {
 	s       *Service
 	c       *call.Call
 	home    string
-	end     time.Time // of the digests
+	end     time.Time      // of the digests
+	gone    map[string]int // deleted trails that were seen, by account and name
 	signers map[string]*rsa.PrivateKey
 
 	made     int
@@ -56,7 +57,7 @@ type digests struct {
 
 // digestDue is what the timer does at each hour. A chain gets one digest: for the last hour, or for all the time since its last one where the server was down or the bucket refused it.
 func (s *Service) digestDue(c *call.Call, _ string, _ []byte) error {
-	g := &digests{s: s, c: c, home: c.Scope.Region, end: c.Time.UTC().Truncate(digestEvery), signers: make(map[string]*rsa.PrivateKey)}
+	g := &digests{s: s, c: c, home: c.Scope.Region, end: c.Time.UTC().Truncate(digestEvery), gone: make(map[string]int), signers: make(map[string]*rsa.PrivateKey)}
 	for d, err := range deliveryTable.In(call.OwnAccount, g.home).Scan(c.Tx(), store.Query{}) {
 		if err != nil {
 			return err
@@ -80,11 +81,17 @@ func (s *Service) digestDue(c *call.Call, _ string, _ []byte) error {
 
 // delivery makes the digests of a delivery.
 func (g *digests) delivery(d *deliveryRecord) error {
-	t := d.Gone
-	if t == nil {
+	t, end := d.Gone, g.end
+	if t != nil {
+		// Another trail may have its name by now, and a digest that ends at the hour.
+		g.gone[d.Account+"/"+d.Name]++
+		end = end.Add(-time.Duration(g.gone[d.Account+"/"+d.Name]) * time.Second)
+	} else {
 		var err error
 		if t, err = trailTable.In(d.Account, g.home).Get(g.c.Tx(), d.Name); err != nil {
-			return fmt.Errorf("making the digests of trail %s of account %s: %w", d.Name, d.Account, err)
+			g.going = true
+			g.s.cfg.Report(fmt.Errorf("making the digests of trail %s of account %s: %w", d.Name, d.Account, err))
+			return nil
 		}
 	}
 	rows := chainTable.In(call.OwnAccount, g.home)
@@ -103,7 +110,7 @@ func (g *digests) delivery(d *deliveryRecord) error {
 			return nil
 		}
 		g.made++
-		ok, err := g.digest(d, t, h)
+		ok, err := g.digest(d, t, h, end)
 		if err != nil {
 			return err
 		}
@@ -133,8 +140,8 @@ func (g *digests) drop(h *chainRecord) error {
 	return errors.Join(g.named(h, files), chainTable.In(call.OwnAccount, g.home).Delete(g.c.Tx(), h.Delivery, h.Account, h.Region))
 }
 
-// digest makes the next digest of a chain and delivers it. It reports whether the bucket took it.
-func (g *digests) digest(d *deliveryRecord, t *trailRecord, h *chainRecord) (ok bool, err error) {
+// digest makes the next digest of a chain, up to a time, and delivers it. It reports whether the bucket took it.
+func (g *digests) digest(d *deliveryRecord, t *trailRecord, h *chainRecord, end time.Time) (ok bool, err error) {
 	files, err := g.files(h)
 	if err != nil {
 		return false, err
@@ -144,7 +151,7 @@ func (g *digests) digest(d *deliveryRecord, t *trailRecord, h *chainRecord) (ok 
 		return false, err
 	}
 	digest := trailfile.Digest{
-		Account: h.Account, Start: h.End, End: g.end, Bucket: t.Bucket, Object: t.place(h.Account, h.Region).DigestKey(t.Name, t.Region, g.end),
+		Account: h.Account, Start: h.End, End: end, Bucket: t.Bucket, Object: t.place(h.Account, h.Region).DigestKey(t.Name, t.Region, end),
 		Previous: h.Last, LogFiles: files,
 	}
 	signed, err := digest.Sign(key)
@@ -168,7 +175,7 @@ func (g *digests) digest(d *deliveryRecord, t *trailRecord, h *chainRecord) (ok 
 		return false, err
 	}
 	g.measured.Digests++
-	h.End, h.Last = g.end, signed.Next
+	h.End, h.Last = end, signed.Next
 	return true, errors.Join(err, g.named(h, files))
 }
 
