@@ -1,315 +1,198 @@
 package audit
 
 import (
-	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"sort"
-	"strings"
 
-	"github.com/klauspost/compress/zstd"
-
+	"github.com/holdfast-cloud/holdfast/blob"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/durable"
 )
 
-// archive writes the compressed form of a segment, block by block, to a file beside where it belongs.
-type archive struct {
-	target string
-	tmp    *os.File
-	z      *zstd.Encoder
-	index  *index
-	size   int64
-	buf    []byte
+// Complete segments move from the directory into the archive, which is a blob store:
+//
+//	audit/seg-<unix nanoseconds>-<number>.zst    as in the directory
+//	audit/seg-<unix nanoseconds>-<number>.idx    put after it, and deleted before it
+//
+// The files in the directory are removed when both are there.
+const archivePrefix = "audit/"
+
+func archiveKey(stem, suffix string) string { return archivePrefix + stem + suffix }
+
+// piece is a part of an index in the archive.
+type piece struct {
+	stem   string
+	copies int // of the segment; what came back is shipped as something new
+	at     int
+	size   int
 }
 
-func newArchive(target string, x *index) (*archive, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
-	if err != nil {
-		return nil, err
-	}
-	tmp, err := os.OpenFile(target+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	return &archive{target: target, tmp: tmp, z: z, index: x}, nil
-}
+// piecesLimit bounds the parts of archived indexes that are kept ready, in bytes. The head of one is a few kilobytes.
+const piecesLimit = 64 << 20
 
-// block writes block n of the index, of which raw are the bytes.
-func (a *archive) block(n int, raw []byte) error {
-	a.buf = a.z.EncodeAll(raw, a.buf[:0])
-	if a.size+int64(len(a.buf)) > math.MaxUint32 {
-		return errors.New("a segment of more than 4 GiB")
-	}
-	b := &a.index.blocks[n]
-	b.off, b.len = uint32(a.size), uint32(len(a.buf))
-	a.size += int64(len(a.buf))
-	_, err := a.tmp.Write(a.buf)
-	return err
-}
-
-// drop removes what was not published.
-func (a *archive) drop() {
-	a.tmp.Close()
-	os.Remove(a.tmp.Name())
-}
-
-// publish puts the file and its index in their places. An index that is there belongs to the file beside it, so an old one goes first, and the new one
-// comes last.
-func (a *archive) publish() error {
-	if err := errors.Join(a.tmp.Sync(), a.tmp.Close()); err != nil {
-		return err
-	}
-	sidecar := stem(a.target) + indexSuffix
-	if err := os.Remove(sidecar); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := durable.Rename(a.tmp.Name(), a.target); err != nil {
-		return err
-	}
-	return a.index.write(sidecar)
-}
-
-// compress replaces a complete raw segment by its compressed form and an index; at any moment at least one of both forms is whole. The index is what was
-// kept while the segment was written, or nil. What is damaged stays to be seen: it becomes the last block as it is.
-func compress(path string, x *index) error {
-	src, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	known := x != nil
-	if !known {
-		x = new(index)
-	}
-	a, err := newArchive(stem(path)+zstdSuffix, x)
-	if err != nil {
-		return err
-	}
-	defer a.drop()
-	if known {
-		err = a.copyBlocks(src)
-	} else {
-		err = a.copyFrames(src)
-	}
-	if err != nil {
-		return err
-	}
-	if err := a.publish(); err != nil {
-		return err
-	}
-	return os.Remove(path)
-}
-
-// copyBlocks writes the blocks that the index has.
-func (a *archive) copyBlocks(src io.ReaderAt) error {
-	var raw []byte
-	for n, b := range a.index.blocks {
-		if cap(raw) < int(b.rawLen) {
-			raw = make([]byte, b.rawLen)
+func newPieces(archive blob.Store) *cache.Cache[piece, []byte] {
+	weigh := func(p piece, b []byte) int { return len(p.stem) + len(b) + 64 }
+	return cache.Weighed(piecesLimit, weigh, func(ctx context.Context, p piece) ([]byte, error) {
+		b := make([]byte, p.size)
+		n, err := archivedFile{ctx, archive, archiveKey(p.stem, indexSuffix)}.ReadAt(b, int64(p.at))
+		if err == io.EOF {
+			err = nil
 		}
-		raw = raw[:b.rawLen]
-		if _, err := src.ReadAt(raw, int64(b.raw)); err != nil {
-			return err
-		}
-		if err := a.block(n, raw); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// copyFrames makes the index while it reads the frames of a raw segment.
-func (a *archive) copyFrames(src *os.File) error {
-	err := a.cut(bufio.NewReaderSize(src, 1<<16))
-	if !errors.Is(err, ErrAltered) {
-		return err
-	}
-	var good int64
-	if n := len(a.index.blocks); n > 0 {
-		good = int64(a.index.blocks[n-1].raw) + int64(a.index.blocks[n-1].rawLen)
-	}
-	rest, err := io.ReadAll(io.NewSectionReader(src, good, math.MaxUint32-good))
-	if err != nil {
-		return err
-	}
-	// Nobody knows what is in it, so every search meets it.
-	a.index.blocks = append(a.index.blocks, block{raw: uint32(good), rawLen: uint32(len(rest)), oldest: math.MinInt64, young: math.MaxInt64})
-	return a.block(len(a.index.blocks)-1, rest)
-}
-
-// cut makes blocks of frames. With an error that wraps ErrAltered, what came before is written.
-func (a *archive) cut(r io.Reader) error {
-	var raw []byte
-	var hashes []term
-	err := readFrames(r, func(rec []byte) error {
-		n := len(a.index.blocks)
-		if n > 0 && a.index.blocks[n-1].rawLen >= blockSize {
-			if err := a.block(n-1, raw); err != nil {
-				return err
-			}
-			raw = raw[:0]
-		}
-		var t terms
-		f, err := factsOf(rec)
-		if err == nil { // or it is found by nothing
-			hashes, t = f.appendTerms(hashes[:0])
-		}
-		a.index.add(frameHeader+len(rec), f.at, t)
-		raw = appendFrame(raw, rec)
-		return nil
+		return b[:n:n], err
 	})
-	if n := len(a.index.blocks); n > 0 && len(raw) > 0 && (err == nil || errors.Is(err, ErrAltered)) {
-		err = errors.Join(err, a.block(n-1, raw))
-	}
-	return err
 }
 
-// reindex makes the index of a compressed segment that has none, or one that is damaged, and with it the blocks: those of earlier versions had none. It changes
-// nothing about a segment that cannot be read to its end.
-func reindex(path string) error {
-	src, err := os.Open(path)
-	if err != nil {
-		return err
+// Ship moves all segments that are complete into the archive. What cannot be moved stays where it is, and is tried again by Run.
+func (t *Trail) Ship(ctx context.Context) error {
+	if t.log == nil || t.log.archive == nil {
+		return nil
 	}
-	defer src.Close()
-	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded))
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	a, err := newArchive(path, new(index))
-	if err != nil {
-		return err
-	}
-	defer a.drop()
-	if err := a.cut(bufio.NewReaderSize(&decompressed{z}, 1<<16)); err != nil {
-		return err
-	}
-	return a.publish()
-}
-
-// maxDecoded bounds what a block may become: a segment, and the records that were appended with its last.
-const maxDecoded = 2 * segmentSize
-
-// blocksOf returns the blocks of a compressed segment, if it has an index.
-func blocksOf(path string) ([]block, bool) {
-	x, err := openIndex(stem(path) + indexSuffix)
-	if err != nil {
-		return nil, false
-	}
-	defer x.close()
-	blocks, err := x.table()
-	return blocks, err == nil
-}
-
-// readBlocks calls fn with the records of all blocks. A block that is damaged does not keep it from the others.
-func readBlocks(f *os.File, blocks []block, fn func(rec []byte) error) error {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded))
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	var damage []error
-	var buf []byte
-	for _, b := range blocks {
-		raw, err := unpack(z, f, b, buf)
-		if err == nil {
-			buf = raw
-			err = eachFrame(raw, fn)
-		}
-		if errors.Is(err, ErrAltered) {
-			damage = append(damage, err)
-		} else if err != nil {
-			return err
-		}
-	}
-	if end, err := f.Seek(0, io.SeekEnd); err != nil {
-		return err
-	} else if n := len(blocks); n > 0 && end != int64(blocks[n-1].off)+int64(blocks[n-1].len) {
-		damage = append(damage, fmt.Errorf("%w: it is %d bytes long", ErrAltered, end))
-	}
-	return errors.Join(damage...)
-}
-
-func eachFrame(raw []byte, fn func(rec []byte) error) error {
-	for rec, err := range frames(raw) {
-		if err != nil {
-			return err
-		}
-		if err := fn(rec); err != nil {
-			return err
-		}
+	if err := t.log.ship(ctx); err != nil {
+		return fmt.Errorf("moving audit log segments into the archive: %w", err)
 	}
 	return nil
 }
 
-// unpack reads a block of a compressed segment.
-func unpack(z *zstd.Decoder, f io.ReaderAt, b block, buf []byte) ([]byte, error) {
-	packed := make([]byte, b.len)
-	if _, err := f.ReadAt(packed, int64(b.off)); err == io.EOF {
-		return nil, fmt.Errorf("%w: it ends before a block", ErrAltered)
-	} else if err != nil {
-		return nil, err
+func (l *segmentLog) ship(ctx context.Context) error {
+	l.mu.Lock()
+	all, current := l.segments, l.current
+	l.mu.Unlock()
+	var errs []error
+	for _, s := range all {
+		if s == current {
+			continue
+		}
+		if err := l.shipOne(ctx, s); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.stem, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	raw, err := z.DecodeAll(packed, buf[:0])
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAltered, err)
-	}
-	if len(raw) != int(b.rawLen) {
-		return nil, fmt.Errorf("%w: a block has another size", ErrAltered)
-	}
-	return raw, nil
+	return errors.Join(errs...)
 }
 
-// readBlock returns the frames of one block of a segment, which may have been compressed since the block was looked up. It returns none when the segment was pruned
-// since.
-func (l *segmentLog) readBlock(name string, b block) ([]byte, error) {
-	f, err := openSegment(l.dir, name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+// shipOne moves a segment into the archive, unless somebody copies the log.
+func (l *segmentLog) shipOne(ctx context.Context, s *segment) error {
+	if now := l.state(s); now.archived || now.removed || now.lost != nil {
+		return nil
 	}
+	if err := l.complete(ctx, s); err != nil {
+		return err
+	}
+	if !l.shipping.TryLock() {
+		return nil // whoever holds it wakes Run
+	}
+	defer l.shipping.Unlock()
+	l.building.Lock()
+	defer l.building.Unlock()
+	if now := l.state(s); !now.packed || now.archived || now.removed {
+		return nil
+	}
+	for _, suffix := range []string{zstdSuffix, indexSuffix} {
+		if err := l.put(ctx, s.stem, suffix); err != nil {
+			return err
+		}
+	}
+	l.change(s, func(s *segment) { s.archived = true })
+	return l.removeFiles(s)
+}
+
+// put puts a file into the archive. What is there already was left by a try that was cut off, or by a segment that came back.
+func (l *segmentLog) put(ctx context.Context, stem, suffix string) error {
+	f, err := os.Open(filepath.Join(l.dir, stem+suffix))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
-	if !strings.HasSuffix(f.Name(), zstdSuffix) {
-		raw := make([]byte, b.rawLen)
-		if _, err := f.ReadAt(raw, int64(b.raw)); err == io.EOF {
-			return nil, fmt.Errorf("%w: it is shorter than what was written", ErrAltered)
-		} else if err != nil {
-			return nil, err
-		}
-		return raw, nil
+	key := archiveKey(stem, suffix)
+	_, err = l.archive.Put(ctx, key, f)
+	if !errors.Is(err, blob.ErrExists) {
+		return err
 	}
-	want := b
-	if b.len == 0 {
-		blocks, ok := blocksOf(f.Name())
-		if !ok {
-			return nil, fmt.Errorf("%w: %w", ErrAltered, errIndex)
-		}
-		n := sort.Search(len(blocks), func(i int) bool { return blocks[i].raw >= b.raw })
-		if n == len(blocks) || blocks[n].raw != b.raw || blocks[n].rawLen < b.rawLen {
-			return nil, fmt.Errorf("%w: a block is missing", ErrAltered)
-		}
-		want = blocks[n]
+	if same, err := l.holds(ctx, key, f); same || err != nil {
+		return err
 	}
-	raw, err := unpack(l.unzip, f, want, nil)
-	if err != nil {
-		return nil, err
+	if err := l.archive.Delete(ctx, key); err != nil {
+		return err
 	}
-	return raw[:b.rawLen], nil // it may have grown since
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = l.archive.Put(ctx, key, f)
+	return err
 }
 
-// lacksIndex reports whether a compressed segment has no index that can be used.
-func lacksIndex(dir, name string) bool {
-	x, err := openIndex(filepath.Join(dir, stem(name)+indexSuffix))
-	if err != nil {
-		return true
+// holds reports whether the archive holds the bytes of a file under a key.
+func (l *segmentLog) holds(ctx context.Context, key string, f *os.File) (bool, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false, err
 	}
-	x.close()
-	return false
+	r, _, err := l.archive.Get(ctx, key, 0, -1)
+	if err != nil {
+		if errors.Is(asAltered(err), ErrAltered) {
+			return false, nil
+		}
+		return false, err
+	}
+	defer r.Close()
+	there, here := make([]byte, 1<<16), make([]byte, 1<<16)
+	for {
+		n, err := io.ReadFull(r, there)
+		m, ferr := io.ReadFull(f, here)
+		ended := err == io.EOF || err == io.ErrUnexpectedEOF
+		switch fended := ferr == io.EOF || ferr == io.ErrUnexpectedEOF; {
+		case ferr != nil && !fended:
+			return false, ferr
+		case err != nil && !ended:
+			if errors.Is(asAltered(err), ErrAltered) {
+				return false, nil
+			}
+			return false, err
+		case !bytes.Equal(there[:n], here[:m]):
+			return false, nil
+		case ended || fended:
+			return ended == fended, nil
+		}
+	}
+}
+
+// fetch brings a segment back from the archive, so that its index can be made again.
+func (l *segmentLog) fetch(ctx context.Context, s *segment) error {
+	size, err := archivedFile{ctx, l.archive, archiveKey(s.stem, zstdSuffix)}.size()
+	if err != nil {
+		return err
+	}
+	r, _, err := l.archive.Get(ctx, archiveKey(s.stem, zstdSuffix), 0, -1)
+	if err != nil {
+		return asAltered(err)
+	}
+	defer r.Close()
+	target := filepath.Join(l.dir, s.stem+zstdSuffix)
+	tmp, err := os.OpenFile(target+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	n, err := io.Copy(tmp, r)
+	err = asAltered(err)
+	if err == nil && n != size {
+		err = fmt.Errorf("%w: it is %d bytes long", ErrAltered, n)
+	}
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(l.dir, s.stem+indexSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := durable.Rename(tmp.Name(), target); err != nil {
+		return err
+	}
+	l.change(s, func(s *segment) { s.archived = false; s.copies++ })
+	return nil
 }

@@ -14,11 +14,12 @@ import (
 // Mark is the log as it was at one moment, for a copy of it. What is appended later is not in it. Records of changes come into the log some time after their commit: those that are
 // in the store stay there until the store was looked at, too, see Beheld. Its maker closes it.
 type Mark struct {
-	move    func()
-	dir     string
-	names   []string
-	current *os.File // the segment that was being written, of which size bytes count; nil if none was
-	size    int64
+	move     func()
+	release  func()
+	log      *segmentLog
+	segments []*segment // in the directory, and complete
+	current  *os.File   // the segment that was being written, of which size bytes count; nil if none was
+	size     int64
 }
 
 // Mark returns the log as it is: the record of every call that was answered is in it.
@@ -40,50 +41,68 @@ func (t *Trail) Mark() (*Mark, error) {
 func (m *Mark) Beheld() { m.move() }
 
 func (l *segmentLog) mark() (*Mark, error) {
+	l.shipping.RLock() // a segment is in the copy, or in the archive by now
+	m := &Mark{move: func() {}, log: l, release: sync.OnceFunc(func() {
+		l.shipping.RUnlock()
+		l.wakeShipping()
+	})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	names, err := segments(l.dir) // no segment begins under the lock
-	if err != nil {
-		return nil, err
+	for _, s := range l.segments {
+		if !s.archived && s != l.current {
+			m.segments = append(m.segments, s)
+		}
 	}
-	m := &Mark{move: func() {}, dir: l.dir, names: names, size: l.size}
 	if l.file == nil {
 		return m, nil
 	}
-	if err := l.file.Flush(); err != nil {
+	m.size = l.size
+	err := l.file.Flush()
+	if err == nil {
+		// Opened now: when it is full it is compressed, and then holds more than it does now.
+		m.current, err = os.Open(l.file.Name())
+	}
+	if err != nil {
+		m.release()
 		return nil, err
 	}
-	// Opened now: when it is full it is compressed, and then holds more than it does now.
-	m.current, err = os.Open(l.file.Name())
-	return m, err
+	return m, nil
 }
 
 // Close releases what the mark holds.
 func (m *Mark) Close() error {
 	m.move()
+	m.release()
 	if m.current == nil {
 		return nil
 	}
 	return m.current.Close()
 }
 
-// Copy calls fn with the name and the bytes of each segment, in order, as they lie in the files: what is damaged stays to be seen. Segments that were
-// pruned since are left out. It can be called once.
+// Copy calls fn with the name and the bytes of each segment that is not in the archive, in order, as they lie in the files: what is damaged stays to be seen. Segments
+// that were pruned since are left out. It can be called once.
 func (m *Mark) Copy(fn func(name string, data io.Reader) error) error {
-	for _, name := range m.names {
-		copySegment := m.copySegment
-		if m.current != nil && name == filepath.Base(m.current.Name()) {
-			copySegment = m.copyCurrent
+	for _, s := range m.segments {
+		if err := m.copySegment(s, fn); err != nil {
+			return fmt.Errorf("copying %s: %w", s.stem, err)
 		}
-		if err := copySegment(name, fn); err != nil {
-			return fmt.Errorf("copying %s: %w", name, err)
-		}
+	}
+	if m.current == nil {
+		return nil
+	}
+	name := filepath.Base(m.current.Name())
+	if err := m.copyCurrent(name, fn); err != nil {
+		return fmt.Errorf("copying %s: %w", name, err)
 	}
 	return nil
 }
 
-func (m *Mark) copySegment(name string, fn func(name string, data io.Reader) error) error {
-	f, err := openSegment(m.dir, name)
+func (m *Mark) copySegment(s *segment, fn func(name string, data io.Reader) error) error {
+	path := filepath.Join(m.log.dir, s.stem)
+	f, err := os.Open(path + rawSuffix)
+	if errors.Is(err, os.ErrNotExist) {
+		f, err = os.Open(path + zstdSuffix)
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -80,7 +80,7 @@ func TestCopy(t *testing.T) {
 		fill(l, 0, 20)
 		all := records(l)
 		dir := copyOf(l, func() {
-			if err := l.prune(epoch.Add(10 * time.Second)); err != nil {
+			if err := l.prune(t.Context(), epoch.Add(10*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 		})

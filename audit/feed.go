@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -64,24 +65,21 @@ type feed struct {
 	damage []error
 }
 
-// take hands over a record that takes up so many bytes.
-func (f *feed) take(stored []byte, size int64) error {
+// take hands over a record, with the cursor behind it.
+func (f *feed) take(next Cursor, stored []byte) error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
 	if f.stored != nil {
 		f.stored(stored)
-		f.at.Offset += size
 		return nil
 	}
 	rec, _, _ := splitStored(stored)
 	at, err := timeOf(stored)
 	if err != nil {
 		f.damage = append(f.damage, fmt.Errorf("%w: %w", ErrAltered, err))
-		f.at.Offset += size
 		return nil
 	}
-	next := Cursor{f.at.Segment, f.at.Offset + size}
 	err = f.fn(next, Entry{at, rec})
 	if err == nil || errors.Is(err, Enough) {
 		f.at = next
@@ -112,9 +110,10 @@ func (t *Trail) readRemembered(f *feed) (Cursor, error) {
 	t.mu.Lock()
 	first, records := t.forgotten, slices.Clone(t.memory)
 	t.mu.Unlock()
-	f.at = Cursor{memorySegment, min(max(f.at.Offset, first), first+int64(len(records)))}
-	for _, stored := range records[f.at.Offset-first:] {
-		if err := f.take(stored, 1); errors.Is(err, Enough) {
+	begin := min(max(f.at.Offset, first), first+int64(len(records)))
+	f.at = Cursor{memorySegment, begin}
+	for i, stored := range records[begin-first:] {
+		if err := f.take(Cursor{memorySegment, begin + int64(i) + 1}, stored); errors.Is(err, Enough) {
 			break
 		} else if err != nil {
 			return f.at, err
@@ -159,26 +158,20 @@ func (l *segmentLog) feed(f *feed) error {
 	if err != nil || f.at == end {
 		return err
 	}
-	s, err := l.snapshot()
-	if err != nil {
-		return err
-	}
-	for _, name := range s.names {
-		_, n, _ := parseName(name)
-		if n < f.at.Segment || n > end.Segment {
-			continue
+	s := l.snapshot(f.ctx)
+	first := sort.Search(len(s.segments), func(i int) bool { return s.segments[i].number >= f.at.Segment })
+	for i := first; i < len(s.segments); i++ {
+		seg := s.segments[i]
+		if seg.number > end.Segment {
+			break
 		}
-		if n > f.at.Segment {
-			f.at = Cursor{n, 0}
+		if seg.number > f.at.Segment {
+			f.at = Cursor{seg.number, 0}
+			if i > first {
+				err = s.gapBefore(i)
+			}
 		}
-		limit := int64(-1)
-		if n == end.Segment {
-			limit = end.Offset
-		}
-		switch err := s.feed(name, limit, f); {
-		case errors.Is(err, ErrAltered):
-			f.damage = append(f.damage, fmt.Errorf("reading %s: %w", name, err))
-		case err != nil:
+		if err := tolerate(&f.damage, seg, errors.Join(err, f.read(s, seg, end))); err != nil {
 			return err
 		}
 	}
@@ -186,63 +179,23 @@ func (l *segmentLog) feed(f *feed) error {
 	return nil
 }
 
-// feed reads a segment from the cursor on, up to a limit if that is not negative.
-func (s *logSnapshot) feed(name string, limit int64, f *feed) error {
-	blocks, err := s.blocks(name)
-	if err != nil {
-		return err
+// read reads a segment from the cursor on, up to the end of the log.
+func (f *feed) read(s *logSnapshot, seg *segment, end Cursor) error {
+	if end == (Cursor{seg.number, f.at.Offset}) {
+		return nil
 	}
-	if blocks == nil { // only reading it from its beginning can tell
-		var at int64
-		return s.read(name, nil, func(stored []byte) error {
-			size := frameHeader + int64(len(stored))
-			if at += size; at <= f.at.Offset {
-				return nil
-			}
-			return f.take(stored, size)
-		})
+	begin, errEnd := f.at.Offset, errors.New("the end")
+	err := s.walk(seg, func(b block) bool { return int64(b.raw)+int64(b.rawLen) > begin }, func(at int64, stored []byte) error {
+		if seg.number == end.Segment && at > end.Offset {
+			return errEnd
+		}
+		if at <= begin {
+			return nil
+		}
+		return f.take(Cursor{seg.number, at}, stored)
+	})
+	if err == errEnd {
+		return nil
 	}
-	var damage []error
-	for _, b := range blocks {
-		begin, end := int64(b.raw), int64(b.raw)+int64(b.rawLen)
-		if limit >= 0 && end > limit {
-			end = limit
-		}
-		if end <= f.at.Offset {
-			continue
-		}
-		raw, err := s.l.readBlock(name, b)
-		if err == nil && raw == nil {
-			return nil // pruned
-		}
-		if err == nil {
-			raw = raw[:end-begin]
-			err = eachFrame(raw[max(0, f.at.Offset-begin):], func(stored []byte) error { return f.take(stored, frameHeader+int64(len(stored))) })
-		}
-		if errors.Is(err, ErrAltered) {
-			damage = append(damage, err)
-			f.at.Offset = end
-		} else if err != nil {
-			return err
-		}
-	}
-	return errors.Join(damage...)
-}
-
-// blocks returns the blocks of a segment, or nil if nobody knows them.
-func (s *logSnapshot) blocks(name string) ([]block, error) {
-	if x := s.live[stem(name)]; x != nil {
-		return x.blocks, nil
-	}
-	for made := false; ; made = true {
-		if f, err := openSegment(s.l.dir, name); err == nil {
-			f.Close()
-			if blocks, ok := blocksOf(f.Name()); ok {
-				return blocks, nil
-			}
-		}
-		if made || s.l.complete(name) != nil {
-			return nil, nil
-		}
-	}
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -82,11 +81,10 @@ func (t *Trail) eachWithID(ctx context.Context, id string, fn func(*facts, Trace
 				return err
 			}
 		} else {
-			for _, name := range log.names {
-				if err := log.eachHaving(name, idTerm(id), meet); errors.Is(err, ErrAltered) {
-					damage = append(damage, fmt.Errorf("reading %s: %w", name, err))
-				} else if err != nil {
-					return fmt.Errorf("reading %s: %w", name, err)
+			for i, seg := range log.segments {
+				err := errors.Join(log.gapBefore(i), log.eachHaving(seg, idTerm(id), meet))
+				if err := tolerate(&damage, seg, err); err != nil {
+					return err
 				}
 				if done {
 					break

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -156,62 +157,71 @@ func summed(b []byte) ([]byte, error) {
 
 // indexFile is an index that is read by pieces.
 type indexFile struct {
-	f             *os.File
+	piece         func(at, size int) ([]byte, error) // fewer bytes where the file ends
+	close         func()
 	blocks, pairs int
 	oldest, young int64
 	firsts        []byte // of the pages
 }
 
-// openIndex opens the index at a path. Its error wraps os.ErrNotExist or errIndex where there is none to use.
-func openIndex(path string) (_ *indexFile, err error) {
+// openIndex opens the index at a path. Its error wraps errIndex where there is none to use.
+func openIndex(path string) (*indexFile, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errors.Join(errIndex, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	x := &indexFile{f: f}
-	if err := x.readHead(); err != nil {
+	x, err := readIndex(func(at, size int) ([]byte, error) {
+		b := make([]byte, size)
+		n, err := f.ReadAt(b, int64(at))
+		if err == io.EOF {
+			err = nil
+		}
+		return b[:n], err
+	})
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
+	x.close = func() { f.Close() }
 	return x, nil
 }
 
-func (x *indexFile) close() { x.f.Close() }
-
-func (x *indexFile) readHead() error {
-	b := make([]byte, pageSize)
-	n, err := x.f.ReadAt(b, 0)
-	if n < headSize {
-		return errors.Join(errIndex, err)
+func readIndex(piece func(at, size int) ([]byte, error)) (*indexFile, error) {
+	x := &indexFile{piece: piece, close: func() {}}
+	b, err := piece(0, pageSize)
+	if err != nil {
+		return nil, err
 	}
-	b = b[:n]
-	if !bytes.HasPrefix(b, indexMagic[:]) {
-		return errIndex
+	if len(b) < headSize || !bytes.HasPrefix(b, indexMagic[:]) {
+		return nil, errIndex
 	}
 	x.blocks, x.pairs = int(binary.BigEndian.Uint32(b[8:])), int(binary.BigEndian.Uint32(b[12:]))
 	x.oldest, x.young = int64(binary.BigEndian.Uint64(b[16:])), int64(binary.BigEndian.Uint64(b[24:]))
 	if x.blocks > math.MaxUint16 || x.pairs > maxPairs {
-		return errIndex
+		return nil, errIndex
 	}
 	size := headSize + 4*x.pages() + 4
 	if size > len(b) {
 		if b, err = x.read(0, size); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if b, err = summed(b[:size]); err != nil {
-		return err
+		return nil, err
 	}
 	x.firsts = b[headSize:]
-	return nil
+	return x, nil
 }
 
 func (x *indexFile) read(at, size int) ([]byte, error) {
-	b := make([]byte, size)
-	if _, err := x.f.ReadAt(b, int64(at)); err != nil {
-		return nil, errors.Join(errIndex, err)
+	b, err := x.piece(at, size)
+	if err == nil && len(b) < size {
+		err = errIndex
 	}
-	return b, nil
+	return b, err
 }
 
 func (x *indexFile) pages() int { return (x.pairs + perPage - 1) / perPage }
@@ -265,6 +275,9 @@ func (x *indexFile) having(t term) ([]block, error) {
 	}
 	return found, nil
 }
+
+// unreadable reports whether nobody could read the block when the segment was compressed. It may be of any time, and hold any term.
+func (b block) unreadable() bool { return b.oldest == math.MinInt64 }
 
 // damaged reports whether the segment was damaged when it was compressed: its last block is what nobody could read, and may be of any time.
 func (x *indexFile) damaged() bool { return x.oldest == math.MinInt64 }

@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/holdfast-cloud/holdfast/blob"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/durable"
 )
@@ -51,28 +51,34 @@ type segmentLog struct {
 	spool    *spool       // nil where files cannot be mapped
 	full     func() error // why the disk has no room for the log any more, or nil
 
-	mu      sync.Mutex // guards the fields below; held while writing, never while syncing
-	file    segmentFile
-	size    int64  // of the whole frames in file
-	torn    bool   // there may be a part of a frame behind them
-	written uint64 // how many appends there were
-	synced  uint64 // of these, how many the last fsync covered
-	number  int
-	latest  time.Time     // of all records
-	ended   []segmentFile // full, not synced yet
-	batch   *batch        // the appends that the next fsync will cover
-	write   error         // of the last write; cleared by the next that succeeds
-	flush   error         // of the last flush before an fsync; what could not be flushed is still in the spool
-	sync    error         // of the last fsync; cleared by the next that succeeds
-	closed  bool
-	scratch []byte
-	index   *index            // of file
-	indexes map[string]*index // of raw segments that were written by this process, by stem
-	unsafe  []string          // segments of which an fsync failed
+	mu       sync.Mutex // guards the fields below; held while writing, never while syncing
+	file     segmentFile
+	current  *segment   // that file is
+	size     int64      // of the whole frames in file
+	torn     bool       // there may be a part of a frame behind them
+	written  uint64     // how many appends there were
+	synced   uint64     // of these, how many the last fsync covered
+	segments []*segment // the oldest first; appended to, or replaced
+	number   int        // of the last
+	latest   time.Time  // of all records
+	ended    []ended    // full, not synced yet
+	batch    *batch     // the appends that the next fsync will cover
+	write    error      // of the last write; cleared by the next that succeeds
+	flush    error      // of the last flush before an fsync; what could not be flushed is still in the spool
+	sync     error      // of the last fsync; cleared by the next that succeeds
+	closed   bool
+	scratch  []byte
+	index    *index            // of file
+	indexes  map[string]*index // of raw segments that were written by this process, by stem
+	unsafe   []*segment        // of which an fsync failed
 
-	syncing  sync.Mutex // held while syncNow runs; mu is taken under it
-	building sync.Mutex // held while segments are compressed and their indexes made; mu is taken under it
+	syncing  sync.Mutex   // held while syncNow runs; mu is taken under it
+	building sync.Mutex   // held while segments are compressed, indexed, moved or removed; mu is taken under it
+	shipping sync.RWMutex // held while a segment is moved to the archive; for reading while somebody copies the log. building is taken under it
 	unzip    *zstd.Decoder
+	archive  blob.Store // nil if all segments stay in the directory
+	pieces   *cache.Cache[piece, []byte]
+	shipped  chan struct{} // tells that there may be something to ship
 
 	kick   chan struct{}
 	stop   context.CancelFunc
@@ -95,99 +101,87 @@ func (b *batch) end(err error) {
 
 var errLogClosed = errors.New("the audit log is closed")
 
-func openLog(dir string, interval time.Duration, report func(error)) (*segmentLog, error) {
+func openLog(ctx context.Context, dir string, archive blob.Store, interval time.Duration, report func(error)) (*segmentLog, error) {
 	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxDecoded))
 	if err != nil {
 		return nil, err
 	}
 	l := &segmentLog{
 		dir: dir, interval: interval, limit: segmentSize, report: report, create: createSegment, batch: newBatch(), indexes: make(map[string]*index), unzip: unzip,
-		kick: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1), shipped: make(chan struct{}, 1), archive: archive, pieces: newPieces(archive),
 	}
-	if err := l.recover(); err != nil {
+	if err := l.recover(ctx); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
 	return l, nil
 }
 
 // recover takes up what an earlier process left, and begins to sync.
-func (l *segmentLog) recover() error {
+func (l *segmentLog) recover(ctx context.Context) error {
 	if err := durable.MkdirAll(l.dir); err != nil {
 		return err
 	}
 	if err := recoverSpool(l.dir); err != nil {
 		return err
 	}
-	names, err := segments(l.dir)
-	if err != nil {
+	var err error
+	if l.segments, err = l.list(ctx); err != nil {
 		return err
 	}
-	for i, name := range names {
-		at, n, _ := parseName(name)
-		l.number = max(l.number, n)
-		l.latest = later(l.latest, at)
-		if !strings.HasSuffix(name, rawSuffix) {
-			continue
-		}
-		path := filepath.Join(l.dir, name)
-		if i == len(names)-1 {
-			if err := cutTail(path); err != nil {
+	for i, s := range l.segments {
+		l.number = max(l.number, s.number)
+		l.latest = later(l.latest, s.at)
+		if i == len(l.segments)-1 {
+			if err := l.recoverLast(ctx, s); err != nil {
 				return err
 			}
 		}
+		if s.packed {
+			continue
+		}
 		// A process that was killed left what it had not synced to the operating system. From now on it would seem older than the time that a
 		// record may wait for its fsync.
-		if err := syncFile(path); err != nil {
+		if err := syncFile(filepath.Join(l.dir, s.stem+rawSuffix)); err != nil {
 			return err
 		}
 	}
+	l.number = nextRun(l.number)
 	// Only now is what the old spool held on the disk.
 	if l.spool, err = openSpool(l.dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.stop = cancel
+	ctx, l.stop = context.WithCancel(context.Background())
+	left := l.segments
 	l.syncer.Go(func() { l.syncLoop(ctx) })
 	l.others.Go(func() {
-		for _, name := range slices.Backward(names) {
-			if ctx.Err() == nil {
-				_ = l.complete(name) // it stays readable as it is
+		for _, s := range slices.Backward(left) {
+			if ctx.Err() == nil && !l.state(s).archived {
+				_ = l.complete(ctx, s) // it stays readable as it is
 			}
 		}
 	})
 	return nil
 }
 
-// complete sees to it that a segment that is not being written is compressed and has an index.
-func (l *segmentLog) complete(name string) error {
-	l.building.Lock()
-	defer l.building.Unlock()
-	path := filepath.Join(l.dir, name)
-	if strings.HasSuffix(name, rawSuffix) {
-		l.mu.Lock()
-		x := l.indexes[stem(name)]
-		if x != nil {
-			x = x.snapshot()
-		}
-		l.mu.Unlock()
-		err := compress(path, x)
-		if errors.Is(err, io.EOF) && x != nil { // it is shorter than what was written
-			err = compress(path, nil)
-		}
-		if err == nil {
-			l.mu.Lock()
-			delete(l.indexes, stem(name))
-			l.mu.Unlock()
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		path = stem(path) + zstdSuffix // somebody was here before
+// recoverLast finds out what the youngest record is: the clock may have gone back since, and the names of segments must not.
+func (l *segmentLog) recoverLast(ctx context.Context, s *segment) error {
+	if !s.packed {
+		young, err := cutTail(filepath.Join(l.dir, s.stem+rawSuffix))
+		l.latest = later(l.latest, young)
+		return err
 	}
-	if !lacksIndex(l.dir, name) {
-		return nil
+	x, err := l.snapshot(ctx).openIndex(s)
+	if err != nil {
+		return nil // it is told of when it is read
 	}
-	return reindex(path)
+	defer x.close()
+	blocks, _ := x.table()
+	for _, b := range blocks {
+		if !b.unreadable() {
+			l.latest = later(l.latest, time.Unix(0, b.young))
+		}
+	}
+	return nil
 }
 
 func syncFile(path string) error {
@@ -299,26 +293,28 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 		if err := l.file.Flush(); err != nil {
 			return err
 		}
-		l.ended = append(l.ended, l.file)
-		l.file = nil
+		l.ended = append(l.ended, ended{l.file, l.current})
+		l.file, l.current = nil, nil
 	}
 	l.latest = later(l.latest, at)
 	if l.file != nil {
 		return nil
 	}
-	l.number++
-	f, err := l.create(filepath.Join(l.dir, segmentName(l.latest, l.number)))
+	s, _ := newSegment(segmentName(l.latest, l.number+1))
+	f, err := l.create(filepath.Join(l.dir, s.stem+rawSuffix))
 	if err != nil {
 		return err
 	}
 	if err := durable.SyncDir(l.dir); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
+	l.number++
 	if l.spool != nil {
 		f = newSpooled(f, l.spool, l.full)
 	}
-	l.file, l.size, l.index = f, 0, new(index)
-	l.indexes[stem(filepath.Base(f.Name()))] = l.index
+	l.file, l.current, l.size, l.index = f, s, 0, new(index)
+	l.indexes[s.stem] = l.index
+	l.segments = append(l.segments, s)
 	return nil
 }
 
@@ -356,7 +352,7 @@ func (l *segmentLog) syncNow() {
 	l.mu.Lock()
 	b := l.batch
 	l.batch = newBatch()
-	ended, current := l.ended, l.file
+	full, current, segment := l.ended, l.file, l.current
 	l.ended = nil
 	if current != nil {
 		l.flush = current.Flush()
@@ -365,8 +361,8 @@ func (l *segmentLog) syncNow() {
 	l.mu.Unlock()
 
 	var errs []error
-	for _, f := range ended {
-		errs = append(errs, f.Sync())
+	for _, e := range full {
+		errs = append(errs, e.file.Sync())
 	}
 	if current != nil && flush == nil {
 		errs = append(errs, current.Sync())
@@ -386,12 +382,12 @@ func (l *segmentLog) syncNow() {
 		// another file, and whatever was written into this one counts as lost.
 		if l.file == current {
 			_ = l.mendLocked()
-			l.file, l.torn = nil, false
+			l.file, l.current, l.torn = nil, nil, false
 		} else { // it was full meanwhile
-			l.ended = without(l.ended, current)
+			l.ended = without(l.ended, ended{current, segment})
 		}
 		current.Close()
-		l.unsafe = append(l.unsafe, filepath.Base(current.Name()))
+		l.unsafe = append(l.unsafe, segment)
 		batches = append(batches, l.batch)
 		l.batch = newBatch()
 	}
@@ -405,9 +401,25 @@ func (l *segmentLog) syncNow() {
 	if err != nil {
 		l.report(fmt.Errorf("syncing the audit log: records of the last moments may be lost if the machine fails: %w", err))
 	}
-	for _, f := range ended {
-		f.Close()
-		l.others.Go(func() { _ = l.complete(filepath.Base(f.Name())) }) // or it stays readable as it is
+	for _, e := range full {
+		e.file.Close()
+		l.others.Go(func() {
+			_ = l.complete(context.Background(), e.segment) // or it stays readable as it is
+			l.wakeShipping()
+		})
+	}
+}
+
+// ended is a segment that is full.
+type ended struct {
+	file    segmentFile
+	segment *segment
+}
+
+func (l *segmentLog) wakeShipping() {
+	select {
+	case l.shipped <- struct{}{}:
+	default:
 	}
 }
 
@@ -444,13 +456,13 @@ func (l *segmentLog) mend() error {
 			l.mu.Unlock()
 			return nil
 		}
-		name := l.unsafe[0]
+		s := l.unsafe[0]
 		l.mu.Unlock()
-		if err := l.complete(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := l.complete(context.Background(), s); err != nil && !errors.Is(err, errPruned) && !errors.Is(err, ErrAltered) {
 			return err
 		}
 		l.mu.Lock()
-		l.unsafe = without(l.unsafe, name)
+		l.unsafe = without(l.unsafe, s)
 		l.mu.Unlock()
 	}
 }
@@ -488,23 +500,4 @@ func (l *segmentLog) close() error {
 		err = errors.Join(err, s.close())
 	}
 	return err
-}
-
-// prune removes the segments in which all records are from before the time given.
-func (l *segmentLog) prune(before time.Time) error {
-	names, err := segments(l.dir)
-	if err != nil {
-		return err
-	}
-	for i := 0; i+1 < len(names); i++ {
-		if next, _, _ := parseName(names[i+1]); !next.Before(before) {
-			break
-		}
-		for _, suffix := range []string{rawSuffix, zstdSuffix, indexSuffix} {
-			if err := os.Remove(filepath.Join(l.dir, stem(names[i])+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	return nil
 }

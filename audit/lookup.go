@@ -98,7 +98,7 @@ func (t *Trail) Lookup(ctx context.Context, q Query) (Page, error) {
 		if log.l == nil {
 			return log.eachRemembered(s.match)
 		}
-		s.log, s.next = log, len(log.names)
+		s.log, s.next = log, len(log.segments)
 		return s.run()
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ type search struct {
 
 // pending is a block that was not read yet, or a segment that has no index.
 type pending struct {
-	name  string
+	seg   *segment
 	block *block
 	young int64
 }
@@ -155,7 +155,7 @@ func (s *search) run() error {
 		if n := len(s.pending); n > 0 && s.pending[n-1].young >= s.unopened() {
 			p := s.pending[n-1]
 			s.pending = s.pending[:n-1]
-			if err := s.tolerate(p.name, s.log.read(p.name, p.block, s.match)); err != nil {
+			if err := s.read(p); err != nil {
 				return err
 			}
 			continue
@@ -164,7 +164,7 @@ func (s *search) run() error {
 			return nil
 		}
 		s.next--
-		if err := s.open(s.log.names[s.next]); err != nil {
+		if err := s.open(s.log.segments[s.next]); err != nil {
 			return err
 		}
 	}
@@ -184,24 +184,35 @@ func (s *search) unopened() int64 {
 	switch s.next {
 	case 0:
 		return math.MinInt64
-	case len(s.log.names):
+	case len(s.log.segments):
 		return math.MaxInt64
 	}
-	at, _, _ := parseName(s.log.names[s.next])
-	return at.UnixNano()
+	return s.log.segments[s.next].at.UnixNano()
 }
 
-func (s *search) open(name string) error {
-	blocks, ok, err := s.log.having(name, s.term)
-	if err := s.tolerate(name, err); err != nil {
+// read looks for matches in a block, or in a segment of which nobody knows the blocks.
+func (s *search) read(p pending) error {
+	match := func(_ int64, stored []byte) error { return s.match(stored) }
+	if p.block == nil {
+		return tolerate(&s.damage, p.seg, s.log.walk(p.seg, func(block) bool { return true }, match))
+	}
+	return tolerate(&s.damage, p.seg, s.log.walkBlocks(p.seg, []block{*p.block}, match))
+}
+
+func (s *search) open(seg *segment) error {
+	blocks, ok, err := s.log.having(seg, s.term)
+	if errors.Is(err, errPruned) {
+		return nil
+	}
+	if err := tolerate(&s.damage, seg, errors.Join(s.log.gapBefore(s.next), err)); err != nil {
 		return err
 	}
-	if !ok {
-		s.pending = append(s.pending, pending{name: name, young: s.beforeOpen()})
+	if !ok && err == nil {
+		s.pending = append(s.pending, pending{seg: seg, young: s.beforeOpen()})
 	}
 	for _, b := range blocks {
 		if b.oldest <= s.to && b.young >= s.from {
-			s.pending = append(s.pending, pending{name: name, block: &b, young: b.young})
+			s.pending = append(s.pending, pending{seg: seg, block: &b, young: b.young})
 		}
 	}
 	slices.SortFunc(s.pending, func(a, b pending) int {
@@ -218,24 +229,10 @@ func (s *search) open(name string) error {
 
 // beforeOpen is what no record of the segment that was opened last exceeds.
 func (s *search) beforeOpen() int64 {
-	if s.next+1 >= len(s.log.names) {
+	if s.next+1 >= len(s.log.segments) {
 		return math.MaxInt64
 	}
-	at, _, _ := parseName(s.log.names[s.next+1])
-	return at.UnixNano()
-}
-
-// tolerate remembers damage, and returns other errors.
-func (s *search) tolerate(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("reading %s: %w", name, err)
-	if !errors.Is(err, ErrAltered) {
-		return err
-	}
-	s.damage = append(s.damage, err)
-	return nil
+	return s.log.segments[s.next+1].at.UnixNano()
 }
 
 // match takes up a stored record if it is asked for.
@@ -307,15 +304,14 @@ func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stor
 	first, last := storeRange(from, to)
 	var inLog *logSnapshot
 	var doubles map[string]struct{}
-	begin := sync.OnceValue(func() (err error) {
+	begin := sync.OnceFunc(func() {
 		defer t.moving.RUnlock()
 		doubles = t.mover.doubles
 		if t.log == nil {
 			inLog = t.remembered()
-			return nil
+		} else {
+			inLog = t.log.snapshot(ctx)
 		}
-		inLog, err = t.log.snapshot()
-		return err
 	})
 	t.moving.RLock()
 	err := t.cfg.Store.View(ctx, func(r store.Reader) error {
@@ -323,9 +319,7 @@ func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stor
 		if _, err := r.Get(first); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if err := begin(); err != nil {
-			return err
-		}
+		begin()
 		for kv, err := range r.Scan(first, last, store.ScanOptions{Reverse: reverse}) {
 			if err != nil {
 				return fmt.Errorf("reading the audit records of changes: %w", err)
@@ -341,7 +335,8 @@ func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stor
 		}
 		return nil
 	})
-	if err := errors.Join(err, begin()); err != nil {
+	begin()
+	if err != nil {
 		return err
 	}
 	return log(inLog)

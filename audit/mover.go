@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/clock"
@@ -42,24 +43,31 @@ type mover struct {
 	doubles map[string]struct{} // keys of records that are in the store and in the log; replaced, never changed; guarded by Trail.moving
 }
 
-// Run moves records of changes from the store into the log soon after their commit, until ctx ends.
+// Run moves records of changes from the store into the log soon after their commit, and complete segments of the log into the archive, until ctx ends.
 func (t *Trail) Run(ctx context.Context) {
-	for wait := movePause; ; {
-		if clock.Pause(ctx, wait) != nil {
-			return
-		}
-		wait = movePause
-		if err := t.Settle(ctx); err != nil {
-			if ctx.Err() == nil && !errors.Is(err, store.ErrFull) { // of that the store tells
+	var jobs sync.WaitGroup
+	jobs.Go(func() { t.repeat(ctx, t.mover.kick, movePause, t.Settle) })
+	if t.log != nil && t.log.archive != nil {
+		jobs.Go(func() { t.repeat(ctx, t.log.shipped, 0, t.Ship) })
+	}
+	jobs.Wait()
+}
+
+// repeat calls fn at the start, a little after it is woken, and again after a while when it failed.
+func (t *Trail) repeat(ctx context.Context, kick <-chan struct{}, pause time.Duration, fn func(context.Context) error) {
+	for ctx.Err() == nil {
+		err := fn(ctx)
+		if err != nil && ctx.Err() == nil {
+			if !errors.Is(err, store.ErrFull) { // of that the store tells
 				t.cfg.Failed(err)
 			}
-			wait = retryPause
+			_ = clock.Pause(ctx, retryPause)
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-t.mover.kick:
+		case <-kick:
+			_ = clock.Pause(ctx, pause)
 		}
 	}
 }

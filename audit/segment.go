@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -63,29 +62,12 @@ func parseName(name string) (at time.Time, number int, ok bool) {
 
 func stem(name string) string { return name[:len(name)-len(filepath.Ext(name))] }
 
-// segments lists the segment files in order; of a segment that is there in both forms, because a crash came between
-// compressing and removing, the raw one.
-func segments(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if _, _, ok := parseName(e.Name()); ok {
-			names = append(names, e.Name())
-		}
-	}
-	slices.Sort(names) // ".log" before ".zst"
-	return slices.CompactFunc(names, func(a, b string) bool { return stem(a) == stem(b) }), nil
-}
-
 // cutTail removes what a crash left behind the last whole frame: a part of a frame, or the zeros of blocks that were
-// allocated and never written. Anything else is not what a crash leaves, and stays to be reported.
-func cutTail(path string) error {
+// allocated and never written. Anything else is not what a crash leaves, and stays to be reported. It returns the time of the youngest record.
+func cutTail(path string) (young time.Time, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return young, err
 	}
 	defer f.Close()
 	var good int64
@@ -96,28 +78,31 @@ func cutTail(path string) error {
 			break
 		}
 		good += frameHeader + int64(len(buf))
+		if at, err := timeOf(buf); err == nil {
+			young = later(young, at)
+		}
 	}
 	if err == io.EOF {
-		return nil
+		return young, nil
 	}
 	if !errors.Is(err, ErrAltered) {
-		return err
+		return young, err
 	}
 	rest, err := io.ReadAll(io.NewSectionReader(f, good, 2*segmentSize))
 	if err != nil {
-		return err
+		return young, err
 	}
 	// A record ends with a brace, so zeros at the end are no part of one.
 	rest = bytes.TrimRight(rest, "\x00")
 	if len(rest) >= frameHeader {
 		if n := binary.BigEndian.Uint32(rest); n > maxRecord || int(n) <= len(rest)-frameHeader {
-			return nil
+			return young, nil
 		}
 	}
 	if err := f.Truncate(good); err != nil {
-		return err
+		return young, err
 	}
-	return f.Sync()
+	return young, f.Sync()
 }
 
 // readFrame reads a frame into buf, which it grows as needed. It returns io.EOF at the end, and an error that wraps ErrAltered for what is no whole
@@ -145,39 +130,6 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: a checksum is wrong", ErrAltered)
 	}
 	return buf, nil
-}
-
-// openSegment opens a segment, by the name it has now: one that was complete may have been compressed since it was listed. It returns an error that wraps
-// os.ErrNotExist for one that was pruned since.
-func openSegment(dir, name string) (*os.File, error) {
-	f, err := os.Open(filepath.Join(dir, name))
-	if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, rawSuffix) {
-		f, err = os.Open(filepath.Join(dir, stem(name)+zstdSuffix))
-	}
-	return f, err
-}
-
-// readSegment calls fn with the records of a segment, of the first limit bytes if that is not negative.
-func readSegment(dir, name string, limit int64, fn func(rec []byte) error) error {
-	f, err := openSegment(dir, name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // pruned since it was listed
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if strings.HasSuffix(f.Name(), zstdSuffix) {
-		if blocks, ok := blocksOf(f.Name()); ok {
-			return readBlocks(f, blocks, fn)
-		}
-		return readCompressed(bufio.NewReaderSize(f, 1<<16), fn)
-	}
-	var r io.Reader = f
-	if limit >= 0 {
-		r = io.LimitReader(f, limit)
-	}
-	return readFrames(bufio.NewReaderSize(r, 1<<16), fn)
 }
 
 // frames yields the records of bytes that begin with a frame, and in the end an error that wraps ErrAltered if they are not frames throughout.

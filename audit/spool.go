@@ -167,6 +167,16 @@ func (f *spooled) Flush() error {
 	return f.flushLocked()
 }
 
+// unflushed is a copy of the frames that are in the spool, and where they belong.
+func (f *spooled) unflushed() (frames []byte, at int64) {
+	f.spool.mu.Lock()
+	defer f.spool.mu.Unlock()
+	if f.spool.owner != f {
+		return nil, 0
+	}
+	return append([]byte{}, f.spool.frames()...), f.flushed
+}
+
 func (f *spooled) flushLocked() error {
 	if f.spool.owner != f {
 		return nil // the spool is the next file's

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ func killed(t *testing.T, dir string) string {
 
 func lazyLog(t *testing.T, dir string) *segmentLog {
 	t.Helper()
-	l, err := openLog(dir, time.Hour, func(err error) { t.Log(err) })
+	l, err := openLog(context.Background(), dir, nil, time.Hour, func(err error) { t.Log(err) })
 	if err != nil {
 		t.Fatalf("openLog: %v", err)
 	}
@@ -142,7 +143,7 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 
 func FuzzSpool(f *testing.F) {
 	dir := f.TempDir()
-	l, err := openLog(dir, time.Hour, func(error) {})
+	l, err := openLog(context.Background(), dir, nil, time.Hour, func(error) {})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/tuple"
@@ -21,6 +22,9 @@ type Config struct {
 
 	// Dir is the directory of the log. Empty keeps the log in memory, for a cloud whose store is in memory too.
 	Dir string
+
+	// Archive takes the segments of the log that are complete; nil leaves them in Dir. See Run.
+	Archive blob.Store
 
 	// Sync is how long a record of the log may wait for its fsync; zero makes every call wait for it.
 	Sync time.Duration
@@ -62,7 +66,7 @@ func Open(cfg Config) (*Trail, error) {
 	if cfg.Dir == "" {
 		return t, nil
 	}
-	log, err := openLog(cfg.Dir, cfg.Sync, cfg.Failed)
+	log, err := openLog(context.Background(), cfg.Dir, cfg.Archive, cfg.Sync, cfg.Failed)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +313,7 @@ func (t *Trail) Prune(ctx context.Context, before time.Time) error {
 	if t.log == nil {
 		return nil
 	}
-	if err := t.log.prune(before); err != nil {
+	if err := t.log.prune(ctx, before); err != nil {
 		return fmt.Errorf("forgetting old audit records: %w", err)
 	}
 	return nil

@@ -59,7 +59,7 @@ func TestRecordIsCloudTrails(t *testing.T) {
 		"requestID": text, "eventID": text, "sharedEventID": text, "readOnly": false,
 		"resources": []any{map[string]any{"accountId": "1", "type": "AWS::KMS::Key", "ARN": text}, map[string]any{"accountId": "", "ARN": "b"}},
 		"eventType": "AwsApiCall", "managementEvent": false, "recipientAccountId": text, "eventCategory": "Data",
-		"tlsDetails": map[string]any{"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256", "clientProvidedHostHeader": text},
+		"tlsDetails":          map[string]any{"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256", "clientProvidedHostHeader": text},
 		"additionalEventData": map[string]any{"b": 2.0}, "vpcEndpointId": text, "vpcEndpointAccountId": "1",
 	}
 	if d := cmp.Diff(want, got); d != "" {

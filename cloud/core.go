@@ -128,7 +128,7 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 		trailDir = filepath.Join(cfg.Dir, auditDir)
 	}
 	c.trail, err = audit.Open(audit.Config{
-		Store: c.store, Dir: trailDir, Sync: cfg.AuditSync, KeepOn: cfg.AuditKeepOn,
+		Store: c.store, Dir: trailDir, Archive: c.blob, Sync: cfg.AuditSync, KeepOn: cfg.AuditKeepOn,
 		Failed: func(err error) { cfg.Log.Error("audit trail", "cause", err.Error()) },
 	})
 	if err != nil {
