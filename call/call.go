@@ -89,6 +89,7 @@ type Call struct {
 	resources []audit.Resource
 	room      [1]audit.Resource // for resources: most calls touch one
 	events    []Event
+	more      []byte  // see AdditionalEventData
 	elsewhere []*Call // see In
 	request   policy.Request
 	context   callContext
@@ -164,6 +165,9 @@ type Event struct {
 func (c *Call) ServiceEvent(name string, details []byte) {
 	c.events = append(c.events, Event{name, details})
 }
+
+// AdditionalEventData is a JSON object that the call's audit record has beside parameters and response, as additionalEventData.
+func (c *Call) AdditionalEventData(object []byte) { c.more = object }
 
 // Touch puts a resource into the audit record that the call does not authorize.
 func (c *Call) Touch(r audit.Resource) {
@@ -243,17 +247,18 @@ func (c *Call) host() string {
 
 // Outcome is what the door has to know of a call whose handler has returned.
 type Outcome struct {
-	Asked     bool  // the handler authorized something, or said why it need not
-	Denied    error // a refusal that the handler was given, whatever it made of it
-	Resources []audit.Resource
-	Events    []Event         // see ServiceEvent
-	Pending   []*audit.Record // see Record
-	Elsewhere []*Call         // see In
+	Asked      bool  // the handler authorized something, or said why it need not
+	Denied     error // a refusal that the handler was given, whatever it made of it
+	Resources  []audit.Resource
+	Events     []Event         // see ServiceEvent
+	Additional []byte          // see AdditionalEventData
+	Pending    []*audit.Record // see Record
+	Elsewhere  []*Call         // see In
 }
 
 // Outcome returns what the handler did.
 func (c *Call) Outcome() Outcome {
-	o := Outcome{c.asked, c.denied, c.resources, c.events, c.pending, c.elsewhere}
+	o := Outcome{c.asked, c.denied, c.resources, c.events, c.more, c.pending, c.elsewhere}
 	for _, there := range c.elsewhere {
 		if o.Denied == nil {
 			o.Denied = there.denied

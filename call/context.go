@@ -88,7 +88,12 @@ func (x *callContext) region() string {
 	if x.c.Op == nil || !x.c.Op.Service.Global {
 		return x.c.Scope.Region
 	}
-	switch x.c.Scope.Partition {
+	return GlobalRegion(x.c.Scope.Partition)
+}
+
+// GlobalRegion is the region of a partition that global services are called in, and record their events in.
+func GlobalRegion(partition string) string {
+	switch partition {
 	case "aws-cn":
 		return "cn-north-1"
 	case "aws-us-gov":

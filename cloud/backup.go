@@ -58,6 +58,7 @@ func (c *core) backup(ctx context.Context, w io.Writer, root seal.Provider) (non
 		if h.Keyring, err = r.Get(keyringKey); err != nil {
 			return fmt.Errorf("reading the keyring: %w", err)
 		}
+		log.Beheld() // the first read has fixed what this view shows
 		if root != nil {
 			// Now that the snapshot is taken: a keyring that is newer opens all that is in it, too.
 			if h.Keyring, err = c.keyring.WrapFor(ctx, root); err != nil {

@@ -31,6 +31,9 @@ func (c *Cloud) Why(ctx context.Context, id string) ([]*evidence.Explanation, er
 		if err != nil {
 			return nil, err
 		}
+		if x.Kind == "AWSAccount" && len(found) > 1 {
+			continue // a copy, which does not tell who called; the record of the caller's account does
+		}
 		call := x.Call + " " + x.Time + " " + string(f.Trace)
 		if first, ok := accounts[call]; ok && first != x.Account {
 			continue

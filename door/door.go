@@ -90,6 +90,10 @@ type Room struct {
 	// Invalid makes the service's own error of what wire.Validate says about an input; nil, and an answer of nil, is the protocol's own.
 	Invalid func(*wire.Error) wire.ModeledError
 
+	// DataEvents names the operations that are done to what a resource holds, and not to the resource: their audit records are data events, which the event history
+	// has not, and trails only where they ask for them.
+	DataEvents map[string]bool
+
 	// Timers are the handlers of the service's timers, by kind.
 	Timers map[string]TimerHandler
 }

@@ -43,6 +43,7 @@ const account, region = "111122223333", "us-east-1"
 // house is a door with invented rooms behind it.
 type house struct {
 	*door.Door
+	cfg       door.Config // of the door
 	t         testing.TB
 	store     *storetest.Faulty
 	trail     *audit.Trail
@@ -152,7 +153,7 @@ func newHouse(t testing.TB, options ...option) *house {
 	for _, o := range options {
 		o(&cfg)
 	}
-	h.trail = cfg.Trail
+	h.trail, h.cfg = cfg.Trail, cfg
 	h.Door, err = door.New(cfg,
 		door.Room{Service: orchard.Service, Endpoints: orchard.Endpoints(&h.orchard), Timers: h.timers},
 		door.Room{Service: almanac.Service, Endpoints: almanac.Endpoints(&h.almanac)},

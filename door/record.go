@@ -33,14 +33,19 @@ func endedWith(err error, rt *route) ended {
 func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end ended) []*audit.Record {
 	o := c.Outcome()
 	records := o.Pending
+	room := d.rooms[c.Service()]
 	failed := end != ended{}
 	if failed {
 		records = takenBack(records)
 	}
 	r := audit.Record{
-		Time: c.Time, Identity: userIdentity(c), Region: c.Scope.Region, UserAgent: c.Source.UserAgent, RequestID: c.RequestID, EventID: c.EventID,
+		Time: c.Time, Identity: userIdentity(c), Region: d.recordedIn(room, c.Scope), UserAgent: c.Source.UserAgent, RequestID: c.RequestID, EventID: c.EventID,
 		Resources: o.Resources, Type: audit.APICall, Management: true, Recipient: c.Scope.Account, TLS: c.Source.TLS,
 	}
+	if c.Source.VPCEndpoint != "" {
+		r.VPCEndpoint, r.VPCEndpointAccount = c.Source.VPCEndpoint, d.cfg.Account
+	}
+	copies := copied(c)
 	switch {
 	case c.Source.Service != "":
 		r.SourceIP, r.UserAgent = c.Source.Service, c.Source.Service
@@ -53,13 +58,14 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		own.Trace = trace
 		own.ErrorCode, own.ErrorMessage = end.code, end.message
 		own.Source, own.Name, own.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
+		own.Management, own.AdditionalData = !room.DataEvents[op.Name], o.Additional
 		if in != nil {
 			own.RequestParameters = nonEmpty(audit.AppendShape(make([]byte, 0, parametersRoom), in))
 		}
 		if out != nil && (!op.ReadOnly || op.RecordResponse) {
 			own.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
 		}
-		records = share(records, &own, op.RecordResponse)
+		records = share(records, &own, copies, op.RecordResponse)
 		if o.Denied != nil {
 			// Another account's resource is in its owner's record alone: whom it is kept from must not read in their own trail that it is there, or
 			// which key an alias names.
@@ -75,18 +81,19 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		elsewhere, op := r, there.Op
 		elsewhere.Region, elsewhere.Resources, elsewhere.EventID = there.Scope.Region, there.Outcome().Resources, newID()
 		elsewhere.Source, elsewhere.Name, elsewhere.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
-		records = share(records, &elsewhere, false)
+		records = share(records, &elsewhere, copies, false)
 	}
 	for _, x := range o.Events {
-		host := d.rooms[c.Service()].Service.EventSource
+		host := room.Service.EventSource
 		event := r
 		event.Identity, event.SourceIP, event.UserAgent, event.TLS = identity.Service(host).UserIdentity(), host, host, nil
+		event.VPCEndpoint, event.VPCEndpointAccount = "", ""
 		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, x.Name, x.Details
 		event.EventID = newID()
 		if e == nil {
 			event.Trace, trace = trace, nil // the only record of a timer
 		}
-		records = share(records, &event, false)
+		records = share(records, &event, event.Identity, false)
 	}
 	return records
 }
@@ -109,9 +116,22 @@ func takenBack(records []*audit.Record) (out []*audit.Record) {
 	return out
 }
 
+// recordedIn is the region that a call is on record in: of a global service, the partition's first, whichever region signed it. Where another process serves that one, and has a
+// trail of its own, it stays here.
+func (d *Door) recordedIn(room *Room, s call.Scope) string {
+	if first := call.GlobalRegion(s.Partition); room.Service.Global && d.serves(first, false) {
+		return first
+	}
+	return s.Region
+}
+
 // userIdentity is who calls, and which service passed the call on.
-func userIdentity(c *call.Call) []byte {
-	id := c.Caller.UserIdentity()
+func userIdentity(c *call.Call) []byte { return invokedBy(c, c.Caller.UserIdentity()) }
+
+// copied is userIdentity in the records of other accounts.
+func copied(c *call.Call) []byte { return invokedBy(c, c.Caller.UserIdentityElsewhere()) }
+
+func invokedBy(c *call.Call, id []byte) []byte {
 	if len(c.Via) == 0 {
 		return id
 	}
@@ -131,8 +151,8 @@ func nonEmpty(object []byte) []byte {
 }
 
 // share appends a record, and copies of it for the other accounts that it concerns. What another account's caller was answered is not their business, unless
-// the answer is something of theirs.
-func share(records []*audit.Record, r *audit.Record, theirs bool) []*audit.Record {
+// the answer is something of theirs, nor is who that is in the caller's account, beyond what id tells.
+func share(records []*audit.Record, r *audit.Record, id []byte, theirs bool) []*audit.Record {
 	first := len(records)
 	records = append(records, r)
 	for _, res := range r.Resources {
@@ -143,7 +163,7 @@ func share(records []*audit.Record, r *audit.Record, theirs bool) []*audit.Recor
 			r.SharedEventID = newID()
 		}
 		copied := *r
-		copied.EventID, copied.Recipient = newID(), res.Account
+		copied.EventID, copied.Recipient, copied.Identity = newID(), res.Account, id
 		if !theirs {
 			copied.ResponseElements = nil
 		}

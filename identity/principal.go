@@ -80,7 +80,8 @@ type sessionIssuer struct {
 }
 
 type federationData struct {
-	Provider string `json:"federatedProvider"`
+	Provider   string   `json:"federatedProvider"`
+	Attributes struct{} `json:"attributes"`
 }
 
 type sessionAttributes struct {
@@ -90,6 +91,15 @@ type sessionAttributes struct {
 
 // UserIdentity is the userIdentity element of the principal's audit records, as JSON.
 func (p *Principal) UserIdentity() []byte { return p.record }
+
+// UserIdentityElsewhere is what the records of other accounts have in its place: which account called, and who of it by an identifier that says no more.
+func (p *Principal) UserIdentityElsewhere() []byte {
+	if p.Account == "" {
+		return p.record
+	}
+	b, _ := json.Marshal(userIdentity{Type: "AWSAccount", PrincipalID: p.UserID(), AccountID: p.Account}) // strings only
+	return b
+}
 
 // seal computes what is asked for at every call. A Principal is not changed after it.
 func (p *Principal) seal() *Principal {
@@ -135,7 +145,7 @@ func (s *Session) context(p *Principal) *sessionContext {
 	case RoleSession:
 		x.SessionIssuer = &sessionIssuer{Type: "Role", PrincipalID: p.ID, ARN: p.Issuer, AccountID: p.Account, UserName: s.Name}
 		if s.Provider != "" {
-			x.WebIDFederationData = &federationData{s.Provider}
+			x.WebIDFederationData = &federationData{Provider: s.Provider}
 		}
 	case FederationSession:
 		x.SessionIssuer = &sessionIssuer{Type: "IAMUser", PrincipalID: s.ID, ARN: p.Issuer, AccountID: p.Account, UserName: s.Name}

@@ -80,7 +80,7 @@ func TestCrossAccountWalk(t *testing.T) {
 				t.Errorf("shared event IDs are %q in the caller's account and %q in the owner's", mine.SharedEventID, theirs.SharedEventID)
 			case mine.RecipientAccountID != other || theirs.RecipientAccountID != account:
 				t.Errorf("the recipients are %s and %s", mine.RecipientAccountID, theirs.RecipientAccountID)
-			case theirs.UserIdentity.ARN != userARN(other, o.name) || theirs.UserIdentity.AccountID != other:
+			case mine.UserIdentity.ARN != userARN(other, o.name) || theirs.UserIdentity.Type != "AWSAccount" || theirs.UserIdentity.ARN != "" || theirs.UserIdentity.AccountID != other:
 				t.Errorf("the owner's record says that %+v called", theirs.UserIdentity)
 			case !names(mine, s.key) || !names(theirs, s.key):
 				t.Errorf("the key is not in both records:\n%s\n%s", mine.Raw, theirs.Raw)

@@ -253,7 +253,7 @@ func TestCrossAccount(t *testing.T) {
 		ok(t)(encrypt(w.user(other, "eve", allowed)))
 		theirs, mine := w.recorded(t, other, "Encrypt", ""), w.recorded(t, account, "Encrypt", "")
 		if theirs.SharedEventID == "" || theirs.SharedEventID != mine.SharedEventID || theirs.RecipientAccountID != other || mine.RecipientAccountID != account ||
-			mine.UserIdentity.ARN != eveARN || mine.Resources[0].ARN != key || mine.Resources[0].AccountID != account {
+			theirs.UserIdentity.ARN != eveARN || mine.UserIdentity.Type != "AWSAccount" || mine.Resources[0].ARN != key || mine.Resources[0].AccountID != account {
 			t.Errorf("recorded as %s and %s", theirs.Raw, mine.Raw)
 		}
 	})
