@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 )
@@ -67,37 +68,38 @@ func (t *Trail) eachWithID(ctx context.Context, id string, fn func(*facts, Trace
 		done = !fn(&f, Traced{slices.Clone(rec), slices.Clone(trace)})
 		return nil
 	}
-	var changes [][]byte
-	keep := func(stored []byte) error {
-		if mayHold(stored, id) {
-			changes = append(changes, stored)
+	return t.look(ctx, math.MinInt64, math.MaxInt64, false, func(rows iter.Seq2[[]byte, error], log *logSnapshot) error {
+		damage, err := log.eachWith(idTerm(id), meet, func() bool { return done })
+		if err != nil {
+			return err
 		}
-		return nil
-	}
-	return t.snapshot(ctx, math.MinInt64, math.MaxInt64, false, keep, func(log *logSnapshot) error {
-		var damage []error
-		if log.l == nil {
-			if err := log.eachRemembered(meet); err != nil {
-				return err
+		for stored, err := range rows {
+			if err == nil {
+				err = meet(stored)
 			}
-		} else {
-			for i, seg := range log.segments {
-				err := errors.Join(log.gapBefore(i), log.eachHaving(seg, idTerm(id), meet))
-				if err := tolerate(&damage, seg, err); err != nil {
-					return err
-				}
-				if done {
-					break
-				}
-			}
-		}
-		for _, c := range changes {
-			if err := meet(c); err != nil {
+			if err != nil {
 				return err
 			}
 		}
-		return errors.Join(damage...)
+		return damage
 	})
+}
+
+// eachWith calls fn with the records of all blocks in which a term is, until done says so.
+func (s *logSnapshot) eachWith(t term, fn func(stored []byte) error, done func() bool) (damage, err error) {
+	if s.l == nil {
+		return nil, s.eachRemembered(fn)
+	}
+	var found []error
+	for i, seg := range s.segments {
+		if err := tolerate(&found, seg, errors.Join(s.gapBefore(i), s.eachHaving(seg, t, fn))); err != nil {
+			return nil, err
+		}
+		if done() {
+			break
+		}
+	}
+	return errors.Join(found...), nil
 }
 
 // Each calls fn with the records that the filter chooses, except for its Limit, in no particular order. fn must not keep them. An error of fn ends it, and is
@@ -114,5 +116,19 @@ func (t *Trail) Each(ctx context.Context, f Filter, fn func(Traced) error) error
 		}
 		return fn(Traced{rec, trace})
 	}
-	return t.eachIn(ctx, f, each)
+	from, to := f.times()
+	return t.look(ctx, from, to, false, func(rows iter.Seq2[[]byte, error], log *logSnapshot) error {
+		for stored, err := range rows {
+			if err == nil {
+				err = each(stored)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if log.l == nil {
+			return log.eachRemembered(each)
+		}
+		return log.each(from, to, each)
+	})
 }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sort"
-	"time"
 )
 
 // logSnapshot is the log as it was at one moment, for reading. Segments that are pruned meanwhile have no records any more.
@@ -257,20 +257,35 @@ func (s *logSnapshot) eachHaving(seg *segment, t term, fn func(stored []byte) er
 	return s.walkBlocks(seg, blocks, each)
 }
 
-// each calls fn with each record that may be from the time given on, in the order in which they were written. fn must not keep them. Damage is passed over, and
-// reported in the end by an error that wraps ErrAltered.
-func (s *logSnapshot) each(from time.Time, fn func(stored []byte) error) error {
+// each calls fn with each record that may be of those times, in the order in which they were written. fn must not keep them. Damage is passed over, and reported in the
+// end by an error that wraps ErrAltered.
+func (s *logSnapshot) each(from, to int64, fn func(stored []byte) error) error {
 	var damage []error
 	for i, seg := range s.segments {
-		if i+1 < len(s.segments) && s.segments[i+1].at.Before(from) {
+		if i+1 < len(s.segments) && s.segments[i+1].at.UnixNano() < from {
 			continue // it is named after a time that no record before it exceeds
 		}
-		err := s.walk(seg, func(block) bool { return true }, func(_ int64, stored []byte) error { return fn(stored) })
+		in := func(b block) bool { return b.oldest <= to && b.young >= from }
+		err := s.walk(seg, in, func(_ int64, stored []byte) error { return fn(stored) })
 		if err := tolerate(&damage, seg, errors.Join(s.gapBefore(i), err)); err != nil {
 			return err
 		}
 	}
 	return errors.Join(damage...)
+}
+
+// bounds are times that no record of a segment is outside of.
+func (s *logSnapshot) bounds(seg *segment) (oldest, young int64, err error) {
+	if x := s.live[seg.stem]; x != nil {
+		oldest, young = span(x.blocks)
+		return oldest, young, nil
+	}
+	oldest, young = math.MinInt64, math.MaxInt64
+	err = s.indexed(seg, func(x *indexFile) error {
+		oldest, young = x.oldest, x.young
+		return nil
+	})
+	return oldest, young, none(err)
 }
 
 // gapBefore tells of segments that are missing before one.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sync"
@@ -88,13 +89,18 @@ func (t *Trail) Lookup(ctx context.Context, q Query) (Page, error) {
 	if q.After != nil {
 		s.to = min(s.to, q.After.At)
 	}
-	change := func(stored []byte) error { // they come in the order of events
-		if len(s.found) >= s.want {
-			return errEnough
+	err := t.look(ctx, s.from, s.to, true, func(rows iter.Seq2[[]byte, error], log *logSnapshot) error {
+		for stored, err := range rows { // in the order of events
+			if err == nil {
+				err = s.match(stored)
+			}
+			if err != nil {
+				return err
+			}
+			if len(s.found) >= s.want {
+				break
+			}
 		}
-		return s.match(stored)
-	}
-	err := t.snapshot(ctx, s.from, s.to, true, change, func(log *logSnapshot) error {
 		if log.l == nil {
 			return log.eachRemembered(s.match)
 		}
@@ -295,51 +301,41 @@ func (s *search) settle(bound int64) {
 	s.found = s.found[i:]
 }
 
-// errEnough ends the reading of the store.
+// errEnough ends the reading of records.
 var errEnough = errors.New("enough")
 
-// snapshot calls stored with the records that are still in the store, of those times, the youngest first if reverse is set, and then log with the log as it was when
-// they were there.
-func (t *Trail) snapshot(ctx context.Context, from, to int64, reverse bool, stored func([]byte) error, log func(*logSnapshot) error) error {
+// look calls fn with the records that are still in the store, of those times, the youngest first if reverse is set, and with the log as it is: no record is missing, and
+// none is in both. It may range over the rows once.
+func (t *Trail) look(ctx context.Context, from, to int64, reverse bool, fn func(rows iter.Seq2[[]byte, error], log *logSnapshot) error) error {
 	first, last := storeRange(from, to)
-	var inLog *logSnapshot
-	var doubles map[string]struct{}
-	begin := sync.OnceFunc(func() {
-		defer t.moving.RUnlock()
-		doubles = t.mover.doubles
-		if t.log == nil {
-			inLog = t.remembered()
-		} else {
-			inLog = t.log.snapshot(ctx)
-		}
-	})
 	t.moving.RLock()
-	err := t.cfg.Store.View(ctx, func(r store.Reader) error {
-		// The first read fixes what the view shows. From here on records may move.
+	begin := sync.OnceFunc(t.moving.RUnlock)
+	defer begin()
+	return t.cfg.Store.View(ctx, func(r store.Reader) error {
+		// The first read fixes what the view shows. From then on records may move.
 		if _, err := r.Get(first); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
+			return fmt.Errorf("reading the audit records of changes: %w", err)
+		}
+		doubles := t.mover.doubles
+		var log *logSnapshot
+		if t.log == nil {
+			log = t.remembered()
+		} else {
+			log = t.log.snapshot(ctx)
 		}
 		begin()
-		for kv, err := range r.Scan(first, last, store.ScanOptions{Reverse: reverse}) {
-			if err != nil {
-				return fmt.Errorf("reading the audit records of changes: %w", err)
+		return fn(func(yield func([]byte, error) bool) {
+			for kv, err := range r.Scan(first, last, store.ScanOptions{Reverse: reverse}) {
+				if err != nil {
+					yield(nil, fmt.Errorf("reading the audit records of changes: %w", err))
+					return
+				}
+				if _, ok := doubles[string(kv.Key)]; !ok && !yield(kv.Value, nil) {
+					return
+				}
 			}
-			if _, ok := doubles[string(kv.Key)]; ok {
-				continue
-			}
-			if err := stored(kv.Value); errors.Is(err, errEnough) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-		}
-		return nil
+		}, log)
 	})
-	begin()
-	if err != nil {
-		return err
-	}
-	return log(inLog)
 }
 
 func storeRange(from, to int64) (first, last []byte) {

@@ -150,9 +150,42 @@ func (h *history) check() {
 			}
 		}
 	}
+	h.checkEvents(audit.Filter{})
+	h.checkEvents(audit.Filter{Limit: 17})
+	h.checkEvents(audit.Filter{From: epoch.Add(10 * sec), To: middle.Time, Account: "000000000001"})
+	h.checkEvents(audit.Filter{From: epoch.Add(10 * sec), To: middle.Time, Limit: 5})
 	found, err := h.trail.Find(h.t.Context(), middle.EventID)
 	if err != nil || len(found) == 0 || len(found) > 2 {
 		h.t.Errorf("Find: %d records, %v", len(found), err)
+	}
+}
+
+// checkEvents sees that events come in the order of their times.
+func (h *history) checkEvents(f audit.Filter) {
+	h.t.Helper()
+	var chosen []*audit.Record
+	for _, r := range h.all {
+		shown := r.Time.Truncate(time.Second)
+		if !shown.Before(f.From) && (f.To.IsZero() || shown.Before(f.To)) && (f.Account == "" || f.Account == r.Recipient) {
+			chosen = append(chosen, r)
+		}
+	}
+	slices.SortStableFunc(chosen, func(a, b *audit.Record) int { return a.Time.Compare(b.Time) })
+	if f.Limit > 0 {
+		chosen = chosen[len(chosen)-f.Limit:]
+	}
+	var want []string
+	for _, r := range chosen {
+		want = append(want, r.EventID)
+	}
+	if d := cmp.Diff(want, ids(h.t, h.trail, f)); d != "" {
+		h.t.Errorf("Events(%+v) (-want +got):\n%.2000s", f, d)
+	}
+	for rec, err := range h.trail.Stream(h.t.Context(), f) { // and it can be left
+		if err != nil || eventID(h.t, rec) != want[0] {
+			h.t.Errorf("Stream begins with %s, %v, want %s", rec, err, want[0])
+		}
+		break
 	}
 }
 
@@ -169,6 +202,10 @@ func TestLookup(t *testing.T) {
 			h.close() // what was raw is compressed at the next start
 			h.open()
 			h.add(200)
+			h.check()
+			if err := h.trail.Settle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			h.check()
 			for _, path := range h.files("*.idx") {
 				if err := os.Remove(path); err != nil {

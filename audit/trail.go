@@ -2,10 +2,8 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -181,107 +179,6 @@ func (t *Trail) Failure() error {
 		return nil
 	}
 	return t.log.failure()
-}
-
-// Filter chooses events; its zero value chooses all.
-type Filter struct {
-	From, To time.Time // From is included, To is not; zero means unbounded
-	Account  string    // recipient
-	Limit    int       // the newest so many; 0 means no limit
-}
-
-// event is what the reader needs to know of a record.
-type event struct {
-	Time      time.Time `json:"eventTime"`
-	ID        string    `json:"eventID"`
-	Recipient string    `json:"recipientAccountId"`
-}
-
-// Events returns the records that match, as JSON, oldest first. With an error that wraps ErrAltered come all records that could be read.
-func (t *Trail) Events(ctx context.Context, f Filter) ([]json.RawMessage, error) {
-	var found []foundEvent
-	size := 0
-	add := func(stored []byte) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		rec, _, nanos := splitStored(stored)
-		e, ok, err := f.chooses(rec)
-		if err != nil || !ok {
-			return err
-		}
-		found = append(found, foundEvent{e.Time.Add(time.Duration(nanos)), slices.Clone(rec)})
-		if size += len(rec); f.Limit == 0 && size > maxEvents {
-			return ErrTooMany
-		}
-		// Keep the memory bounded by what was asked for.
-		if f.Limit > 0 && len(found) >= 2*f.Limit+1000 {
-			found = newest(found, f.Limit)
-		}
-		return nil
-	}
-	damage := t.eachIn(ctx, f, add)
-	if damage != nil && !errors.Is(damage, ErrAltered) {
-		return nil, damage
-	}
-	if f.Limit > 0 {
-		found = newest(found, f.Limit)
-	} else {
-		sortEvents(found)
-	}
-	out := make([]json.RawMessage, len(found))
-	for i := range found {
-		out[i] = found[i].rec
-	}
-	return out, damage
-}
-
-// chooses reads of a record what the filter asks for.
-func (f *Filter) chooses(rec []byte) (e event, ok bool, err error) {
-	if err := json.Unmarshal(rec, &e); err != nil {
-		return e, false, fmt.Errorf("reading an audit record: %w", err)
-	}
-	// Records tell whole seconds.
-	ok = (f.From.IsZero() || !e.Time.Before(f.From.Truncate(time.Second))) && (f.To.IsZero() || e.Time.Before(f.To)) &&
-		(f.Account == "" || f.Account == e.Recipient)
-	return e, ok, nil
-}
-
-// maxEvents bounds the records that are held at once, in bytes.
-const maxEvents = 256 << 20
-
-// ErrTooMany: there are more records than are told at once. A narrower time or a limit helps.
-var ErrTooMany = errors.New("there are more audit records than can be told at once: narrow the time, or give a limit")
-
-type foundEvent struct {
-	at  time.Time
-	rec []byte
-}
-
-func sortEvents(e []foundEvent) {
-	slices.SortStableFunc(e, func(a, b foundEvent) int { return a.at.Compare(b.at) })
-}
-
-func newest(e []foundEvent, n int) []foundEvent {
-	sortEvents(e)
-	return e[max(0, len(e)-n):]
-}
-
-// eachIn calls fn with the stored records that may be among those that a filter chooses.
-func (t *Trail) eachIn(ctx context.Context, f Filter, fn func(stored []byte) error) error {
-	from, to := int64(math.MinInt64), int64(math.MaxInt64)
-	if !f.From.IsZero() {
-		from = f.From.Truncate(time.Second).UnixNano()
-	}
-	if !f.To.IsZero() {
-		to = f.To.UnixNano() - 1
-	}
-	return t.snapshot(ctx, from, to, false, fn, func(log *logSnapshot) error {
-		if log.l == nil {
-			return log.eachRemembered(fn)
-		}
-		return log.each(f.From.Truncate(time.Second), fn)
-	})
 }
 
 // pruneBatch is how many records one transaction of Prune deletes.

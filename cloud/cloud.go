@@ -3,9 +3,11 @@ package cloud
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -200,7 +202,7 @@ func (c *Cloud) PutRole(ctx context.Context, role identity.Role) error {
 	return core.directory.PutRole(ctx, role, core.clock.Now())
 }
 
-// Events returns audit records, oldest first. With an error that wraps audit.ErrAltered come all that could be read.
+// Events returns audit records, oldest first: all of them at once. With an error that wraps audit.ErrAltered come all that could be read.
 func (c *Cloud) Events(ctx context.Context, f audit.Filter) ([][]byte, error) {
 	core, release := c.hold()
 	defer release()
@@ -210,6 +212,15 @@ func (c *Cloud) Events(ctx context.Context, f audit.Filter) ([][]byte, error) {
 		out[i] = found[i]
 	}
 	return out, err
+}
+
+// StreamEvents yields audit records, oldest first, as audit.Trail.Stream has them.
+func (c *Cloud) StreamEvents(ctx context.Context, f audit.Filter) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		core, release := c.hold()
+		defer release()
+		core.trail.Stream(ctx, f)(yield)
+	}
 }
 
 // Rewrap puts the keyring under another root key while everything runs. From then on the cloud starts with that one.

@@ -297,13 +297,15 @@ func listEvents(ctx context.Context, c *cloud.Cloud, in io.Reader, out io.Writer
 	if err := readParams(in, &p); err != nil {
 		return err
 	}
-	found, damage := c.Events(ctx, audit.Filter{From: p.From, To: p.To, Account: p.Account, Limit: p.Limit})
-	for _, record := range found {
+	for record, err := range c.StreamEvents(ctx, audit.Filter{From: p.From, To: p.To, Account: p.Account, Limit: p.Limit}) {
+		if err != nil {
+			return err
+		}
 		if _, err := out.Write(append(record, '\n')); err != nil {
 			return err
 		}
 	}
-	return damage
+	return nil
 }
 
 type credentialsParams struct {
