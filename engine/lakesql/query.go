@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -16,6 +18,10 @@ import (
 type Query struct {
 	stores   []string
 	from, to time.Time
+	sql      string // the engine's
+	columns  []outputColumn
+	params   []any
+	scans    []*scan
 }
 
 // Stores are the IDs of the event data stores that the query reads, each once, in the order of the statement.
@@ -80,12 +86,35 @@ func (e *Error) Error() string {
 var ErrLimit = errors.New("query exceeded a limit")
 
 // Parse reads a statement. Its errors are of type *Error.
-func Parse(statement string) (*Query, error) {
-	return nil, &Error{Line: 1, Column: 1, Message: "queries are not understood yet"}
+func Parse(statement string) (q *Query, err error) {
+	parsed, err := parse(statement)
+	if err != nil {
+		return nil, err
+	}
+	defer recoverError(&err)
+	t := &translator{interned: make(map[any]int)}
+	out := t.query(parsed, nil, nil, false)
+	q = &Query{sql: out.sql, columns: out.columns, params: t.params, scans: t.scans}
+	q.survey()
+	return q, nil
 }
 
-// Run answers the query. The result's statistics are there even if an error is returned. Errors of the statement's evaluation are of type *Error; those of
-// limits wrap ErrLimit; the source's errors and those of ctx are wrapped.
-func (q *Query) Run(ctx context.Context, source Source, limits Limits) (*Result, error) {
-	return &Result{}, &Error{Message: "queries are not understood yet"}
+// survey finds the stores and the time range of all scans.
+func (q *Query) survey() {
+	all := span{math.MaxInt64, math.MinInt64}
+	for _, s := range q.scans {
+		if !slices.Contains(q.stores, s.store) {
+			q.stores = append(q.stores, s.store)
+		}
+		known := allTime
+		for _, b := range s.bounds {
+			if b.known {
+				known = known.narrowed(b, b.ms)
+			}
+		}
+		all.from, all.to = min(all.from, known.from), max(all.to, known.to)
+	}
+	if len(q.scans) > 0 {
+		q.from, q.to = all.time(all.from), all.time(all.to)
+	}
 }
