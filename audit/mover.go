@@ -103,7 +103,7 @@ func (t *Trail) step(ctx context.Context) (more bool, err error) {
 	var entries []entry
 	for _, kv := range rows {
 		if _, ok := t.mover.doubles[string(kv.Key)]; !ok { // only steps change it
-			entries = append(entries, rowEntry(kv))
+			entries = append(entries, t.rowEntry(kv))
 		}
 	}
 	t.moving.Lock()
@@ -277,7 +277,12 @@ func rowKey(at time.Time, event, recipient string) []byte {
 }
 
 // rowEntry is a record of the store on its way into the log.
-func rowEntry(kv store.KV) entry {
+func (t *Trail) rowEntry(kv store.KV) entry {
+	if terms, ok := t.fresh.take(kv.Key); ok {
+		if at, err := timeOf(kv.Value); err == nil {
+			return entry{at: at, stored: kv.Value, terms: terms}
+		}
+	}
 	f, err := factsOf(kv.Value)
 	if err != nil {
 		return entry{at: time.Unix(0, 0), stored: kv.Value} // nothing finds it, and reading tells of it

@@ -16,12 +16,15 @@ const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 // AppendShape appends in as a JSON object the way CloudTrail writes request parameters and response
 // elements: member names begin with a small letter, sensitive members are hidden, blobs are left out
 // (a ciphertext says nothing to an auditor, and a plaintext must not be there).
-func AppendShape(dst []byte, in wire.Shape) []byte {
+func AppendShape(dst []byte, in wire.Shape) []byte { return AppendNamed(dst, in, nil) }
+
+// AppendNamed is AppendShape for a service some of whose parameters have names of their own in CloudTrail: name gives them, and "" for the usual one.
+func AppendNamed(dst []byte, in wire.Shape, name func(*wire.Member) string) []byte {
 	w := writers.Get().(*shapeWriter)
-	*w = shapeWriter{buf: append(dst, '{'), first: true, stack: w.stack[:0]}
+	*w = shapeWriter{buf: append(dst, '{'), first: true, stack: w.stack[:0], name: name}
 	in.WriteMembers(w)
 	out := append(w.buf, '}')
-	w.buf = nil
+	w.buf, w.name = nil, nil
 	writers.Put(w)
 	return out
 }
@@ -36,6 +39,7 @@ type shapeWriter struct {
 	first bool // nothing was written yet in the container at hand
 	in    container
 	stack []container // those around it
+	name  func(*wire.Member) string
 }
 
 // container is what the next value stands in. A map's values have their key written by MapKey.
@@ -61,7 +65,7 @@ func (w *shapeWriter) lead(m *wire.Member) bool {
 		w.first = false
 	}
 	if w.in == inStruct {
-		w.buf = appendKey(w.buf, m.Name)
+		w.key(m)
 	}
 	if m.Sensitive {
 		w.buf = append(w.buf, '"')
@@ -70,6 +74,17 @@ func (w *shapeWriter) lead(m *wire.Member) bool {
 		return false
 	}
 	return true
+}
+
+// key writes the name of a member.
+func (w *shapeWriter) key(m *wire.Member) {
+	if w.name != nil {
+		if own := w.name(m); own != "" {
+			w.buf = append(wire.AppendJSONString(w.buf, own), ':')
+			return
+		}
+	}
+	w.buf = appendKey(w.buf, m.Name)
 }
 
 func (w *shapeWriter) begin(m *wire.Member, in container, open byte) {

@@ -43,6 +43,7 @@ type Trail struct {
 
 	steps  sync.Mutex // held while a step moves records, and guards mover
 	mover  mover
+	fresh  fresh
 	moving sync.RWMutex // held while records are in the store and in the log; for reading while somebody begins to look at both. It is taken under steps
 
 	mu        sync.Mutex // guards the fields below
@@ -95,10 +96,17 @@ func (t *Trail) Close() error {
 
 // Commit writes the records in the transaction of the change they tell of.
 func (t *Trail) Commit(tx store.Tx, records ...*Record) {
-	for _, r := range records {
-		tx.Set(rowKey(r.Time, r.EventID, r.Recipient), r.appendStored(nil))
+	known := make([]knownTerms, len(records))
+	for i, r := range records {
+		f := r.facts(&t.names)
+		known[i].key = rowKey(r.Time, r.EventID, r.Recipient)
+		_, known[i].terms = f.appendTerms(nil)
+		tx.Set(known[i].key, r.appendStored(nil))
 	}
-	tx.OnCommitted(t.wake)
+	tx.OnCommitted(func() {
+		t.fresh.add(known)
+		t.wake()
+	})
 }
 
 // wake tells Run that there is something to move.
