@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -294,5 +295,25 @@ func TestTextIsSafeAtATerminal(t *testing.T) {
 	var text strings.Builder
 	if err := r.WriteText(&text); err != nil || strings.ContainsAny(text.String(), "\x1b\u202e") || strings.Contains(text.String(), "\nVALID") {
 		t.Errorf("%v, %q", err, &text)
+	}
+}
+
+// The files are a third implementation's, testdata/golden.py, and the AWS CLI's own validator found them valid.
+func TestGolden(t *testing.T) {
+	f, err := os.Open("testdata/golden-keys.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	keys, err := verify.ReadPublicKeys(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := verify.Verify(t.Context(), verify.Tree{FS: os.DirFS("testdata/golden")}, verify.Options{Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Valid() || len(r.Notes) > 0 || r.Chains[0].ValidDigests != 3 || r.Chains[0].ValidLogs != 3 || r.Chains[0].Records != 6 {
+		t.Errorf("the report is %+v", r)
 	}
 }
