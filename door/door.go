@@ -94,6 +94,12 @@ type Room struct {
 	// has not, and trails only where they ask for them.
 	DataEvents map[string]bool
 
+	// Recorded names the members of inputs and outputs in audit records where CloudTrail has names of its own for them, and gives "" for all others. It may be nil.
+	Recorded func(*wire.Member) string
+
+	// Validates is set for a service that holds its inputs against the constraints of its model itself: S3 has an error of its own for each parameter.
+	Validates bool
+
 	// Timers are the handlers of the service's timers, by kind.
 	Timers map[string]TimerHandler
 }

@@ -91,7 +91,11 @@ func answerable(err error, rt *route) (visible error, hide bool) {
 	}
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
 		status, code, message := e.Answer(rt.style)
-		return &wire.Error{Code: code, Status: status, Message: message, Fault: status >= 500}, false
+		visible := &wire.Error{Code: code, Status: status, Message: message, Fault: status >= 500}
+		if e.Region != "" && rt.style == sigv4.S3 {
+			visible.Details = []wire.Detail{{Name: "Region", Value: e.Region}}
+		}
+		return visible, false
 	}
 	if rt.room != nil && rt.room.Internal != nil {
 		return rt.room.Internal, true

@@ -60,10 +60,10 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		own.Source, own.Name, own.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
 		own.Management, own.AdditionalData = !room.DataEvents[op.Name], o.Additional
 		if in != nil {
-			own.RequestParameters = nonEmpty(audit.AppendShape(make([]byte, 0, parametersRoom), in))
+			own.RequestParameters = nonEmpty(audit.AppendNamed(make([]byte, 0, parametersRoom), in, room.Recorded))
 		}
 		if out != nil && (!op.ReadOnly || op.RecordResponse) {
-			own.ResponseElements = nonEmpty(audit.AppendShape(nil, out))
+			own.ResponseElements = nonEmpty(audit.AppendNamed(nil, out, room.Recorded))
 		}
 		records = share(records, &own, copies, op.RecordResponse)
 		if o.Denied != nil {

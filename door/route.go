@@ -25,7 +25,7 @@ type route struct {
 	endpoint *call.Endpoint // nil for an operation without a handler
 	peers    bool           // the operation is for peers alone
 	labels   map[string]string
-	region   string // that the path names, of the few services whose paths do; "" for the one that the signature names
+	region   string // that the path or the host names, of the few services where they do; "" for the one that the signature names
 	meter    *meter
 }
 
@@ -234,7 +234,12 @@ func (s *serviceRoutes) match(h *http.Request) (rt route, err error, ok bool) {
 	if s.service.Protocols[0] == wire.XKS {
 		return s.matchXKS(h)
 	}
-	op, labels := s.rest.Match(h.Method, h.URL.EscapedPath(), h.URL.RawQuery, h.Header)
+	path, host := h.URL.EscapedPath(), bucketHost{}
+	if s.service.SigningName == "s3" {
+		host = parseBucketHost(h.Host)
+		path = host.bucketPath(path)
+	}
+	op, labels := s.rest.Match(h.Method, path, h.URL.RawQuery, h.Header)
 	if op == nil {
 		return route{}, nil, false
 	}
@@ -243,7 +248,7 @@ func (s *serviceRoutes) match(h *http.Request) (rt route, err error, ok bool) {
 		name = found.name // some clients say the name; it decides between operations that are not built
 	}
 	rt, err = s.route(name, s.service.Protocols[0])
-	rt.labels = labels
+	rt.labels, rt.region = labels, host.region
 	return rt, err, true
 }
 

@@ -103,6 +103,9 @@ func (b *Body) Trailer() http.Header {
 	return b.trailer
 }
 
+// Chunked reports whether the body comes in chunks: the request's length is then not that of what Read gives.
+func (b *Body) Chunked() bool { return b.in != nil }
+
 // Announced returns the names of the trailing headers that are to come, in lower case.
 func (b *Body) Announced() []string { return b.announced }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
@@ -21,7 +22,7 @@ func (s *Service) CreateBucket(c *call.Call, in *s3.CreateBucketRequest) (*s3.Cr
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	region, err := location(c.Scope.Region, in.CreateBucketConfiguration)
+	region, err := s.location(c.Scope.Region, in.CreateBucketConfiguration)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (s *Service) CreateBucket(c *call.Call, in *s3.CreateBucketRequest) (*s3.Cr
 }
 
 // location is the region that a new bucket is to lie in.
-func location(called string, cfg *s3.CreateBucketConfiguration) (string, error) {
+func (s *Service) location(called string, cfg *s3.CreateBucketConfiguration) (string, error) {
 	wanted := ""
 	if cfg != nil {
 		if cfg.Location != nil || cfg.Bucket != nil {
@@ -69,19 +70,13 @@ func location(called string, cfg *s3.CreateBucketConfiguration) (string, error) 
 	case wanted == "":
 		return "", fault("IllegalLocationConstraintException", 400,
 			"The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.")
-	case wanted == firstRegion || !knownRegion(wanted):
+	case wanted == firstRegion || !door.ValidRegion(s.cfg.Partition, wanted):
 		return "", fault("InvalidLocationConstraint", 400, "The specified location-constraint is not valid", detail("LocationConstraint", wanted))
 	case wanted != called && called != firstRegion:
 		return "", fault("IllegalLocationConstraintException", 400,
 			"The "+wanted+" location constraint is incompatible for the region specific endpoint this request was sent to.")
 	}
 	return wanted, nil
-}
-
-// knownRegion reports whether a name looks like a region's. Clouds have regions of their own names, so there is no list.
-func knownRegion(name string) bool {
-	parts := strings.Split(name, "-")
-	return len(parts) >= 3 && len(parts[0]) == 2 && strings.Trim(parts[len(parts)-1], "0123456789") == "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // constraint is a region as the API names it.

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"crypto/fips140"
 	"encoding/base64"
 	"hash"
 	"strings"
@@ -14,9 +13,6 @@ const checksumHeader = "x-amz-checksum-"
 
 // newSum is the hash of an algorithm as the API names it, or nil for one that is not had here.
 func newSum(algorithm string) hash.Hash {
-	if algorithm == string(s3.ChecksumAlgorithmSha1) && fips140.Enabled() {
-		return nil
-	}
 	return sigv4.NewChecksum(checksumHeader + strings.ToLower(algorithm))
 }
 

@@ -38,7 +38,7 @@ func (s *Service) read(c *call.Call, in reading) (*found, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	if err := c.Authorize(b.object(key)); err != nil {
+	if err := b.authorizeObject(key); err != nil {
 		return nil, err
 	}
 	if given(in.customerKey...) {
@@ -104,6 +104,7 @@ func (s *Service) GetObject(c *call.Call, in *s3.GetObjectRequest) (*s3.GetObjec
 	if err != nil {
 		return nil, err
 	}
+	f.bucket.transferred(0, f.span.length(), f.objectRecord)
 	out := &s3.GetObjectOutput{Body: body}
 	f.show(answer{
 		lastModified: &out.LastModified, contentLength: &out.ContentLength, etag: &out.ETag, acceptRanges: &out.AcceptRanges, contentRange: &out.ContentRange,
@@ -230,7 +231,7 @@ func (s *Service) DeleteObject(c *call.Call, in *s3.DeleteObjectRequest) (*s3.De
 		return nil, err
 	}
 	b.with("s3:if-match", deref(in.IfMatch))
-	if err := c.Authorize(b.object(key)); err != nil {
+	if err := b.authorizeObject(key); err != nil {
 		return nil, err
 	}
 	switch {

@@ -1,7 +1,6 @@
 package s3_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -39,7 +38,11 @@ func start(t *testing.T) *house {
 
 // client is the SDK's, which can only be told of one endpoint for all buckets by their path.
 func client(cfg aws.Config) *s3.Client {
-	return s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = true
+		// As config.LoadDefaultConfig has it.
+		o.RequestChecksumCalculation, o.ResponseChecksumValidation = aws.RequestChecksumCalculationWhenSupported, aws.ResponseChecksumValidationWhenSupported
+	})
 }
 
 // must returns the output of a call that has to succeed.
@@ -111,4 +114,6 @@ func (h *house) keys() (keys []string) {
 	return keys
 }
 
-var _ = bytes.NewReader
+type event = cloudtest.Event
+
+func (h *house) events() []event { return h.Trail(home) }

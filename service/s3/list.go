@@ -89,8 +89,13 @@ func (l *listing) rollUp(key string) (string, bool) {
 	return key[:len(l.prefix)+i+len(l.delimiter)], true
 }
 
-// behind is the first string after all that begin with a prefix.
-func behind(prefix string) string { return string(store.PrefixEnd([]byte(prefix))) }
+// behind is the first string after all keys that begin with a prefix.
+func behind(prefix string) string {
+	if end := store.PrefixEnd([]byte(prefix)); end != nil {
+		return string(end)
+	}
+	return "\xff" // keys are UTF-8, in which there is no such byte
+}
 
 // list authorizes a listing and reads it.
 func (s *Service) list(c *call.Call, name, owner *string, l *listing, limit *int32) (*bucket, error) {

@@ -41,7 +41,7 @@ func (s *Service) putObject(c *call.Call, in *s3.PutObjectRequest) (*s3.PutObjec
 		return nil, err
 	}
 	b.ofPut(in)
-	if err := c.Authorize(b.object(key)); err != nil {
+	if err := b.authorizeObject(key); err != nil {
 		return nil, err
 	}
 	if err := checkPut(in); err != nil {
@@ -82,6 +82,7 @@ func (s *Service) putObject(c *call.Call, in *s3.PutObjectRequest) (*s3.PutObjec
 		return nil, err
 	}
 	s.free(c, old)
+	b.transferred(up.size, 0, o)
 	return o.put(), nil
 }
 
@@ -96,6 +97,9 @@ func (s *Service) free(c *call.Call, o *objectRecord) {
 
 // checkKey refuses what is no key of an object. One that the store cannot hold is longer than it looks: it has control characters.
 func checkKey(key string) error {
+	if key == "" {
+		return badArgument("key", "", "The key must not be empty.")
+	}
 	if len(key) > maxKey || len(key)+strings.Count(key, "\x00")+strings.Count(key, "\x01") > store.MaxKeySize-256 {
 		return fault("KeyTooLongError", 400, "Your key is too long", detail("MaxSizeAllowed", "1024"))
 	}
@@ -132,7 +136,7 @@ func checkPut(in *s3.PutObjectRequest) error {
 	case in.ObjectLockMode != "" || in.ObjectLockRetainUntilDate != nil || in.ObjectLockLegalHoldStatus != "":
 		return badRequest("Bucket is missing Object Lock Configuration")
 	case in.StorageClass != "" && in.StorageClass != s3.StorageClassStandard:
-		return notImplemented("x-amz-storage-class")
+		return noStorageClass(in.StorageClass)
 	case in.Tagging != nil:
 		return notImplemented("x-amz-tagging")
 	case in.WriteOffsetBytes != nil:
@@ -146,6 +150,16 @@ func checkPut(in *s3.PutObjectRequest) error {
 		return fault("MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size", detail("MaxSizeAllowed", "2048"))
 	}
 	return nil
+}
+
+// noStorageClass refuses a storage class: all objects here are kept alike.
+func noStorageClass(class s3.StorageClass) error {
+	switch class {
+	case s3.StorageClassReducedRedundancy, s3.StorageClassStandardIa, s3.StorageClassOnezoneIa, s3.StorageClassIntelligentTiering, s3.StorageClassGlacier,
+		s3.StorageClassDeepArchive, s3.StorageClassGlacierIr, s3.StorageClassOutposts, s3.StorageClassSnow, s3.StorageClassExpressOnezone:
+		return notImplemented("x-amz-storage-class")
+	}
+	return fault("InvalidStorageClass", 400, "The storage class you specified is not valid")
 }
 
 // headersOf are the headers that an object keeps.

@@ -50,7 +50,7 @@ func (s *Service) CacheStats() cache.Stats { return s.policies.Stats() }
 // Room is the service as it stands behind the door.
 func (s *Service) Room() door.Room {
 	return door.Room{
-		Service: s3.Service, Endpoints: s3.Endpoints(s),
+		Service: s3.Service, Endpoints: s3.Endpoints(s), Validates: true, Recorded: recorded,
 		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html#cloudtrail-object-level-tracking
 		DataEvents: map[string]bool{
 			s3.OpGetObject.Name: true, s3.OpPutObject.Name: true, s3.OpDeleteObject.Name: true, s3.OpHeadObject.Name: true,

@@ -82,20 +82,23 @@ type intake struct {
 	failed error // what Read failed with
 }
 
-// trailing is a body with headers behind it, as the door gives it.
-type trailing interface{ Announced() []string }
+// streamed is a body as the door gives it: it may have come in chunks, which are verified while it is read, with headers behind them.
+type streamed interface {
+	Chunked() bool
+	Announced() []string
+}
 
 func newIntake(in *s3.PutObjectRequest) (*intake, error) {
 	r := &intake{src: in.Body, announced: -1}
 	if r.src == nil {
 		r.src = strings.NewReader("")
 	}
-	body, chunked := in.Body.(trailing)
 	var trailers []string
+	body, ok := in.Body.(streamed)
+	chunked := ok && body.Chunked()
 	if chunked {
 		trailers = body.Announced()
-	}
-	if in.ContentLength != nil && !isChunked(in) {
+	} else if in.ContentLength != nil {
 		r.announced = *in.ContentLength
 	}
 	if r.announced > maxObject {
@@ -121,11 +124,6 @@ func newIntake(in *s3.PutObjectRequest) (*intake, error) {
 	}
 	r.sum = newSum(r.algorithm)
 	return r, nil
-}
-
-// isChunked reports whether the body came in chunks, whose length is not that of the object. The door has checked it against the length that the chunks announce.
-func isChunked(in *s3.PutObjectRequest) bool {
-	return withoutChunks(deref(in.ContentEncoding)) != deref(in.ContentEncoding)
 }
 
 // Read implements io.Reader.
