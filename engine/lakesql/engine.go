@@ -78,7 +78,8 @@ func newEngine() (*engine, error) {
 
 // function registers a function, and its variant that makes NULL of an error.
 func (e *engine) function(name string, f function) error {
-	call := func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	call := func(_ *sqlite.FunctionContext, args []driver.Value) (v driver.Value, err error) {
+		defer e.contain(&err)
 		values := make([]any, len(args))
 		for i, v := range args {
 			if v == nil && !f.nulls {
@@ -109,6 +110,13 @@ func (e *engine) function(name string, f function) error {
 		return err
 	}
 	return e.driver.RegisterDeterministicScalarFunction("try_"+name, -1, lenient)
+}
+
+// contain turns a panic of ours into an error: none may unwind the engine's own frames, which would leave it locked.
+func (e *engine) contain(err *error) {
+	if p := recover(); p != nil {
+		*err = e.run.fail(fmt.Errorf("running the query: %v", p))
+	}
 }
 
 // evaluation makes an *Error of what a function complained about.
@@ -154,7 +162,7 @@ func (e *engine) seen(_ *sqlite.FunctionContext, args []driver.Value) (driver.Va
 const rowOverhead = 48
 
 // allowed are the engine's own functions that the translator uses.
-var allowed = wordSet(`count sum avg min max coalesce length ifnull seen row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value
+var allowed = wordSet(`count sum avg min max coalesce octet_length ifnull seen row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value
 	nth_value`)
 
 // authorize lets statements read tables and call the functions above and ours, and nothing else: no file, no other database, no setting.
@@ -193,7 +201,7 @@ func (m scanModule) Create(ctx vtab.Context, args []string) (vtab.Table, error) 
 		return nil, errors.New("no such scan")
 	}
 	s := x.query.scans[n]
-	t := &table{scan: s, run: x, span: allTime}
+	t := &table{engine: m.engine, scan: s, run: x, span: allTime}
 	x.tables = append(x.tables, t)
 	return t, ctx.Declare(s.declaration())
 }
@@ -250,7 +258,8 @@ type eachCursor struct {
 	end    bool
 }
 
-func (c *eachCursor) Filter(found int, _ string, args []driver.Value) error {
+func (c *eachCursor) Filter(found int, _ string, args []driver.Value) (err error) {
+	defer c.engine.contain(&err)
 	c.Close()
 	*c = eachCursor{engine: c.engine}
 	if found != 2 || len(args) != 2 {
@@ -266,7 +275,8 @@ func (c *eachCursor) Filter(found int, _ string, args []driver.Value) error {
 	return c.Next()
 }
 
-func (c *eachCursor) Next() error {
+func (c *eachCursor) Next() (err error) {
+	defer c.engine.contain(&err)
 	name, raw, ok := c.next()
 	c.name, c.raw, c.end = name, raw, !ok
 	c.n++

@@ -24,7 +24,8 @@ type grouping struct {
 	kept   int64
 }
 
-func (g *grouping) Step(_ *sqlite.FunctionContext, args []driver.Value) error {
+func (g *grouping) Step(_ *sqlite.FunctionContext, args []driver.Value) (err error) {
+	defer g.engine.contain(&err)
 	values := make([]any, len(args))
 	for i, v := range args {
 		values[i] = v
@@ -41,7 +42,8 @@ func (g *grouping) WindowInverse(*sqlite.FunctionContext, []driver.Value) error 
 	return errors.New("not a window function")
 }
 
-func (g *grouping) WindowValue(*sqlite.FunctionContext) (driver.Value, error) {
+func (g *grouping) WindowValue(*sqlite.FunctionContext) (_ driver.Value, err error) {
+	defer g.engine.contain(&err)
 	v, err := g.rows.value()
 	if err != nil {
 		return nil, g.engine.run.fail(evaluation(err))

@@ -53,6 +53,7 @@ func (s *scan) declaration() string {
 
 // table is a scan in an execution. It implements vtab.Table.
 type table struct {
+	engine *engine
 	scan   *scan
 	run    *execution
 	span   span
@@ -248,7 +249,8 @@ type cursor struct {
 	end    bool
 }
 
-func (c *cursor) Filter(columns int, _ string, args []driver.Value) error {
+func (c *cursor) Filter(columns int, _ string, args []driver.Value) (err error) {
+	defer c.table.engine.contain(&err)
 	c.Close()
 	*c = cursor{table: c.table}
 	t := c.table
@@ -282,7 +284,8 @@ func (c *cursor) Filter(columns int, _ string, args []driver.Value) error {
 	return nil
 }
 
-func (c *cursor) Next() error {
+func (c *cursor) Next() (err error) {
+	defer c.table.engine.contain(&err)
 	if c.next == nil {
 		c.at++
 		c.end = c.at >= c.rows
@@ -308,7 +311,8 @@ func (c *cursor) Rowid() (int64, error) {
 	return int64(c.at), nil
 }
 
-func (c *cursor) Column(n int) (driver.Value, error) {
+func (c *cursor) Column(n int) (_ driver.Value, err error) {
+	defer c.table.engine.contain(&err)
 	t := c.table
 	if n >= len(t.scan.columns) {
 		return nil, nil

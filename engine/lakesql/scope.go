@@ -42,7 +42,7 @@ func (r *rel) width() string {
 	}
 	terms := []string{"32"}
 	for i := range r.columns {
-		terms = append(terms, fmt.Sprintf("ifnull(length(%s.c%d), 0)", r.name, i))
+		terms = append(terms, fmt.Sprintf("ifnull(octet_length(%s.c%d), 0)", r.name, i))
 	}
 	return joined(terms, " + ")
 }
