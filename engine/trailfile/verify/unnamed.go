@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +16,7 @@ func (v *verifier) unnamed(ctx context.Context, name string) error {
 		}
 		return nil
 	}
-	if !within || !v.wants(at.account, at.region) {
+	if !within || !v.wants(at.account, at.region) || v.shared[at] {
 		return nil
 	}
 	a := v.areas[at]
@@ -28,7 +29,9 @@ func (v *verifier) unnamed(ctx context.Context, name string) error {
 	}
 	// A file of the minute in which a digest ends may be in the next one.
 	if ok && !a.covers(minute, minute.Add(time.Minute)) {
-		a.tell(minute)
+		if !minute.Before(v.Start) && (v.End.IsZero() || minute.Before(v.End)) {
+			a.tell(minute)
+		}
 		return nil
 	}
 	detail := "no digest names it, and one covers its time"
@@ -61,12 +64,20 @@ func (a *area) tell(t time.Time) {
 
 // tellUncovered says where log files are that no digest tells of.
 func (v *verifier) tellUncovered() {
+	before := len(v.report.Notes)
+	for at := range v.shared {
+		if v.areas[at] == nil {
+			continue
+		}
+		v.note("Account %s, region %s: other trails deliver to the same place, so log files that were added cannot be told. Check all trails for that.", at.account, at.region)
+	}
 	for at, a := range v.areas {
 		if a.uncovered > 0 {
 			v.note("Account %s, region %s: %d log files from %s to %s are of a time that no valid digest covers, and were not checked.",
 				at.account, at.region, a.uncovered, written(a.from), written(a.to))
 		}
 	}
+	slices.Sort(v.report.Notes[before:])
 }
 
 // tellMoved says of log files whose content belongs to others whose they are.

@@ -122,13 +122,14 @@ type verifier struct {
 
 	chains map[Chain][]digestFile
 	areas  map[folder]*area
-	wrong  []wrongFile // log files that are missing, changed or added
+	shared map[folder]bool // where a trail delivers, too, that is not asked for: what it named is not known
+	wrong  []wrongFile     // log files that are missing, changed or added
 }
 
 // Verify checks the files of src. Its error says why it could not; what is wrong with the files is in the report. Memory is bounded by the number of files (some tens of
 // bytes for each), and not by their sizes.
 func Verify(ctx context.Context, src Source, o Options) (*Report, error) {
-	v := &verifier{Options: o, src: src, maxDigest: maxDigest, chains: map[Chain][]digestFile{}, areas: map[folder]*area{}}
+	v := &verifier{Options: o, src: src, maxDigest: maxDigest, chains: map[Chain][]digestFile{}, areas: map[folder]*area{}, shared: map[folder]bool{}}
 	v.report.Findings = []Finding{}
 	if err := src.Files(ctx, v.sort); err != nil {
 		return nil, fmt.Errorf("listing the files: %w", err)
@@ -152,7 +153,11 @@ func Verify(ctx context.Context, src Source, o Options) (*Report, error) {
 // sort puts a digest file to its chain.
 func (v *verifier) sort(name string) error {
 	c, end, ok := parseDigestKey(name)
-	if !ok || !v.wants(c.Account, c.Region) || v.Trail != "" && v.Trail != c.Trail {
+	if !ok || !v.wants(c.Account, c.Region) {
+		return nil
+	}
+	if v.Trail != "" && v.Trail != c.Trail {
+		v.shared[c.folder()] = true
 		return nil
 	}
 	v.chains[c] = append(v.chains[c], digestFile{name, end})

@@ -262,6 +262,11 @@ func TestChains(t *testing.T) {
 	if r := check(t, f, verify.Options{Trail: "other", Account: "444455556666"}); len(r.Chains) != 1 || !r.Valid() {
 		t.Errorf("of a trail: chains %+v, findings %v", r.Chains, told(f, r))
 	}
+	f.last, f.at, f.trail = nil, begin, "same place"
+	f.hour(1)
+	if r := check(t, f, verify.Options{Trail: "other"}); len(r.Chains) != 1 || !r.Valid() || len(r.Notes) != 1 {
+		t.Errorf("of a trail beside another: chains %+v, findings %v, notes %q", r.Chains, told(f, r), r.Notes)
+	}
 	if r := check(t, f, verify.Options{Trail: "nothing"}); r.Valid() {
 		t.Error("nothing is valid")
 	}
