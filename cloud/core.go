@@ -256,7 +256,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	c.sweeper.Owners[s3.BlobPrefix] = buckets.Unnamed
 	c.caches["bucket_policies"] = buckets.CacheStats
 	t, err := cloudtrail.New(cloudtrail.Config{
-		History: c.trail, Feed: c.trail, Store: c.store, Seal: c.keyring, Organizations: c.members, Partition: partition,
+		History: c.trail, Feed: c.trail, Store: c.store, Seal: c.keyring, Principals: c.directory, Organizations: c.members, Partition: partition,
 		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
 		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
 	})

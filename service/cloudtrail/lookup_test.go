@@ -161,8 +161,8 @@ func TestLookupEventsRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := root.DescribeTrails(t.Context(), nil); code(err) != "NotImplemented" {
-		t.Errorf("DescribeTrails: %v", err)
+	if _, err := root.ListDashboards(t.Context(), nil); code(err) != "NotImplemented" {
+		t.Errorf("ListDashboards: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventselect"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -62,7 +63,8 @@ type tagsRecord struct {
 // policyRecord is the resource policy of a channel or an event data store.
 type policyRecord struct {
 	ARN      string
-	Document string // as it was given, byte for byte
+	Document string        // as it was given, byte for byte
+	Pins     identity.Pins `json:",omitempty"` // of Document
 }
 
 // Stored as (see store.Table), all in the account and home region of what they are about:

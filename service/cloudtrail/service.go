@@ -14,8 +14,11 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -39,6 +42,7 @@ type Config struct {
 	Feed          Feed
 	Store         store.Store
 	Seal          *seal.Keyring
+	Principals    *identity.Directory
 	Organizations call.Members
 	Partition     string // aws, aws-cn, aws-us-gov
 
@@ -58,6 +62,8 @@ type Service struct {
 	cloudtrail.Unimplemented
 	cfg Config
 
+	policies *cache.Cache[policyKey, *policy.Policy]
+
 	mu        sync.Mutex // guards what follows
 	delivered Stats
 	failing   map[string]time.Time // by home region: since when the delivery fails that does so longest
@@ -65,14 +71,14 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Organizations == nil || cfg.Partition == "" ||
+	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Organizations == nil || cfg.Partition == "" ||
 		cfg.S3.Transport == nil || cfg.KMS.Transport == nil || cfg.Registrar.Transport == nil {
 		return nil, errors.New("cloudtrail: Config needs all but Report")
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Service{cfg: cfg, failing: make(map[string]time.Time)}, nil
+	return &Service{cfg: cfg, policies: cache.New(maxPolicies, compilePolicy), failing: make(map[string]time.Time)}, nil
 }
 
 // Rooms are the service as it stands behind the door: CloudTrail, and the service that takes events from outside.
@@ -94,6 +100,14 @@ func breach(e *wire.Error) wire.ModeledError {
 		return &cloudtrail.InvalidEventCategoryException{Message: e.Message}
 	case strings.Contains(e.Message, "'lookupAttributes"):
 		return &cloudtrail.InvalidLookupAttributesException{Message: e.Message}
+	case strings.Contains(e.Message, "'eventSelectors"), strings.Contains(e.Message, "'advancedEventSelectors"):
+		return &cloudtrail.InvalidEventSelectorsException{Message: e.Message}
+	case strings.Contains(e.Message, "'tagsList"):
+		return &cloudtrail.InvalidTagParameterException{Message: e.Message}
+	case strings.Contains(e.Message, "'resourceArn'"):
+		return &cloudtrail.ResourceARNNotValidException{Message: e.Message}
+	case strings.Contains(e.Message, "'resourcePolicy'"):
+		return &cloudtrail.ResourcePolicyNotValidException{Message: e.Message}
 	}
 	return nil
 }
