@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 	"time"
 
@@ -39,7 +38,7 @@ type execution struct {
 	held     int64
 	failure  error // the first error of a source, a limit or a function, which the engine would only quote
 	tables   []*table
-	patterns map[string]*regexp.Regexp
+	patterns map[string]pattern
 	likes    map[string]likePattern
 	paths    map[string][]step
 }
@@ -83,7 +82,7 @@ func (q *Query) Run(ctx context.Context, source Source, limits Limits) (*Result,
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, fmt.Errorf("%w: it ran longer than %s", ErrLimit, limits.Time))
 	defer cancel()
 	x := &execution{ctx: ctx, query: q, source: source, limits: limits,
-		patterns: make(map[string]*regexp.Regexp), likes: make(map[string]likePattern), paths: make(map[string][]step)}
+		patterns: make(map[string]pattern), likes: make(map[string]likePattern), paths: make(map[string][]step)}
 	result := &Result{}
 	err := x.run(result)
 	result.Stats = x.stats
@@ -114,7 +113,8 @@ func (x *execution) explain(err error) error {
 	}
 	if text := err.Error(); strings.Contains(text, "integer overflow") {
 		return &Error{Message: "bigint addition overflow"}
-	} else if strings.Contains(text, "too large") || strings.Contains(text, "parser stack") || strings.Contains(text, "too many") {
+	} else if strings.Contains(text, "too large") || strings.Contains(text, "parser stack") || strings.Contains(text, "too many") ||
+		strings.Contains(text, "Recursion limit") {
 		return &Error{Message: "the statement is too complex"}
 	}
 	return fmt.Errorf("running the query: %w", err)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -253,23 +255,79 @@ func translate(_ *execution, a []any) (any, error) {
 	}, a[0].(string)), nil
 }
 
-// pattern is a compiled regular expression, which takes time linear in the text. They are kept for the time of the query.
-func (x *execution) pattern(text string) (*regexp.Regexp, error) {
-	if p := x.patterns[text]; p != nil {
+// pattern is a compiled regular expression, which finds a match in time linear in the text.
+type pattern struct {
+	*regexp.Regexp
+	looksBack bool // whether it matches at a place depends on what stands before it, as with ^ and \b
+}
+
+// pattern compiles a regular expression. They are kept for the time of the query.
+func (x *execution) pattern(text string) (pattern, error) {
+	if p, ok := x.patterns[text]; ok {
 		return p, nil
 	}
 	if len(text) > maxPattern {
-		return nil, errors.New("the regular expression is too long")
+		return pattern{}, errors.New("the regular expression is too long")
 	}
-	p, err := regexp.Compile(text)
+	compiled, err := regexp.Compile(text)
 	if err != nil {
-		return nil, fmt.Errorf("invalid regular expression: %w", err)
+		return pattern{}, fmt.Errorf("invalid regular expression: %w", err)
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return pattern{}, fmt.Errorf("invalid regular expression: %w", err)
 	}
 	if len(x.patterns) >= 100 {
 		clear(x.patterns)
 	}
-	x.patterns[text] = p
-	return p, nil
+	x.patterns[text] = pattern{compiled, looksBack(tree)}
+	return x.patterns[text], nil
+}
+
+func looksBack(tree *syntax.Regexp) bool {
+	switch tree.Op {
+	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return true
+	}
+	return slices.ContainsFunc(tree.Sub, looksBack)
+}
+
+// matches finds all matches, as [regexp.Regexp.FindAllStringSubmatchIndex] does. All together can take the square of the text's length, so it looks between
+// two of them whether the query shall end; where it cannot, the text is bounded.
+func (x *execution) matches(p pattern, text string) ([][]int, error) {
+	if p.looksBack {
+		if len(text) > 16<<10 {
+			return nil, fmt.Errorf("%w to find all matches of a regular expression with ^ or \\b", errTooLong)
+		}
+		return p.FindAllStringSubmatchIndex(text, -1), nil
+	}
+	var all [][]int
+	for at, end := 0, -1; at <= len(text); {
+		m := p.FindStringSubmatchIndex(text[at:])
+		if m == nil {
+			break
+		}
+		for i := range m {
+			if m[i] >= 0 {
+				m[i] += at
+			}
+		}
+		if at = m[1]; m[0] == m[1] {
+			_, size := utf8.DecodeRuneInString(text[at:])
+			at += max(1, size)
+		}
+		if m[0] == m[1] && m[0] == end {
+			continue // an empty match behind another
+		}
+		end = m[1]
+		if all = append(all, m); len(all) > maxElements {
+			return nil, errTooLong
+		}
+		if err := x.check(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func regexpLike(x *execution, a []any) (any, error) {
@@ -281,7 +339,7 @@ func regexpLike(x *execution, a []any) (any, error) {
 }
 
 // group is the number of the group that a call asks for.
-func group(p *regexp.Regexp, a []any) (int, error) {
+func group(p pattern, a []any) (int, error) {
 	if len(a) < 3 {
 		return 0, nil
 	}
@@ -317,9 +375,13 @@ func regexpExtractAll(x *execution, a []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	matches, err := x.matches(p, a[0].(string))
+	if err != nil {
+		return nil, err
+	}
 	var all []string
-	for _, m := range p.FindAllStringSubmatch(a[0].(string), maxElements) {
-		all = append(all, m[n])
+	for _, m := range matches {
+		all = append(all, a[0].(string)[max(0, m[2*n]):max(0, m[2*n+1])])
 	}
 	return textArray(all), nil
 }
@@ -334,9 +396,9 @@ func regexpReplace(x *execution, a []any) (any, error) {
 		by = groupReference.ReplaceAllString(a[2].(string), "$${$1}")
 	}
 	text := a[0].(string)
-	matches := p.FindAllStringSubmatchIndex(text, maxElements+1)
-	if len(matches) > maxElements {
-		return nil, errTooLong
+	matches, err := x.matches(p, text)
+	if err != nil {
+		return nil, err
 	}
 	var out []byte
 	at, references := 0, strings.Count(by, "$")
@@ -359,7 +421,18 @@ func regexpSplit(x *execution, a []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return textArray(p.Split(a[0].(string), maxElements)), nil
+	text := a[0].(string)
+	matches, err := x.matches(p, text)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	at := 0
+	for _, m := range matches {
+		all = append(all, text[at:m[0]])
+		at = m[1]
+	}
+	return textArray(append(all, text[at:])), nil
 }
 
 func regexpCount(x *execution, a []any) (any, error) {
@@ -367,11 +440,8 @@ func regexpCount(x *execution, a []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	matches := p.FindAllStringIndex(a[0].(string), maxElements+1)
-	if len(matches) > maxElements {
-		return nil, errTooLong
-	}
-	return int64(len(matches)), nil
+	matches, err := x.matches(p, a[0].(string))
+	return int64(len(matches)), err
 }
 
 func urlPart(part func(*url.URL) string) scalar {
