@@ -149,14 +149,18 @@ func (s *shelved) has() (met [3][]int, damage [3]error) {
 	}
 	damage[0] = s.trail.Each(ctx, Filter{}, func(r Traced) error { return note(0)(r.Record) })
 	_, damage[1] = s.trail.Read(ctx, Cursor{}, func(_ Cursor, e Entry) error { return note(1)(e.Record) })
-	for n := range s.n {
+	page, err := s.trail.Lookup(ctx, Query{Account: "111122223333", Region: "us-east-1", Attribute: EventName, Value: "Encrypt", Limit: 10_000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	damage[2] = page.Damage
+	for _, e := range slices.Backward(page.Events) {
+		_ = note(2)(e.Record)
+	}
+	for _, n := range met[2][max(0, len(met[2])-5):] {
 		page, err := s.trail.Lookup(ctx, Query{Account: "111122223333", Region: "us-east-1", Attribute: EventID, Value: shelvedID(n), Limit: 1})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		damage[2] = errors.Join(damage[2], page.Damage)
-		for _, e := range page.Events {
-			_ = note(2)(e.Record)
+		if err != nil || len(page.Events) != 1 {
+			s.t.Errorf("Lookup of record %d: %d, %v", n, len(page.Events), err)
 		}
 	}
 	return met, damage

@@ -21,10 +21,10 @@ type Filter struct {
 }
 
 // times are those of the records that a filter may choose, which tell whole seconds.
-func (f *Filter) times() (from, to int64) {
-	from, to = math.MinInt64, math.MaxInt64
+func (t *Trail) times(f Filter) (from, to int64) {
+	from, to = t.horizon.Load(), math.MaxInt64
 	if !f.From.IsZero() {
-		from = f.From.Truncate(time.Second).UnixNano()
+		from = max(from, f.From.Truncate(time.Second).UnixNano())
 	}
 	if !f.To.IsZero() {
 		to = ceilSecond(f.To).UnixNano() - 1
@@ -32,23 +32,21 @@ func (f *Filter) times() (from, to int64) {
 	return from, to
 }
 
-// event is what the reader needs to know of a record.
-type event struct {
-	Time      time.Time `json:"eventTime"`
-	Recipient string    `json:"recipientAccountId"`
-}
-
-// chooses reads of a record what the filter asks for.
-func (f *Filter) chooses(rec []byte) (e event, ok bool, err error) {
-	if f.Account != "" && !mayHold(rec, f.Account) {
-		return e, false, nil
+// chooses tells the time of a stored record, in nanoseconds, and whether the filter asks for it. The times are those of the trail for the filter.
+func (f *Filter) chooses(stored []byte, from, to int64) (at int64, ok bool, err error) {
+	if f.Account != "" && !mayHold(stored, f.Account) {
+		return 0, false, nil
+	}
+	rec, _, nanos := splitStored(stored)
+	var e struct {
+		Time      time.Time `json:"eventTime"`
+		Recipient string    `json:"recipientAccountId"`
 	}
 	if err := json.Unmarshal(rec, &e); err != nil {
-		return e, false, fmt.Errorf("reading an audit record: %w", err)
+		return 0, false, fmt.Errorf("reading an audit record: %w", err)
 	}
-	ok = (f.From.IsZero() || !e.Time.Before(f.From.Truncate(time.Second))) && (f.To.IsZero() || e.Time.Before(f.To)) &&
-		(f.Account == "" || f.Account == e.Recipient)
-	return e, ok, nil
+	at = e.Time.UnixNano() + int64(nanos)
+	return at, at >= from && at <= to && (f.Account == "" || f.Account == e.Recipient), nil
 }
 
 // Events returns the records that match, as JSON, oldest first: all of them at once, where Stream is not better. With an error that wraps ErrAltered come all that could
@@ -80,8 +78,8 @@ func (t *Trail) Stream(ctx context.Context, f Filter) iter.Seq2[json.RawMessage,
 				return len(newest) < f.Limit
 			}
 		}
-		from, to := f.times()
-		err := t.look(ctx, from, to, s.sign < 0, func(rows iter.Seq2[[]byte, error], log *logSnapshot) error { return s.run(rows, log, tell) })
+		s.from, s.to = t.times(f)
+		err := t.look(ctx, s.from, s.to, s.sign < 0, func(rows iter.Seq2[[]byte, error], log *logSnapshot) error { return s.run(rows, log, tell) })
 		if errors.Is(err, errEnough) {
 			if f.Limit == 0 {
 				return // yield must not be called again
@@ -104,6 +102,8 @@ func (t *Trail) Stream(ctx context.Context, f Filter) iter.Seq2[json.RawMessage,
 type stream struct {
 	ctx    context.Context
 	f      Filter
+	from   int64 // times of records
+	to     int64
 	sign   int64
 	log    *logSnapshot
 	closed []closed // the first at the end
@@ -164,10 +164,9 @@ func (s *stream) begin() error {
 	if s.log.l == nil {
 		return s.log.eachRemembered(s.meet)
 	}
-	from, to := s.f.times()
 	segments := s.log.segments
 	for i, seg := range segments {
-		if i+1 < len(segments) && segments[i+1].at.UnixNano() < from {
+		if i+1 < len(segments) && segments[i+1].at.UnixNano() < s.from {
 			continue
 		}
 		oldest, young, err := s.log.bounds(seg)
@@ -177,7 +176,7 @@ func (s *stream) begin() error {
 		if err := tolerate(&s.damage, seg, err); err != nil {
 			return err
 		}
-		if err == nil && oldest <= to && young >= from {
+		if err == nil && oldest <= s.to && young >= s.from {
 			s.closed = append(s.closed, closed{seg: seg, index: i, key: s.key(oldest, young)})
 		}
 	}
@@ -226,9 +225,8 @@ func (s *stream) open() error {
 	case !ok:
 		return tolerate(&s.damage, c.seg, s.log.walk(c.seg, func(block) bool { return true }, meet))
 	}
-	from, to := s.f.times()
 	for _, b := range blocks {
-		if b.oldest <= to && b.young >= from {
+		if b.oldest <= s.to && b.young >= s.from {
 			s.closed = append(s.closed, closed{seg: c.seg, block: &b, key: s.key(b.oldest, b.young)})
 		}
 	}
@@ -241,13 +239,13 @@ func (s *stream) meet(stored []byte) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	rec, _, nanos := splitStored(stored)
-	e, ok, err := s.f.chooses(rec)
+	at, ok, err := s.f.chooses(stored, s.from, s.to)
 	if err != nil || !ok {
 		return err
 	}
+	rec, _, _ := splitStored(stored)
 	s.met++
-	heap.Push(&s.ready, told{s.sign * e.Time.Add(time.Duration(nanos)).UnixNano(), s.sign * s.met, slices.Clone(rec)})
+	heap.Push(&s.ready, told{s.sign * at, s.sign * s.met, slices.Clone(rec)})
 	return nil
 }
 

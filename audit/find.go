@@ -61,7 +61,7 @@ func (t *Trail) eachWithID(ctx context.Context, id string, fn func(*facts, Trace
 			return nil
 		}
 		f, err := factsOf(stored)
-		if err != nil {
+		if err != nil || f.at < t.horizon.Load() {
 			return err
 		}
 		rec, trace, _ := splitStored(stored)
@@ -105,18 +105,17 @@ func (s *logSnapshot) eachWith(t term, fn func(stored []byte) error, done func()
 // Each calls fn with the records that the filter chooses, except for its Limit, in no particular order. fn must not keep them. An error of fn ends it, and is
 // returned. One that wraps ErrAltered comes when all that could be read was.
 func (t *Trail) Each(ctx context.Context, f Filter, fn func(Traced) error) error {
+	from, to := t.times(f)
 	each := func(stored []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rec, trace, _ := splitStored(stored)
-		_, ok, err := f.chooses(rec)
-		if err != nil || !ok {
+		if _, ok, err := f.chooses(stored, from, to); err != nil || !ok {
 			return err
 		}
+		rec, trace, _ := splitStored(stored)
 		return fn(Traced{rec, trace})
 	}
-	from, to := f.times()
 	return t.look(ctx, from, to, false, func(rows iter.Seq2[[]byte, error], log *logSnapshot) error {
 		for stored, err := range rows {
 			if err == nil {

@@ -289,7 +289,7 @@ func (l *segmentLog) readyLocked(at time.Time) error {
 	if err := l.mendLocked(); err != nil {
 		return err
 	}
-	if l.file != nil && l.size >= l.limit {
+	if l.file != nil && (l.size >= l.limit || at.Sub(l.current.at) >= segmentAge) {
 		if err := l.file.Flush(); err != nil {
 			return err
 		}

@@ -79,9 +79,9 @@ func (t *Trail) Lookup(ctx context.Context, q Query) (Page, error) {
 	} else {
 		s.term = valueTerm(q.Account, q.Region, q.Attribute, q.Value)
 	}
-	s.from, s.to = math.MinInt64, math.MaxInt64
+	s.from, s.to = t.horizon.Load(), math.MaxInt64
 	if !q.From.IsZero() {
-		s.from = ceilSecond(q.From).UnixNano()
+		s.from = max(s.from, ceilSecond(q.From).UnixNano())
 	}
 	if !q.To.IsZero() {
 		s.to = q.To.Truncate(time.Second).Add(time.Second).UnixNano() - 1

@@ -235,6 +235,7 @@ func (t *Trail) deleteRows(ctx context.Context, rows []store.KV) error {
 	})
 	if err == nil {
 		t.mover.doubles = left
+		t.moved.Add(uint64(len(rows)))
 	}
 	return err
 }

@@ -35,6 +35,7 @@ const (
 	frameHeader = 8
 	maxRecord   = 1 << 20
 	segmentSize = 64 << 20
+	segmentAge  = 24 * time.Hour // that a segment goes on for: it is kept until its last record may go
 	rawSuffix   = ".log"
 	zstdSuffix  = ".zst"
 )

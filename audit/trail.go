@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/blob"
@@ -46,6 +48,10 @@ type Trail struct {
 	fresh  fresh
 	moving sync.RWMutex // held while records are in the store and in the log; for reading while somebody begins to look at both. It is taken under steps
 
+	horizon atomic.Int64 // Unix nanoseconds; what is older was forgotten by Prune, though it may lie in a segment yet
+
+	appended, missing, refused, moved atomic.Uint64
+
 	mu        sync.Mutex // guards the fields below
 	memory    [][]byte   // in place of the log when Config.Dir is empty; the newest memoryLimit records
 	forgotten int64      // how many were before them
@@ -62,6 +68,7 @@ func Open(cfg Config) (*Trail, error) {
 		cfg.Failed = func(error) {}
 	}
 	t := &Trail{cfg: cfg, mover: mover{kick: make(chan struct{}, 1)}}
+	t.horizon.Store(math.MinInt64)
 	if cfg.Dir == "" {
 		return t, nil
 	}
@@ -127,17 +134,21 @@ func (t *Trail) Append(records ...*Record) error {
 	defer scratches.Put(s)
 	s.put(&t.names, records)
 	if t.log == nil {
+		t.appended.Add(uint64(len(records)))
 		t.remember(s.entries)
 		return nil
 	}
 	err := t.log.append(s.entries...)
 	if err == nil {
+		t.appended.Add(uint64(len(records)))
 		return nil
 	}
 	if t.cfg.KeepOn {
-		t.cfg.Failed(err)
+		t.missing.Add(uint64(len(records)))
+		t.cfg.Failed(fmt.Errorf("%s %s goes on without its record: %w", records[0].Source, records[0].Name, err))
 		return nil
 	}
+	t.refused.Add(1)
 	return fmt.Errorf("%w: %w", ErrUnrecorded, err)
 }
 
@@ -189,11 +200,39 @@ func (t *Trail) Failure() error {
 	return t.log.failure()
 }
 
+// Stats are counters since the trail was opened, except where they say otherwise.
+type Stats struct {
+	Appended uint64 // records of calls that changed nothing
+	Moved    uint64 // records of changes that moved into the log
+	Missing  uint64 // records that calls went on without, with Config.KeepOn
+	Refused  uint64 // calls that were refused since they could not be recorded
+
+	Local, Archived int // segments of the log there are now, in the directory and in the archive
+}
+
+// Stats returns the counters.
+func (t *Trail) Stats() Stats {
+	s := Stats{Appended: t.appended.Load(), Moved: t.moved.Load(), Missing: t.missing.Load(), Refused: t.refused.Load()}
+	if t.log != nil {
+		t.log.mu.Lock()
+		defer t.log.mu.Unlock()
+		for _, seg := range t.log.segments {
+			if seg.archived {
+				s.Archived++
+			} else {
+				s.Local++
+			}
+		}
+	}
+	return s
+}
+
 // pruneBatch is how many records one transaction of Prune deletes.
 const pruneBatch = 1000
 
-// Prune forgets the records from before the time given; of the log, whole segments.
+// Prune forgets the records from before the time given. Those that lie in one segment with younger ones are shown to nobody but Read.
 func (t *Trail) Prune(ctx context.Context, before time.Time) error {
+	t.horizon.Store(max(t.horizon.Load(), before.UnixNano()))
 	t.steps.Lock()
 	defer t.steps.Unlock()
 	prefix := tuple.Encode(space)

@@ -345,6 +345,7 @@ func (c *core) measure() {
 	counter("holdfast_store_reads_total", "Transactions that ended without writing.", func(m store.Metrics) uint64 { return m.Reads })
 	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
 	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
+	c.measureTrail()
 	c.measurePeers(c.keys)
 	c.caches["credentials"] = c.directory.CacheStats
 	c.caches["organizations"] = c.members.CacheStats

@@ -85,6 +85,7 @@ func reply(w http.ResponseWriter, status int, v any) {
 type health struct {
 	Status   string   `json:"status"` // ok, or failing with the reason
 	Reason   string   `json:"reason,omitempty"`
+	Warning  string   `json:"warning,omitempty"` // calls go on, and somebody should look
 	Version  string   `json:"version"`
 	Mode     string   `json:"mode"` // strict or dev
 	FIPS     string   `json:"fips"` // see FIPS
@@ -101,6 +102,8 @@ func (c *Cloud) health(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if h.Reason = core.failure(r.Context(), c.cfg.AuditKeepOn); h.Reason != "" {
 		h.Status, status = "failing", http.StatusServiceUnavailable
+	} else if c.cfg.AuditKeepOn && core.trail.Failure() != nil {
+		h.Warning = "audit records cannot be written: calls go on without them"
 	}
 	reply(w, status, h)
 }
