@@ -231,7 +231,7 @@ func (p rest) EncodeResponse(op *Operation, out Shape, requestID string, resp *R
 		resp.Status = op.ResponseCode
 	}
 	p.requestIDHeader(op.Service, resp.Header, requestID)
-	w := &restWriter{header: resp.Header}
+	w := &restWriter{header: resp.Header, asWritten: isS3(op.Service)}
 	schema := out.Schema()
 	start := resp.Body
 	if p.xml && (schema.Payload == nil && hasBody(schema) || schema.Payload != nil && nests(schema.Payload.Target)) {

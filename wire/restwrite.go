@@ -24,6 +24,8 @@ type restWriter struct {
 	lists int     // lists open in it
 	items []string
 	key   string
+
+	asWritten bool // names of headers that a map gives are not made canonical: S3's clients keep the case of a user's metadata
 }
 
 // isBound reports whether a value of m travels outside of the body.
@@ -40,7 +42,11 @@ func (w *restWriter) put(m *Member, v string) {
 		case w.lists > 0 && b.Location != InQueryMap:
 			w.items = append(w.items, v)
 		case b.Location == InHeaders:
-			w.header[http.CanonicalHeaderKey(b.LocationName+w.key)] = []string{cleanHeader(v)}
+			name := http.CanonicalHeaderKey(b.LocationName + w.key)
+			if w.asWritten {
+				name = b.LocationName + w.key
+			}
+			w.header[name] = []string{cleanHeader(v)}
 		default:
 			w.query = append(w.query, param{w.key, v})
 		}

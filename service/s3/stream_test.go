@@ -306,3 +306,17 @@ func TestVirtualHost(t *testing.T) {
 		})
 	}
 }
+
+// The names of a user's metadata come back in small letters, as S3 has them: there are clients that tell the case of headers apart, the AWS CLI's validate-logs among them.
+func TestMetadataKeepsItsCase(t *testing.T) {
+	h := start(t)
+	h.put("k", "content", func(in *s3.PutObjectInput) { in.Metadata = map[string]string{"Signature-Algorithm": "SHA256withRSA"} })
+	r := httptest.NewRequestWithContext(t.Context(), "GET", h.URL+"/"+bucketName+"/k", nil)
+	cred := must(h.Config().Credentials.Retrieve(t.Context()))(t)
+	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: cred.AccessKeyID, Secret: cred.SecretAccessKey}, "us-east-1", "s3", time.Now(), sigv4.EmptyPayload)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if got := w.Header()["x-amz-meta-signature-algorithm"]; len(got) != 1 || got[0] != "SHA256withRSA" {
+		t.Errorf("the header is %v", w.Header())
+	}
+}
