@@ -6,6 +6,9 @@
 // (reads, cryptographic operations, refusals) go to an append-only log beside the store ([Trail.Append]).
 // A record is handed to the operating system before its call is answered, so killing the process loses
 // none; it is fsynced in groups, within [Config].Sync, so losing power loses at most that much.
+//
+// Records of changes move into the log soon after ([Trail.Run]), so that the log is the one ordered stream of
+// all records ([Trail.Read]), and complete segments of it into a blob store ([Config].Archive).
 package audit
 
 import (
