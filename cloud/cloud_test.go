@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -393,7 +393,7 @@ func TestClockMovesAddUp(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	dir := t.TempDir()
-	c := open(t, cloud.Config{Dir: dir})
+	c := open(t, cloud.Config{Dir: dir, Idle: true}) // or the log may have been written to before its directory goes
 	id, secret := rootKey(t, c)
 	k := client(t, c, id, secret)
 	key := createKey(t, k)
@@ -419,6 +419,9 @@ func TestHealth(t *testing.T) {
 	if text := wantPage(t, c, "GET", "/_holdfast/health", "", 503); !strings.Contains(text, "audit records cannot be written") || strings.Contains(text, dir) {
 		t.Errorf("health is %s", text)
 	}
+	if text := wantPage(t, c, "GET", "/metrics", "", 200); !strings.Contains(text, "\nholdfast_audit_refused_total 1\n") {
+		t.Error("the metrics do not tell of the call that was refused")
+	}
 	if err := os.Mkdir(trail, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -427,6 +430,30 @@ func TestHealth(t *testing.T) {
 	closeCloud(t, c)
 	if text := wantPage(t, c, "GET", "/_holdfast/health", "", 503); !strings.Contains(text, "store") {
 		t.Errorf("health of a closed cloud is %s", text)
+	}
+}
+
+// Where calls go on without their records, the log, the metrics and the health page say so.
+func TestCallsThatGoOnUnrecorded(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	c := open(t, cloud.Config{Dir: dir, Idle: true, AuditKeepOn: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	defer closeCloud(t, c)
+	id, secret := rootKey(t, c)
+	k := client(t, c, id, secret)
+	key := createKey(t, k)
+	if err := os.RemoveAll(filepath.Join(dir, "audit")); err != nil {
+		t.Fatal(err)
+	}
+	encrypt(t, k, key, "x")
+	if text := wantPage(t, c, "GET", "/_holdfast/health", "", 200); !strings.Contains(text, `"warning":"audit records cannot be written`) {
+		t.Errorf("health is %s", text)
+	}
+	if text := wantPage(t, c, "GET", "/metrics", "", 200); !strings.Contains(text, "\nholdfast_audit_missing_total 1\n") {
+		t.Error("the metrics do not tell of the record that is missing")
+	}
+	if !strings.Contains(log.String(), "Encrypt goes on without its record") {
+		t.Errorf("logged %s", log.String())
 	}
 }
 
