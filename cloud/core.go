@@ -72,6 +72,7 @@ type core struct {
 	door      *door.Door
 	sts       *sts.Service // publishes documents, too
 	keys      *kms.Service
+	trails    *cloudtrail.Service
 	scheduler *timer.Scheduler
 	registry  *prometheus.Registry
 	caches    map[string]func() cache.Stats // by name
@@ -263,6 +264,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.trails = t
 	return append([]door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room(), buckets.Room()}, t.Rooms()...), nil
 }
 
@@ -346,6 +348,7 @@ func (c *core) measure() {
 	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
 	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
 	c.measureTrail()
+	c.measureDeliveries(c.trails)
 	c.measurePeers(c.keys)
 	c.caches["credentials"] = c.directory.CacheStats
 	c.caches["organizations"] = c.members.CacheStats

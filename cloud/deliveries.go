@@ -6,8 +6,8 @@ import (
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 )
 
-// measureTrails registers the metrics of what trails deliver.
-func (c *core) measureTrails(t *cloudtrail.Service) {
+// measureDeliveries registers the metrics of what trails deliver.
+func (c *core) measureDeliveries(t *cloudtrail.Service) {
 	counter := func(name, help string, value func(cloudtrail.Stats) uint64) {
 		c.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value(t.Stats())) }))
 	}
