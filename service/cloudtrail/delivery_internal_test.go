@@ -154,8 +154,11 @@ func (w *scene) fire(_ context.Context, tm *timer.Timer) error {
 		if taken, err := timer.Take(c.Tx(), tm); err != nil || !taken {
 			return err
 		}
-		if tm.Kind == digestTimer {
+		switch tm.Kind {
+		case digestTimer:
 			return w.s.digestDue(c, tm.Subject, tm.Payload)
+		case insightsTimer:
+			return w.s.insightsDue(c, tm.Subject, tm.Payload)
 		}
 		return w.s.deliverDue(c, tm.Subject, tm.Payload)
 	})

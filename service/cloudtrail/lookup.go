@@ -8,7 +8,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
-	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 const (
@@ -22,8 +21,7 @@ func (s *Service) LookupEvents(c *call.Call, in *cloudtrail.LookupEventsRequest)
 		return nil, err
 	}
 	if in.EventCategory == cloudtrail.EventCategoryInsight {
-		// There are none, and an empty list would say that nothing unusual was done.
-		return nil, wire.NotImplemented(cloudtrail.Service.Package, cloudtrail.OpLookupEvents.Name+" of Insights events")
+		return s.lookupInsights(c, in)
 	}
 	q, err := query(c, in)
 	if err != nil {

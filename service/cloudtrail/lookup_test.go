@@ -153,7 +153,6 @@ func TestLookupEventsRefuses(t *testing.T) {
 		"EndsFirst":        {cloudtrail.LookupEventsInput{StartTime: &now, EndTime: aws.Time(now.Add(-time.Hour))}, "InvalidTimeRangeException"},
 		"Token":            {cloudtrail.LookupEventsInput{NextToken: aws.String("made-up")}, "InvalidNextTokenException"},
 		"Category":         {cloudtrail.LookupEventsInput{EventCategory: "lunch"}, "InvalidEventCategoryException"},
-		"Insights":         {cloudtrail.LookupEventsInput{EventCategory: types.EventCategoryInsight}, "NotImplemented"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := root.LookupEvents(t.Context(), &tt.in); code(err) != tt.want {

@@ -85,7 +85,7 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) Rooms() []door.Room {
 	return []door.Room{
 		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{
-			deliverTimer: s.deliverDue, digestTimer: s.digestDue,
+			deliverTimer: s.deliverDue, digestTimer: s.digestDue, insightsTimer: s.insightsDue,
 		}},
 		{Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(cloudtraildata.Unimplemented{})},
 	}

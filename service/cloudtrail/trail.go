@@ -210,7 +210,7 @@ func (s *Service) StartLogging(c *call.Call, in *cloudtrail.StartLoggingRequest)
 		return &cloudtrail.StartLoggingResponse{}, err
 	}
 	t.Logging, t.Started = true, c.Time
-	if err := s.startDelivery(c, t); err != nil {
+	if err := errors.Join(s.startDelivery(c, t), s.watch(c, t)); err != nil {
 		return nil, err
 	}
 	return &cloudtrail.StartLoggingResponse{}, trailTable.In(t.Account, t.Region).Put(c.Tx(), t)

@@ -69,6 +69,12 @@ var steps = map[string]func(*world) step{
 			return err
 		}, ""}
 	},
+	"GetInsightSelectors": func(w *world) step {
+		return step{w.arn("walked"), "", func(ctx context.Context, c *cloudtrail.Client) error {
+			_, err := c.GetInsightSelectors(ctx, &cloudtrail.GetInsightSelectorsInput{TrailName: aws.String("walked")})
+			return err
+		}, "InsightNotEnabledException"}
+	},
 	"GetResourcePolicy": func(w *world) step {
 		return step{w.channel(), "", func(ctx context.Context, c *cloudtrail.Client) error {
 			_, err := c.GetResourcePolicy(ctx, &cloudtrail.GetResourcePolicyInput{ResourceArn: aws.String(w.channel())})
@@ -84,6 +90,20 @@ var steps = map[string]func(*world) step{
 	"GetTrailStatus": func(w *world) step {
 		return step{w.arn("walked"), "", func(ctx context.Context, c *cloudtrail.Client) error {
 			_, err := c.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: aws.String("walked")})
+			return err
+		}, ""}
+	},
+	"ListInsightsData": func(w *world) step {
+		return step{w.arn("walked"), "", func(ctx context.Context, c *cloudtrail.Client) error {
+			_, err := c.ListInsightsData(ctx, &cloudtrail.ListInsightsDataInput{InsightSource: aws.String(w.arn("walked")), DataType: types.ListInsightsDataTypeInsightsEvents})
+			return err
+		}, ""}
+	},
+	"ListInsightsMetricData": func(w *world) step {
+		return step{"*", "", func(ctx context.Context, c *cloudtrail.Client) error {
+			_, err := c.ListInsightsMetricData(ctx, &cloudtrail.ListInsightsMetricDataInput{
+				EventSource: aws.String("kms.amazonaws.com"), EventName: aws.String("CreateKey"), InsightType: types.InsightTypeApiCallRateInsight,
+			})
 			return err
 		}, ""}
 	},
@@ -114,6 +134,12 @@ var steps = map[string]func(*world) step{
 	"PutEventSelectors": func(w *world) step {
 		return step{w.arn("walked"), "", func(ctx context.Context, c *cloudtrail.Client) error {
 			_, err := c.PutEventSelectors(ctx, &cloudtrail.PutEventSelectorsInput{TrailName: aws.String("walked"), EventSelectors: []types.EventSelector{{}}})
+			return err
+		}, ""}
+	},
+	"PutInsightSelectors": func(w *world) step {
+		return step{w.arn("walked"), "", func(ctx context.Context, c *cloudtrail.Client) error {
+			_, err := c.PutInsightSelectors(ctx, &cloudtrail.PutInsightSelectorsInput{TrailName: aws.String("walked"), InsightSelectors: []types.InsightSelector{}})
 			return err
 		}, ""}
 	},
