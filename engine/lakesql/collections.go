@@ -458,7 +458,7 @@ func (t *translator) lambdaOver(s *scope, e *expr) val {
 	}
 	r := &rel{name: t.name("l")}
 	r.columns = []relColumn{{name: lambda.params[0], sql: r.name + ".v", typ: array.typ.elem}}
-	inner := &scope{outer: s, env: s.env, rels: []*rel{r}, noAggregates: "Lambda expression", inAggregate: true}
+	inner := &scope{outer: s, env: s.env, rels: []*rel{r}, noAggregates: "Lambda expression", inAggregate: true, lambda: true}
 	body := t.expr(inner, lambda.args[0])
 	sql := t.sql(body)
 	from := fmt.Sprintf(" FROM each(%s, %s) AS %s", t.sql(array), t.param(array.typ.elem.code()), r.name)

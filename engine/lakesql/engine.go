@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
+	"strings"
 
 	"modernc.org/sqlite"
 	"modernc.org/sqlite/vtab"
@@ -63,7 +65,7 @@ func newEngine() (*engine, error) {
 		return nil, err
 	}
 	for name, make := range rowFunctions() {
-		impl := &sqlite.FunctionImpl{NArgs: -1, MakeAggregate: func(sqlite.FunctionContext) (sqlite.AggregateFunction, error) {
+		impl := &sqlite.FunctionImpl{NArgs: -1, VolatileArgs: true, MakeAggregate: func(sqlite.FunctionContext) (sqlite.AggregateFunction, error) {
 			return &grouping{engine: e, rows: make()}, nil
 		}}
 		if err := e.driver.RegisterFunction(name, impl); err != nil {
@@ -80,13 +82,10 @@ func newEngine() (*engine, error) {
 func (e *engine) function(name string, f function) error {
 	call := func(_ *sqlite.FunctionContext, args []driver.Value) (v driver.Value, err error) {
 		defer e.contain(&err)
-		values := make([]any, len(args))
-		for i, v := range args {
-			if v == nil && !f.nulls {
-				return nil, nil
-			}
-			values[i] = v
+		if !f.nulls && slices.Contains(args, nil) {
+			return nil, nil
 		}
+		values := owned(args)
 		if err := e.run.check(); err != nil {
 			return nil, err
 		}
@@ -106,10 +105,25 @@ func (e *engine) function(name string, f function) error {
 		}
 		return v, err
 	}
-	if err := e.driver.RegisterDeterministicScalarFunction(name, -1, strict); err != nil {
-		return err
+	for name, call := range map[string]func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error){name: strict, "try_" + name: lenient} {
+		impl := &sqlite.FunctionImpl{NArgs: -1, Deterministic: true, VolatileArgs: true, Scalar: call}
+		if err := e.driver.RegisterFunction(name, impl); err != nil {
+			return err
+		}
 	}
-	return e.driver.RegisterDeterministicScalarFunction("try_"+name, -1, lenient)
+	return nil
+}
+
+// owned are copies of arguments that lie in the engine's memory. It is told to pass those (VolatileArgs), since its own copies of texts end at a zero byte.
+func owned(args []driver.Value) []any {
+	values := make([]any, len(args))
+	for i, v := range args {
+		if text, ok := v.(string); ok {
+			v = strings.Clone(text)
+		}
+		values[i] = v
+	}
+	return values
 }
 
 // contain turns a panic of ours into an error: none may unwind the engine's own frames, which would leave it locked.
@@ -206,6 +220,9 @@ func (m scanModule) Create(ctx vtab.Context, args []string) (vtab.Table, error) 
 	return t, ctx.Declare(s.declaration())
 }
 
+// VolatileArgs implements vtab.VolatileArgsOpter: see owned.
+func (m scanModule) VolatileArgs() bool { return true }
+
 func (m scanModule) Connect(ctx vtab.Context, args []string) (vtab.Table, error) {
 	return m.Create(ctx, args)
 }
@@ -216,6 +233,9 @@ type eachModule struct{ engine *engine }
 func (m eachModule) Create(ctx vtab.Context, _ []string) (vtab.Table, error) {
 	return eachTable(m), ctx.Declare("CREATE TABLE x(v, k, n, json HIDDEN, code HIDDEN)")
 }
+
+// VolatileArgs implements vtab.VolatileArgsOpter: see owned.
+func (m eachModule) VolatileArgs() bool { return true }
 
 func (m eachModule) Connect(ctx vtab.Context, args []string) (vtab.Table, error) {
 	return m.Create(ctx, args)
@@ -271,7 +291,7 @@ func (c *eachCursor) Filter(found int, _ string, args []driver.Value) (err error
 		return nil
 	}
 	c.kind = kind(code)
-	c.next, c.stop = iter.Pull2(iter.Seq2[string, []byte](elements(text)))
+	c.next, c.stop = iter.Pull2(elements(text)) // which copies the text
 	return c.Next()
 }
 

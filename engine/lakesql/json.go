@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -96,9 +97,9 @@ func shortened(text string) string {
 }
 
 // elements yields the values of a JSON array or object, with the names of an object's. It yields nothing of other texts, and stops where the text is broken.
-func elements(text string) func(yield func(name string, raw []byte) bool) {
+func elements(text string) iter.Seq2[string, []byte] {
+	b := []byte(text)
 	return func(yield func(string, []byte) bool) {
-		b := []byte(text)
 		at := skipSpace(b, 0)
 		if at >= len(b) || b[at] != '[' && b[at] != '{' {
 			return

@@ -96,3 +96,22 @@ func TestTables(t *testing.T) {
 		})
 	}
 }
+
+// TestStrangeRecords answers from records that are broken, or hold what texts seldom do.
+func TestStrangeRecords(t *testing.T) {
+	source := stores{events: {
+		"", "null", "[]", "{", `{"eventID"`, `{"eventID":`, `{"eventID":"a`, `{"eventID":"a"`, `{"eventID":{"x":[}`, "\xff\xfe", `{"eventID":"a\u0000b","eventName":"\ud83d\ude00\ud800"}`,
+		`{ "eventID" : 5 , "eventName" : true , "eventTime" : "yesterday" , "readOnly" : "maybe" , "resources" : {} , "requestParameters" : [1] , "userIdentity" : "x" }`,
+		`{"event\u0049D":"escaped","requestParameters":{"a\"b":"q","":"empty"}}`, "{\"eventID\":\"\xff\"}",
+	}}
+	for statement, want := range map[string]string{
+		"SELECT count(*) FROM " + events: "_col0\n14\n",
+		"SELECT eventID, length(eventID), eventName FROM " + events + " WHERE eventID LIKE 'a_b'":                                                                    "eventID | _col1 | eventName\na\x00b | 3 | 😀\ufffd\n",
+		"SELECT eventTime, readOnly, resources, requestParameters, userIdentity.arn, userIdentity, eventName FROM " + events + " WHERE eventID = '5'":                "eventTime | readOnly | resources | requestParameters | arn | userIdentity | eventName\nNULL | NULL | NULL | NULL | NULL | NULL | true\n",
+		"SELECT element_at(requestParameters, 'a\"b'), element_at(requestParameters, ''), map_keys(requestParameters) FROM " + events + " WHERE eventID = 'escaped'": "_col0 | _col1 | _col2\nq | empty | [a\"b, ]\n",
+	} {
+		if diff := cmp.Diff(want, answer(source, statement)); diff != "" {
+			t.Errorf("%s\n(-want +got)\n%s", statement, diff)
+		}
+	}
+}

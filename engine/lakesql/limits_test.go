@@ -112,6 +112,9 @@ func TestTooComplex(t *testing.T) {
 		"Joins":         "SELECT 1 FROM " + events + strings.Repeat(" CROSS JOIN "+events, 100),
 		"Length":        "SELECT '" + strings.Repeat("x", 100_000) + "'",
 		"NotUTF8":       "SELECT '\xff'",
+		"NestedCase":    "SELECT " + strings.Repeat("CASE ", 25) + "1" + strings.Repeat(" WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 END", 25),
+		"NestedBetween": "SELECT " + strings.Repeat("(", 25) + "true" + strings.Repeat(" BETWEEN false AND true)", 25),
+		"NestedLambda":  "SELECT " + strings.Repeat("any_match(ARRAY[1], x -> ", 25) + "true" + strings.Repeat(")", 25),
 		"ManyArguments": "SELECT concat_ws('x'" + strings.Repeat(", 'a'", 5000) + ")",
 	} {
 		t.Run(name, func(t *testing.T) {

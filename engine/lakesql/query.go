@@ -2,6 +2,16 @@
 //
 // [Parse] reads a statement, says which event data stores it reads and to which time range it is limited, and finds every error that
 // does not depend on the records. [Query.Run] answers it from a [Source], within [Limits].
+//
+// The parser and the translator know Trino's grammar, types and names. What they make is SQL for SQLite, which joins, sorts, groups and counts; Trino's functions
+// are Go functions that it calls. Each table in FROM is a virtual table over the source, with a column for each field that the query uses (scan): a record is
+// read once, its wanted fields are found without decoding the rest (record), and conditions on single records are checked before the engine sees it (test).
+// Rows that are read again, or looked up in a join, are kept in memory. The engine's own temporary tables are in memory, too, and accounted for by the rows that
+// enter them. No text of a statement enters the engine: see translator. What may run there is in authorize.
+//
+// A million records of 1.6 KB take 0.2 s of processor time to count, 2.6 s to filter by two fields, 4.8 s to group by two fields and 8.6 s to join with those
+// of a subquery; the engine holds about 120 bytes for each row that it sorts or groups (BenchmarkMillion). SQLite's virtual tables were chosen over copying the fields
+// into a temporary table because a copy holds all records at once, also those that a query only counts.
 package lakesql
 
 import (

@@ -26,11 +26,7 @@ type grouping struct {
 
 func (g *grouping) Step(_ *sqlite.FunctionContext, args []driver.Value) (err error) {
 	defer g.engine.contain(&err)
-	values := make([]any, len(args))
-	for i, v := range args {
-		values[i] = v
-	}
-	n, err := g.rows.add(values)
+	n, err := g.rows.add(owned(args))
 	if err != nil {
 		return g.engine.run.fail(evaluation(err))
 	}

@@ -79,12 +79,16 @@ func (q *Query) Run(ctx context.Context, source Source, limits Limits) (*Result,
 	if limits.Rows <= 0 {
 		limits.Rows = 1_000_000
 	}
+	// The limit is of real time, whatever the clock of the cloud says.
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, fmt.Errorf("%w: it ran longer than %s", ErrLimit, limits.Time))
 	defer cancel()
 	x := &execution{ctx: ctx, query: q, source: source, limits: limits,
 		patterns: make(map[string]pattern), likes: make(map[string]likePattern), paths: make(map[string][]step)}
 	result := &Result{}
 	err := x.run(result)
+	if err == nil {
+		err = x.failure
+	}
 	result.Stats = x.stats
 	if err == nil {
 		return result, nil

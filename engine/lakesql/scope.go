@@ -16,6 +16,7 @@ type scope struct {
 	aggregated   bool               // an aggregate was met
 	windowed     bool
 	inAggregate  bool
+	lambda       bool   // the parameters of a lambda, within the query of the outer scope
 	noAggregates string // the clause, where they're not allowed
 }
 
@@ -103,6 +104,16 @@ func (s *scope) isGrouped(v val) bool {
 
 // resolve finds the column that a chain of names begins with, and returns how many of them name it.
 func (t *translator) resolve(s *scope, parts []*expr) (v val, used int) {
+	own := true
+	defer func() {
+		if v.free != nil && !own {
+			v.free = nil // a query around this one gives it, the same for all rows of this one
+		}
+	}()
+	level := s
+	for level.lambda {
+		level = level.outer
+	}
 	first := parts[0]
 	if s.aliases != nil && len(parts) == 1 {
 		for _, it := range s.aliases {
@@ -112,6 +123,7 @@ func (t *translator) resolve(s *scope, parts []*expr) (v val, used int) {
 		}
 	}
 	for at := s; at != nil; at = at.outer {
+		own = at == level || at.lambda
 		if len(parts) > 1 {
 			for _, r := range at.rels {
 				if !strings.EqualFold(r.alias, first.text) {

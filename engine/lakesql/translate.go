@@ -14,6 +14,7 @@ type translator struct {
 	interned map[any]int
 	scans    []*scan
 	names    int
+	steps    int // expressions translated
 	parts    int // queries translated, WITH's once for each reference
 	try      int // depth in TRY
 }
@@ -43,8 +44,12 @@ type path struct {
 
 func (p *path) key() string { return p.scan.name + "\x00" + strings.Join(p.steps, "\x00") }
 
-// maxParts bounds the queries that WITH multiplies into.
-const maxParts = 200
+// Some expressions stand several times in the engine's SQL, and so do the queries of WITH. These bound what they multiply into.
+const (
+	maxParts = 200
+	maxSteps = 100_000
+	maxSQL   = 1 << 20
+)
 
 // output is what a translated query yields, in columns c0, c1, ...
 type output struct {
