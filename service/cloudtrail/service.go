@@ -87,7 +87,10 @@ func (s *Service) Rooms() []door.Room {
 		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{
 			deliverTimer: s.deliverDue, digestTimer: s.digestDue, insightsTimer: s.insightsDue,
 		}},
-		{Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(cloudtraildata.Unimplemented{})},
+		{
+			Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(cloudtraildata.Unimplemented{}),
+			DataEvents: map[string]bool{cloudtraildata.OpPutAuditEvents.Name: true},
+		},
 	}
 }
 
