@@ -109,9 +109,16 @@ func (s *shelved) ship() {
 
 func shelvedID(n int) string { return fmt.Sprintf("event-%05d", n) }
 
-// add writes a segment of so many records, each of 20 KB.
+// add begins a segment, with so many records of 20 KB each.
 func (s *shelved) add(n int) {
 	s.t.Helper()
+	limit := func(size int64) {
+		l := s.trail.log
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.limit = size
+	}
+	limit(1) // what is there is full
 	for range n {
 		r := &Record{
 			Time: epoch.Add(time.Duration(s.n) * time.Second), Identity: []byte(`{"type":"Root"}`), Source: "kms.amazonaws.com", Name: "Encrypt", Region: "us-east-1",
@@ -122,11 +129,8 @@ func (s *shelved) add(n int) {
 			s.t.Fatal(err)
 		}
 		s.n++
+		limit(segmentSize)
 	}
-	l := s.trail.log
-	l.mu.Lock()
-	l.size = segmentSize // as if it were full
-	l.mu.Unlock()
 }
 
 // has reports which of the records are met by Events, by the feed, and by Lookup of their IDs.
@@ -346,5 +350,62 @@ func TestArchiveThatWasAltered(t *testing.T) {
 				t.Errorf("mended, shipped again, and opened: %v", damage)
 			}
 		})
+	}
+}
+
+// A segment is in a copy of the log, or in the archive when that is copied after the log.
+func TestArchiveWhileTheLogIsCopied(t *testing.T) {
+	s := newShelved(t)
+	s.add(2)
+	s.add(2)
+	s.ship() // the first
+	s.add(2)
+	m, err := s.trail.Mark()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ship()
+	s.add(2) // is in neither
+	var at Cursor
+	if at, err = s.trail.Read(t.Context(), at, func(Cursor, Entry) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "audit")
+	if err := m.Copy(func(name string, data io.Reader) error { return WriteCopy(dir, name, data) }); err != nil {
+		t.Fatal(err)
+	}
+	restored := &shelved{t: t, dir: dir, shelf: new(shelf), n: 6}
+	for _, key := range s.shelf.keys(t) {
+		r, _, err := s.shelf.Get(t.Context(), key, 0, -1)
+		if err == nil {
+			_, err = restored.shelf.Put(t.Context(), key, r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	restored.open()
+	defer func() { restored.trail.Close() }()
+	restored.wantAll(0)
+	restored.n = 100
+	restored.add(3)
+	// A consumer whose cursor is from after the copy goes on with what comes after it.
+	var got []string
+	if _, err := restored.trail.Read(t.Context(), at, func(_ Cursor, e Entry) error {
+		f, err := factsOf(e.Record)
+		got = append(got, f.event)
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{shelvedID(100), shelvedID(101), shelvedID(102)}, got); d != "" {
+		t.Errorf("read from the old cursor (-want +got):\n%s", d)
+	}
+	s.ship()
+	if keys := s.shelf.keys(t); len(keys) != 6 {
+		t.Errorf("when the copy was made, the archive holds %v", keys)
 	}
 }
