@@ -257,7 +257,7 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	c.sweeper.Owners[s3.BlobPrefix] = buckets.Unnamed
 	c.caches["bucket_policies"] = buckets.CacheStats
 	t, err := cloudtrail.New(cloudtrail.Config{
-		History: c.trail, Feed: c.trail, Store: c.store, Seal: c.keyring, Principals: c.directory, Organizations: c.members, Partition: partition,
+		History: c.trail, Feed: c.trail, Store: c.store, Blob: c.blob, Seal: c.keyring, Principals: c.directory, Organizations: c.members, Partition: partition,
 		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
 		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
 	})
@@ -265,6 +265,8 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 		return nil, err
 	}
 	c.trails = t
+	c.background(t.Run)
+	c.sweeper.Owners[cloudtrail.LakeObjects] = t.Unnamed
 	return append([]door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room(), buckets.Room()}, t.Rooms()...), nil
 }
 

@@ -3,6 +3,7 @@ package cloud_test
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +19,8 @@ func TestWalks(t *testing.T) {
 	built := make(map[string][]string)
 	for _, e := range c.Endpoints() {
 		if walk.Built(e) {
-			built[e.Op.Service.Package] = append(built[e.Op.Service.Package], e.Op.Name)
+			service := strings.TrimSuffix(e.Op.Service.Package, "data") // cloudtraildata is a part of cloudtrail
+			built[service] = append(built[service], e.Op.Name)
 		}
 	}
 	for service, operations := range built {

@@ -181,6 +181,3 @@ func (s *Service) DeleteResourcePolicy(c *call.Call, in *cloudtrail.DeleteResour
 	}
 	return &cloudtrail.DeleteResourcePolicyResponse{}, dropPolicy(c.Tx(), th.account, th.region, th.arn)
 }
-
-// lakeHolds reports whether a channel or an event data store is there.
-func lakeHolds(*call.Call, thing) (bool, error) { return false, nil }

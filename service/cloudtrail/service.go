@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
@@ -41,6 +42,7 @@ type Config struct {
 	History       History
 	Feed          Feed
 	Store         store.Store
+	Blob          blob.Store // of sealed objects: it keeps the events of event data stores
 	Seal          *seal.Keyring
 	Principals    *identity.Directory
 	Organizations call.Members
@@ -63,6 +65,7 @@ type Service struct {
 	cfg Config
 
 	policies *cache.Cache[policyKey, *policy.Policy]
+	queries  *queries
 
 	mu        sync.Mutex // guards what follows
 	delivered Stats
@@ -71,14 +74,14 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Organizations == nil || cfg.Partition == "" ||
+	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Blob == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Organizations == nil || cfg.Partition == "" ||
 		cfg.S3.Transport == nil || cfg.KMS.Transport == nil || cfg.Registrar.Transport == nil {
 		return nil, errors.New("cloudtrail: Config needs all but Report")
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Service{cfg: cfg, policies: cache.New(maxPolicies, compilePolicy), failing: make(map[string]time.Time)}, nil
+	return &Service{cfg: cfg, queries: newQueries(), policies: cache.New(maxPolicies, compilePolicy), failing: make(map[string]time.Time)}, nil
 }
 
 // Rooms are the service as it stands behind the door: CloudTrail, and the service that takes events from outside.
@@ -86,9 +89,10 @@ func (s *Service) Rooms() []door.Room {
 	return []door.Room{
 		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{
 			deliverTimer: s.deliverDue, digestTimer: s.digestDue, insightsTimer: s.insightsDue,
+			readingTimer: s.readingDue, pendingTimer: s.pendingDue, retentionTimer: s.retentionDue, deletionTimer: s.deletionDue, queryTimer: s.queryDue,
 		}},
 		{
-			Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(cloudtraildata.Unimplemented{}),
+			Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(s), Invalid: outsideBreach,
 			DataEvents: map[string]bool{cloudtraildata.OpPutAuditEvents.Name: true},
 		},
 	}
@@ -97,8 +101,10 @@ func (s *Service) Rooms() []door.Room {
 // breach is what CloudTrail says of an input that breaks a constraint of its model, where it has an error for that.
 func breach(e *wire.Error) wire.ModeledError {
 	switch {
-	case strings.Contains(e.Message, "'maxResults'"):
+	case strings.Contains(e.Message, "'maxResults'"), strings.Contains(e.Message, "'maxQueryResults'"):
 		return &cloudtrail.InvalidMaxResultsException{Message: e.Message}
+	case strings.Contains(e.Message, "'queryStatus'"):
+		return &cloudtrail.InvalidQueryStatusException{Message: e.Message}
 	case strings.Contains(e.Message, "'eventCategory'"):
 		return &cloudtrail.InvalidEventCategoryException{Message: e.Message}
 	case strings.Contains(e.Message, "'lookupAttributes"):
