@@ -269,7 +269,7 @@ func (d *eventStoreRecord) choose(op *wire.Operation, given []cloudtrail.Advance
 		switch k {
 		case eventselect.Data:
 			k = eventselect.Management
-		case eventselect.Configuration, eventselect.Evidence:
+		case eventselect.Configuration, eventselect.Evidence, eventselect.Insight:
 			return notBuilt(op, k+" events")
 		}
 		if d.Category != "" && d.Category != k {

@@ -188,6 +188,7 @@ func TestEventDataStoreRefuses(t *testing.T) {
 		"NoCategory":       {cloudtrail.CreateEventDataStoreInput{AdvancedEventSelectors: []types.AdvancedEventSelector{{FieldSelectors: []types.AdvancedFieldSelector{{Field: aws.String("readOnly"), Equals: []string{"true"}}}}}}, "InvalidEventSelectorsException"},
 		"TwoCategories":    {cloudtrail.CreateEventDataStoreInput{AdvancedEventSelectors: selectors("Management", "ActivityAuditLog")}, "InvalidEventSelectorsException"},
 		"Configuration":    {cloudtrail.CreateEventDataStoreInput{AdvancedEventSelectors: selectors("ConfigurationItem")}, "NotImplemented"},
+		"Insights":         {cloudtrail.CreateEventDataStoreInput{AdvancedEventSelectors: selectors("Insight")}, "NotImplemented"},
 		"ReservedTag":      {cloudtrail.CreateEventDataStoreInput{TagsList: []types.Tag{{Key: aws.String("aws:x"), Value: aws.String("y")}}}, "InvalidTagParameterException"},
 		"NoSuchKey":        {cloudtrail.CreateEventDataStoreInput{KmsKeyId: aws.String("alias/none")}, "InsufficientEncryptionPolicyException"},
 		"KeyElsewhere":     {cloudtrail.CreateEventDataStoreInput{KmsKeyId: aws.String("arn:aws:kms:eu-west-1:111122223333:key/x")}, "InvalidKmsKeyIdException"},
