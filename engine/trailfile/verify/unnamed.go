@@ -27,8 +27,8 @@ func (v *verifier) unnamed(ctx context.Context, name string) error {
 	if _, named := a.named[nameHash(name)]; named {
 		return nil
 	}
-	// A file of the minute in which a digest ends may be in the next one.
-	if ok && !a.covers(minute, minute.Add(time.Minute)) {
+	// A file of the minute in which one digest ends and the next begins may be in either, or be in one that is not made yet.
+	if ok && !a.covers(minute.Add(-time.Second), minute.Add(time.Minute)) {
 		if !minute.Before(v.Start) && (v.End.IsZero() || minute.Before(v.End)) {
 			a.tell(minute)
 		}
