@@ -297,3 +297,23 @@ func slicesSorted(s []string) []string {
 	slices.Sort(s)
 	return s
 }
+
+// The management account's store has the events of members.
+func TestOrganizationEventDataStore(t *testing.T) {
+	w := start(t)
+	w.organize()
+	member := w.member("sales")
+	l := lakeOf(t, w.Config())
+	store := l.create("all", func(in *cloudtrail.CreateEventDataStoreInput) { in.OrganizationEnabled = aws.Bool(true) })
+	use(t, w.Root(member))
+	use(t, w.Root(other))
+	w.Advance(6 * time.Minute)
+	if got := l.ask("SELECT DISTINCT recipientAccountId FROM %s WHERE eventSource = 'kms.amazonaws.com'", id(store)); len(got) != 1 || got[0] != member {
+		t.Errorf("accounts %v, want %s", got, member)
+	}
+	if _, err := lakeOf(t, w.Root(member)).CreateEventDataStore(t.Context(), &cloudtrail.CreateEventDataStoreInput{
+		Name: aws.String("mine"), OrganizationEnabled: aws.Bool(true),
+	}); code(err) != "NotOrganizationMasterAccountException" {
+		t.Errorf("a member: %v", err)
+	}
+}
