@@ -44,7 +44,8 @@ type Info struct {
 type Store interface {
 	// Put stores all that r gives, until io.EOF, as a new object. When Put returns nil the object is durable, and not
 	// before then, or at its very end, does any other method see it; never a part of it. If r or ctx fails nothing is
-	// stored. It returns [ErrExists] if the key is in use, also when two Puts race; r may have been read by then.
+	// stored. It returns [ErrExists] if the key is in use, also when two Puts race; r may have been read by then, and
+	// the object that is there is durable.
 	Put(ctx context.Context, key string, r io.Reader) (Info, error)
 
 	// Get opens n bytes of an object from offset off on, or all from there if n is negative. A range that reaches

@@ -69,7 +69,7 @@ func (f *Files) Put(ctx context.Context, key string, r io.Reader) (Info, error) 
 	final := f.locate(key)
 	// Only to spare the work: what decides is the link below.
 	if _, err := os.Lstat(final); err == nil {
-		return Info{}, fmt.Errorf("%w: %s", ErrExists, key)
+		return Info{}, f.exists(key, final)
 	}
 	temp, err := os.CreateTemp(filepath.Join(f.dir, tempDir), "put-*") // mode 0600
 	if err != nil {
@@ -92,7 +92,7 @@ func (f *Files) Put(ctx context.Context, key string, r io.Reader) (Info, error) 
 	// A link, unlike a rename, never replaces: of two racing Puts one wins and the other is told. A crash right after it
 	// leaves two names for one complete object, and the sweep takes the other one away.
 	if err := os.Link(temp.Name(), final); errors.Is(err, fs.ErrExist) {
-		return Info{}, fmt.Errorf("%w: %s", ErrExists, key)
+		return Info{}, f.exists(key, final)
 	} else if err != nil {
 		return Info{}, fmt.Errorf("putting %s: %w", key, err)
 	}
@@ -100,6 +100,15 @@ func (f *Files) Put(ctx context.Context, key string, r io.Reader) (Info, error) 
 		return Info{}, fmt.Errorf("putting %s: %w", key, err)
 	}
 	return Info{key, size}, nil
+}
+
+// exists is the error for a key in use. The Put before may have ended between its link and its sync: the object is durable when somebody is told of it.
+func (f *Files) exists(key, final string) error {
+	dir := filepath.Dir(final)
+	if err := errors.Join(f.ensure(dir), durable.SyncDir(dir)); err != nil {
+		return fmt.Errorf("putting %s: %w", key, err)
+	}
+	return fmt.Errorf("%w: %s", ErrExists, key)
 }
 
 // ensure makes dir and its parents and their names durable. That a directory exists is not enough: another Put, or one

@@ -3,6 +3,8 @@ package blob
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -21,8 +23,8 @@ func HoldDeletions(inner Store) *Holder {
 	return &Holder{Store: inner, waiting: make(map[string]struct{})}
 }
 
-// Hold keeps all objects that are there until release is called, and those of which the deletion began. Release deletes
-// what was to be deleted meanwhile; what it cannot delete is left to the [Sweeper].
+// Hold keeps all objects that are there until release is called. Release deletes what was to be deleted meanwhile; what it cannot delete is left to the
+// [Sweeper], and what somebody else holds by then, to them.
 func (h *Holder) Hold() (release func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -32,14 +34,15 @@ func (h *Holder) Hold() (release func()) {
 
 func (h *Holder) release() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.holds--
-	var due map[string]struct{}
-	if h.holds == 0 {
-		due, h.waiting = h.waiting, make(map[string]struct{})
-	}
-	h.mu.Unlock()
-	for key := range due {
-		_ = h.Store.Delete(context.Background(), key)
+	for _, key := range slices.Collect(maps.Keys(h.waiting)) {
+		if _, ok := h.waiting[key]; ok && h.holds == 0 {
+			delete(h.waiting, key)
+			_ = h.Store.Delete(context.Background(), key) // under mu: when it ends the key may be used again
+		}
+		h.mu.Unlock() // let others in
+		h.mu.Lock()
 	}
 }
 
@@ -50,13 +53,12 @@ func (h *Holder) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	h.mu.Lock()
-	held := h.holds > 0
-	if held {
+	if h.holds > 0 {
 		h.waiting[key] = struct{}{}
-	}
-	h.mu.Unlock()
-	if held {
+		h.mu.Unlock()
 		return nil
 	}
+	delete(h.waiting, key) // what is put under the key after this deletion is something new
+	h.mu.Unlock()
 	return h.Store.Delete(ctx, key)
 }

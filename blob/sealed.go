@@ -13,9 +13,12 @@ import (
 	"io"
 	"iter"
 	"math"
+
+	"github.com/holdfast-cloud/holdfast/seal"
 )
 
-// Keys wraps data keys, bound to the name of what they encrypt. A seal.Box is one. Its errors are passed on.
+// Keys wraps data keys, bound to the name of what they encrypt. A [seal.Box] is one. Its errors are passed on; one that wraps
+// [seal.ErrDamaged] is [ErrDamaged], too.
 type Keys interface {
 	Wrap(name string, dataKey []byte) ([]byte, error)
 	Unwrap(name string, wrapped []byte) ([]byte, error)
@@ -225,6 +228,9 @@ func (s *Sealed) readHeader(r io.Reader, stored Info) (cipher.AEAD, Info, error)
 		return nil, Info{}, fmt.Errorf("%w: %s has no header", ErrDamaged, stored.Key)
 	}
 	dataKey, err := s.keys.Unwrap(stored.Key, rest[2:2+length])
+	if errors.Is(err, seal.ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("opening %s: %w", stored.Key, err)
 	}

@@ -106,7 +106,7 @@ func TestSealedDamage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := open(t, keys, "a", bad, 0, -1)
-			if !errors.Is(err, blob.ErrDamaged) && !errors.Is(err, seal.ErrDamaged) {
+			if !errors.Is(err, blob.ErrDamaged) {
 				t.Errorf("Get: %v, want an error that says damaged", err)
 			}
 			if !bytes.HasPrefix(content, got) {
@@ -115,15 +115,15 @@ func TestSealedDamage(t *testing.T) {
 		})
 	}
 	t.Run("ObjectOfAnotherKey", func(t *testing.T) {
-		if got, err := open(t, keys, "b", stored, 0, -1); !errors.Is(err, seal.ErrDamaged) || len(got) > 0 {
-			t.Errorf("Get = %d bytes, %v, want %v", len(got), err, seal.ErrDamaged)
+		if got, err := open(t, keys, "b", stored, 0, -1); !errors.Is(err, blob.ErrDamaged) || len(got) > 0 {
+			t.Errorf("Get = %d bytes, %v, want %v", len(got), err, blob.ErrDamaged)
 		}
 	})
 	t.Run("AnotherPurpose", func(t *testing.T) {
 		ring := seal.Ephemeral()
 		stored := sealed(t, ring.Box("blob"), content)
-		if _, err := open(t, ring.Box("other"), "a", stored, 0, -1); !errors.Is(err, seal.ErrDamaged) {
-			t.Errorf("Get: %v, want %v", err, seal.ErrDamaged)
+		if _, err := open(t, ring.Box("other"), "a", stored, 0, -1); !errors.Is(err, blob.ErrDamaged) {
+			t.Errorf("Get: %v, want %v", err, blob.ErrDamaged)
 		}
 	})
 	t.Run("RangeInDamagedChunk", func(t *testing.T) {

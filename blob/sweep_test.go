@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -119,5 +121,79 @@ func TestHold(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"c"}, all(t, s)); d != "" {
 		t.Errorf("after it (-want +got):\n%s", d)
+	}
+}
+
+// watched is a store that tells of the first deletion before it is carried out.
+type watched struct {
+	blob.Memory
+	first func(key string)
+	told  atomic.Bool
+}
+
+func (w *watched) Delete(ctx context.Context, key string) error {
+	if !w.told.Swap(true) {
+		w.first(key)
+	}
+	return w.Memory.Delete(ctx, key)
+}
+
+// An object that was deleted while deletions were held back, and is put again while they are made up for, stays.
+func TestHoldAndPutAgain(t *testing.T) {
+	inner := new(watched)
+	s := blob.HoldDeletions(inner)
+	put(t, s, "a", "b")
+	release := s.Hold()
+	for _, key := range []string{"a", "b"} {
+		if err := s.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := map[string]string{"a": "b", "b": "a"}
+	again := make(chan struct{})
+	inner.first = func(key string) {
+		go func() {
+			defer close(again)
+			if err := s.Delete(t.Context(), other[key]); err != nil {
+				t.Error(err)
+			}
+			put(t, s, other[key])
+		}()
+		select { // it may have to wait for this deletion
+		case <-again:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	release()
+	<-again
+	if keys := all(t, s); len(keys) != 1 {
+		t.Errorf("there are %q, want the one that was put again", keys)
+	}
+}
+
+// What waits for its deletion goes on to wait when somebody else begins to hold.
+func TestHoldAgain(t *testing.T) {
+	inner := new(watched)
+	s := blob.HoldDeletions(inner)
+	put(t, s, "a", "b")
+	release := s.Hold()
+	for _, key := range []string{"a", "b"} {
+		if err := s.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := make(chan func(), 1)
+	inner.first = func(string) {
+		go func() { held <- s.Hold() }()
+		select {
+		case again := <-held:
+			held <- again
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	release()
+	(<-held)()
+	if keys := all(t, s); len(keys) > 0 {
+		t.Errorf("%q are left", keys)
 	}
 }
