@@ -75,7 +75,7 @@ func CheckBasic(selectors []BasicSelector) error {
 	if total > MaxResources {
 		return fmt.Errorf("a trail has at most %d data resources, and %d were given", MaxResources, total)
 	}
-	return nil
+	return check(Basic(selectors)) // values that stand for a service count there
 }
 
 // checkResources returns how many resources are named, of those that count: a prefix that stands for all of a type does not.

@@ -15,6 +15,14 @@ func buckets(n int) (values []string) {
 	return values
 }
 
+// partitions are values that each stand for a whole service, as far as they are looked at.
+func partitions(n int) (values []string) {
+	for i := range n {
+		values = append(values, fmt.Sprintf("arn:aws-%d:s3", i))
+	}
+	return values
+}
+
 func objects(values ...string) []eventselect.DataResource {
 	return []eventselect.DataResource{{Type: "AWS::S3::Object", Values: values}}
 }
@@ -41,6 +49,7 @@ func TestCheckBasic(t *testing.T) {
 		"WrongService":   {[]eventselect.BasicSelector{{Data: objects("arn:aws:lambda")}}, "is invalid"},
 		"FunctionPrefix": {[]eventselect.BasicSelector{{Data: []eventselect.DataResource{{"AWS::Lambda::Function", []string{"arn:aws:lambda:us-east-1:111122223333:function:"}}}}}, "is invalid"},
 		"Table":          {[]eventselect.BasicSelector{{Data: []eventselect.DataResource{{"AWS::DynamoDB::Table", []string{"arn:aws:dynamodb:us-east-1:111122223333:table/t", "arn:aws:dynamodb:us-east-1:111122223333:index/t"}}}}}, "index/t for DataResources.Values is invalid"},
+		"TooManyValues":  {[]eventselect.BasicSelector{{Data: objects(partitions(501)...)}}, "more than 500 values"},
 		"Twice":          {[]eventselect.BasicSelector{{Data: objects("arn:aws:s3:::b/", "arn:aws:s3:::b/")}}, "twice"},
 		"TooMany":        {[]eventselect.BasicSelector{{Data: objects(buckets(200)...)}, {Data: objects(buckets(51)...)}}, "at most 250"},
 	} {
