@@ -42,6 +42,9 @@ type span struct {
 
 func (s *span) has(t time.Time) bool { return !t.Before(s.From) && (s.To.IsZero() || !t.After(s.To)) }
 
+// over reports whether all that happened in the span is in the log.
+func (s *span) over(now time.Time) bool { return !s.To.IsZero() && now.Sub(s.To) >= deliverEvery }
+
 // deliveredRecord is a log file that no digest names yet.
 type deliveredRecord struct {
 	Delivery, Account, Region string
@@ -97,6 +100,9 @@ var (
 const (
 	deliverTimer = "deliver"
 	digestTimer  = "digest"
+
+	// again is the subject of a timer for what a pass has left. It is one of its own, so that nobody who has the passes begin at their next time puts it off.
+	again = "again"
 
 	deliverEvery = 5 * time.Minute
 	digestEvery  = time.Hour
@@ -163,7 +169,7 @@ func (s *Service) endDelivery(c *call.Call, t *trailRecord) error {
 	return deliveryTable.In(call.OwnAccount, t.Region).Put(c.Tx(), d)
 }
 
-// retryDelivery has the next pass try again what has failed: the trail's bucket or key is another one now.
+// retryDelivery has the next pass try again what has failed: somebody sees to the trail.
 func (s *Service) retryDelivery(c *call.Call, t *trailRecord) error {
 	d, err := liveDelivery(c.Tx(), t)
 	if err != nil || d == nil || d.Retry.IsZero() {

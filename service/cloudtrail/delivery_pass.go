@@ -77,7 +77,7 @@ func (s *Service) deliverDue(c *call.Call, _ string, _ []byte) error {
 	})
 	switch {
 	case p.more:
-		return c.At(c.Time, c.Scope, deliverTimer, "", nil)
+		return c.At(c.Time, c.Scope, deliverTimer, again, nil)
 	case p.waiting:
 		return c.At(nextMark(c.Time, deliverEvery), c.Scope, deliverTimer, "", nil)
 	}
@@ -145,13 +145,14 @@ func (p *pass) carry(group []*delivering) error {
 		return err
 	}
 	for _, d := range group {
-		finishing := !full && !slices.ContainsFunc(d.Spans, func(s span) bool { return s.To.IsZero() || p.c.Time.Sub(s.To) < deliverEvery })
+		finishing := !full && !slices.ContainsFunc(d.Spans, func(s span) bool { return !s.over(p.c.Time) })
 		if err := p.gather(d, finishing); err != nil {
 			return err
 		}
 		if err := p.deliver(d, end, full, finishing); err != nil {
 			return err
 		}
+		d.files = nil // the other groups of the pass need the memory
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
@@ -20,8 +21,9 @@ import (
 )
 
 const (
-	maxHeld   = 256 << 10 // bytes of events that are held back for a place
-	lastRetry = time.Hour // between two tries of a delivery that fails
+	maxHeld   = 256 << 10           // bytes of events that are held back for a place
+	lastRetry = time.Hour           // between two tries of a delivery that fails
+	lastTry   = 30 * 24 * time.Hour // after which the delivery of a deleted trail is given up
 )
 
 // deliver puts the files of a delivery into its bucket, and notes how far it has come. When one fails, so do those behind it, until the delivery is tried again.
@@ -48,15 +50,42 @@ func (p *pass) deliver(d *delivering, end audit.Cursor, full, finishing bool) er
 			return err
 		}
 	}
-	was := d.Cursor
+	was, spans := d.Cursor, len(d.Spans)
 	if failure == "" {
 		p.more = p.more || full
 		d.Cursor, d.Failures, d.Failing, d.Retry = end, 0, time.Time{}, time.Time{}
 		maps.DeleteFunc(d.Ahead, func(_ string, at audit.Cursor) bool { return before(at, end) })
-	} else {
-		d.failed(p.c.Time)
+		if !full {
+			d.Spans = slices.DeleteFunc(d.Spans, func(s span) bool { return s.over(p.c.Time) })
+		}
+	} else if d.failed(p.c.Time); d.Gone != nil && p.c.Time.Sub(d.Failing) > lastTry {
+		return p.abandon(d, failure)
 	}
-	return p.keep(d, finishing && failure == "", tried || was != end || finishing)
+	return p.keep(d, finishing && failure == "", tried || was != end || spans != len(d.Spans) || finishing)
+}
+
+// abandon gives up what was not delivered of a deleted trail: nobody can give it another bucket.
+func (p *pass) abandon(d *delivering, failure string) error {
+	p.s.cfg.Report(fmt.Errorf("giving up what %s logged before it was deleted: bucket %s answers %s since %s", d.arn, d.trail.Bucket, failure, d.Failing.Format(time.RFC3339)))
+	of := store.Query{Prefix: store.Key{d.ID}}
+	held, insights := heldTable.In(call.OwnAccount, p.home), insightTable.In(call.OwnAccount, p.home)
+	for h, err := range held.Scan(p.c.Tx(), of) {
+		if err == nil {
+			err = held.Delete(p.c.Tx(), h.Delivery, h.Account, h.Region)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i, err := range insights.Scan(p.c.Tx(), of) {
+		if err == nil {
+			err = insights.Delete(p.c.Tx(), i.Delivery, i.Account, i.Region, i.EventID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.keep(d, true, true)
 }
 
 // failed puts a delivery off: longer each time, since what is wrong is the owner's to mend.

@@ -72,7 +72,7 @@ func (s *Service) digestDue(c *call.Call, _ string, _ []byte) error {
 	c.Tx().OnCommitted(func() { s.count(g.measured) })
 	switch {
 	case g.more:
-		return c.At(c.Time, c.Scope, digestTimer, "", nil)
+		return c.At(c.Time, c.Scope, digestTimer, again, nil)
 	case g.going:
 		return c.At(nextMark(c.Time, digestEvery), c.Scope, digestTimer, "", nil)
 	}

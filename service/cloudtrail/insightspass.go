@@ -70,7 +70,7 @@ func (s *Service) insightsDue(c *call.Call, _ string, _ []byte) error {
 		return err
 	}
 	if p.more {
-		return c.At(c.Time, c.Scope, insightsTimer, "", nil)
+		return c.At(c.Time, c.Scope, insightsTimer, again, nil)
 	}
 	return c.At(nextMark(c.Time, insightsWindow), c.Scope, insightsTimer, "", nil)
 }

@@ -150,9 +150,9 @@ func (s *Service) UpdateTrail(c *call.Call, in *cloudtrail.UpdateTrailRequest) (
 		if err := s.reach(c, t); err != nil {
 			return nil, err
 		}
-		if err := s.retryDelivery(c, t); err != nil {
-			return nil, err
-		}
+	}
+	if err := s.retryDelivery(c, t); err != nil {
+		return nil, err
 	}
 	if err := trailTable.In(t.Account, t.Region).Put(c.Tx(), t); err != nil {
 		return nil, err
