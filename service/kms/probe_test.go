@@ -100,7 +100,7 @@ func TestRefusalsInTheTrail(t *testing.T) {
 	if len(theirs.Resources) != 0 || theirs.SharedEventID != "" || strings.Contains(string(theirs.Raw), id(key)) {
 		t.Errorf("eve's record tells %s", theirs.Raw)
 	}
-	if len(mine.Resources) != 1 || mine.Resources[0].ARN != key || mine.UserIdentity.ARN != userARN(other, "eve") {
+	if len(mine.Resources) != 1 || mine.Resources[0].ARN != key || mine.UserIdentity.Type != "AWSAccount" || mine.UserIdentity.AccountID != other {
 		t.Errorf("the owner's record is %s", mine.Raw)
 	}
 }

@@ -108,6 +108,7 @@ func TestMFA(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		h.advance(time.Second) // records of one instant have no order
 		h.whoami(out.Credentials)
 		if r := h.last(home); !strings.Contains(r, `"mfaAuthenticated":"true"`) {
 			t.Errorf("the record is %s", r)
