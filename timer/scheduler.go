@@ -23,7 +23,18 @@ type Scheduler struct {
 	set   chan struct{}
 	fired atomic.Uint64
 	fails atomic.Uint64
+
+	looking sync.Mutex // held while the next timer is looked for
+	from    time.Time  // guarded by looking: no timer is due before it, but perhaps those written
+	written struct {
+		sync.Mutex
+		ids  []ID // of timers that were set or removed since
+		many bool // they are more than are worth remembering
+	}
 }
+
+// maxWritten is how many timers are remembered until somebody looks for the next one.
+const maxWritten = 1000
 
 // The time until a timer that failed is tried again doubles from firstRetry to lastRetry, in domain time.
 const (
@@ -35,7 +46,8 @@ const (
 // fails, the timer is tried again later.
 func NewScheduler(s store.Store, c clock.Clock, fire func(ctx context.Context, t *Timer) error) *Scheduler {
 	sch := &Scheduler{store: s, clock: c, fire: fire, set: make(chan struct{}, 1)}
-	timers.Watch(s, func(string, string, []string) {
+	timers.Watch(s, func(account, region string, key []string) {
+		sch.note(ID{Service: key[0], Account: account, Region: region, Kind: key[1], Subject: key[2]})
 		select {
 		case sch.set <- struct{}{}:
 		default:
@@ -139,11 +151,57 @@ func (s *Scheduler) fireOne(ctx context.Context, t *Timer, now time.Time) error 
 	return err
 }
 
+// note remembers a timer that was set or removed.
+func (s *Scheduler) note(id ID) {
+	w := &s.written
+	w.Lock()
+	defer w.Unlock()
+	if w.many = w.many || len(w.ids) == maxWritten; w.many {
+		w.ids = nil
+		return
+	}
+	w.ids = append(w.ids, id)
+}
+
+// noted returns what was noted since the last time, and whether that is all.
+func (s *Scheduler) noted() (ids []ID, all bool) {
+	w := &s.written
+	w.Lock()
+	defer w.Unlock()
+	ids, all = w.ids, !w.many
+	w.ids, w.many = nil, false
+	return ids, all
+}
+
+// peek returns the timer that is due first, or nil. It does not look at times before the last one that it found, if nothing was set for them since: an ordered store passes slowly over
+// what was deleted lately, which is each timer that has fired.
 func (s *Scheduler) peek(ctx context.Context) (t *Timer, err error) {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	from := s.from
+	s.from = time.Time{} // if this fails
+	ids, all := s.noted()
+	if !all {
+		from = time.Time{}
+	}
 	err = s.store.View(ctx, func(r store.Reader) error {
-		t, err = next(r)
+		for _, id := range ids {
+			due, err := dueTime(r, id)
+			if err != nil {
+				return err
+			}
+			if !due.IsZero() && due.Before(from) {
+				from = due
+			}
+		}
+		t, err = next(r, from)
 		return err
 	})
+	if err == nil {
+		if s.from = from; t != nil {
+			s.from = t.Due
+		}
+	}
 	return t, err
 }
 

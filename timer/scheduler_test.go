@@ -270,3 +270,30 @@ func TestMoveToEndsWithItsContext(t *testing.T) {
 		t.Errorf("the clock says %s, but not all timers until then have fired", now)
 	}
 }
+
+// What is set for a time that is over fires next, whichever timers have fired since then.
+func TestSetForATimeThatIsOver(t *testing.T) {
+	s := newSchedule(t)
+	for i := range 5 {
+		s.set(fmt.Sprint(i), float64(i))
+	}
+	s.do = func(tx store.Tx, tm *timer.Timer) error {
+		switch tm.Subject {
+		case "2":
+			return timer.Set(tx, id("late"), epoch.Add(time.Hour/2), nil)
+		case "3": // and so many that nobody keeps their names
+			for i := range 2000 {
+				if err := timer.Set(tx, id(fmt.Sprintf("far%04d", i)), epoch.Add(1000*time.Hour), nil); err != nil {
+					return err
+				}
+			}
+			return timer.Set(tx, id("zlate"), epoch.Add(time.Hour), nil)
+		}
+		return nil
+	}
+	s.move(3.5)
+	s.want("0@0 1@1 2@2 late@2 3@3 zlate@3")
+	s.set("again", 1)
+	s.move(4)
+	s.want("0@0 1@1 2@2 late@2 3@3 zlate@3 again@3.5 4@4")
+}

@@ -63,9 +63,25 @@ func Take(tx store.Tx, t *Timer) (bool, error) {
 	return true, rows.Delete(tx, t.Service, t.Kind, t.Subject)
 }
 
-// next returns the timer that is due first, or nil if none is set.
-func next(r store.Reader) (*Timer, error) {
-	for t, err := range timers.In("", "").Scan(r, store.Query{Index: "due", Limit: 1}) {
+// dueTime is when a timer is due; zero if it is not set.
+func dueTime(r store.Reader, id ID) (time.Time, error) {
+	t, err := timers.In(id.Account, id.Region).Get(r, id.Service, id.Kind, id.Subject)
+	if errors.Is(err, store.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading a timer: %w", err)
+	}
+	return t.Due, nil
+}
+
+// next returns the timer that is due first, of those that are not due before a time, or nil if none is set.
+func next(r store.Reader, from time.Time) (*Timer, error) {
+	q := store.Query{Index: "due", Limit: 1}
+	if !from.IsZero() {
+		q.From = store.Key{from}
+	}
+	for t, err := range timers.In("", "").Scan(r, q) {
 		if err != nil {
 			return nil, fmt.Errorf("looking for the next timer: %w", err)
 		}
