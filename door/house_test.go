@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -54,6 +55,7 @@ type house struct {
 
 	orchard, almanac room
 	depot            wagons
+	open             atomic.Int64 // streams of answers
 	timers           map[string]door.TimerHandler
 
 	key, secret string // of the root user
@@ -100,6 +102,17 @@ func (r *room) SetDay(c *call.Call, in *almanac.GetDayResult) (*almanac.SetDayRe
 // shore is the room of the services that only have to be there.
 type shore struct {
 	ferry.Unimplemented
+	open *atomic.Int64 // manifests that were not closed
+}
+
+type freight struct {
+	io.Reader
+	open *atomic.Int64
+}
+
+func (f freight) Close() error {
+	f.open.Add(-1)
+	return nil
 }
 
 func (shore) PutNote(c *call.Call, in *ferry.PutNoteRequest) (*ferry.PutNoteResponse, error) {
@@ -114,13 +127,14 @@ func (shore) PutManifest(c *call.Call, in *ferry.PutManifestRequest) (*ferry.Put
 }
 
 // GetManifest streams, and breaks off where that is asked for.
-func (shore) GetManifest(c *call.Call, in *ferry.GetManifestRequest) (*ferry.GetManifestResponse, error) {
+func (s shore) GetManifest(c *call.Call, in *ferry.GetManifestRequest) (*ferry.GetManifestResponse, error) {
 	c.Open("a test")
 	var r io.Reader = strings.NewReader("freight")
 	if in.MaxResults != nil && *in.MaxResults == 13 {
 		r = io.MultiReader(r, iotest.ErrReader(errors.New("the disk failed")))
 	}
-	return &ferry.GetManifestResponse{Manifest: io.NopCloser(r)}, nil
+	s.open.Add(1)
+	return &ferry.GetManifestResponse{Manifest: freight{r, s.open}}, nil
 }
 
 // wagons is the depot's room.
@@ -157,7 +171,7 @@ func newHouse(t testing.TB, options ...option) *house {
 	h.Door, err = door.New(cfg,
 		door.Room{Service: orchard.Service, Endpoints: orchard.Endpoints(&h.orchard), Timers: h.timers},
 		door.Room{Service: almanac.Service, Endpoints: almanac.Endpoints(&h.almanac)},
-		door.Room{Service: ferry.Service, Endpoints: ferry.Endpoints(shore{})},
+		door.Room{Service: ferry.Service, Endpoints: ferry.Endpoints(shore{open: &h.open})},
 		door.Room{Service: beacon.Service, Endpoints: beacon.Endpoints(beacon.Unimplemented{})},
 		door.Room{Service: depot.Service, Endpoints: depot.Endpoints(&h.depot)},
 		door.Room{Service: quarry.Service, Endpoints: quarry.Endpoints(quarry.Unimplemented{})},

@@ -450,10 +450,8 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			continue
 		}
 		if !recorded {
-			if kerr := c.KeepTrace(); kerr != nil {
-				return nil, kerr
-			}
-			if rerr := d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, endedWith(err, &x.route))...); rerr != nil {
+			if rerr := d.record(c, x, out, err); rerr != nil {
+				unread(out)
 				return nil, rerr
 			}
 		}
@@ -462,6 +460,21 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			d.tell(x, c, err)
 		}
 		return out, err
+	}
+}
+
+// record puts a call on record that changed nothing.
+func (d *Door) record(c *call.Call, x *exchange, out wire.Shape, err error) error {
+	if err := c.KeepTrace(); err != nil {
+		return err
+	}
+	return d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, endedWith(err, &x.route))...)
+}
+
+// unread closes the stream of an answer that nobody will read.
+func unread(out wire.Shape) {
+	if s, ok := out.(wire.Streamer); ok && s.Stream() != nil {
+		s.Stream().Close()
 	}
 }
 
@@ -476,9 +489,10 @@ func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool
 	if out, err = d.run(c, x.endpoint, x.in); err != nil {
 		return nil, false, err
 	}
+	answer := out
 	defer func() {
-		if s, ok := out.(wire.Streamer); ok && err != nil && s.Stream() != nil {
-			s.Stream().Close() // nobody will read it
+		if err != nil {
+			unread(answer)
 		}
 	}()
 	tx := c.Begun()
@@ -512,9 +526,13 @@ func (d *Door) run(c *call.Call, e *call.Endpoint, in wire.Shape) (out wire.Shap
 	}
 	switch o := c.Outcome(); {
 	case o.Denied != nil:
-		return nil, o.Denied // a handler must not answer past a refusal
+		err = o.Denied // a handler must not answer past a refusal
 	case !o.Asked:
-		return nil, call.Unasked(e.Op)
+		err = call.Unasked(e.Op)
+	}
+	if err != nil {
+		unread(out)
+		return nil, err
 	}
 	return out, nil
 }

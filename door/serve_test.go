@@ -273,6 +273,10 @@ func TestUnrecorded(t *testing.T) {
 			if !keepOn && (strings.Contains(body, "Serialization") || len(h.log.errors()) != 2) {
 				t.Errorf("answered %s, logged %v", body, h.log.errors())
 			}
+			wantStatus(t, h.do(request("GET", "/2021-03-04/manifest", ""), "ferry"), status)
+			if n := h.open.Load(); n != 0 {
+				t.Errorf("%d streams are left open", n)
+			}
 		})
 	}
 }
