@@ -57,10 +57,17 @@ func Parse(r *http.Request) (*Authorization, error) {
 		return nil, &Error{Kind: AmbiguousAuthorization}
 	case query != nil:
 		return parseQuery(r, query)
+	case len(headers) == 0 && isVersion2(r.URL.RawQuery):
+		return nil, &Error{Kind: UnsupportedScheme, presigned: true}
 	case len(headers) == 0:
 		return nil, ErrAnonymous
 	}
 	return parseHeader(r, headers[0])
+}
+
+// isVersion2 reports whether a query has a signature of Signature Version 2, which some clients still presign with unless they are told otherwise.
+func isVersion2(query string) bool {
+	return strings.Contains(query, "AWSAccessKeyId=") && strings.Contains(query, "Signature=")
 }
 
 func parseHeader(r *http.Request, header string) (*Authorization, error) {

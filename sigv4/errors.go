@@ -8,7 +8,7 @@ type Kind uint8
 const (
 	// Anonymous: the request carries no signature at all.
 	Anonymous Kind = iota + 1
-	// UnsupportedScheme: an Authorization header of another scheme (Basic, Bearer, Signature Version 2).
+	// UnsupportedScheme: an Authorization header of another scheme (Basic, Bearer, Signature Version 2), or a query that is signed by Version 2.
 	UnsupportedScheme
 	// AmbiguousAuthorization: signed in the header and in the query both.
 	AmbiguousAuthorization

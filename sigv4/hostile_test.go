@@ -35,3 +35,16 @@ func TestAnnouncedTrailersAreFew(t *testing.T) {
 		t.Errorf("Decode: %v, want BadTrailer", err)
 	}
 }
+
+// Some clients presign with Version 2 unless they are told otherwise. They are told, and not taken for nobody.
+func TestVersion2(t *testing.T) {
+	for query, want := range map[string]sigv4.Kind{
+		"AWSAccessKeyId=AKIDEXAMPLE&Signature=c2lnbmF0dXJl&Expires=1795742294": sigv4.UnsupportedScheme,
+		"AWSAccessKeyId=AKIDEXAMPLE": sigv4.Anonymous,
+		"":                           sigv4.Anonymous,
+	} {
+		if _, err := sigv4.Parse(httptest.NewRequest("GET", "/bucket/key?"+query, nil)); sigv4.KindOf(err) != want {
+			t.Errorf("Parse with %q: %v, want kind %d", query, err, want)
+		}
+	}
+}
