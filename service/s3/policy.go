@@ -46,10 +46,7 @@ func (s *Service) PutBucketPolicy(c *call.Call, in *s3.PutBucketPolicyRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := b.authorize(); err != nil {
-		return nil, err
-	}
-	if err := b.mayHavePolicy(); err != nil {
+	if err := b.authorizePolicy(); err != nil {
 		return nil, err
 	}
 	text := deref(in.Policy)
@@ -76,6 +73,19 @@ func (s *Service) PutBucketPolicy(c *call.Call, in *s3.PutBucketPolicyRequest) (
 
 func (b *bucket) save() error {
 	return bucketTable.In(b.Account, b.Region).Put(b.c.Tx(), b.bucketRecord)
+}
+
+// authorizePolicy asks for the operation's own action on the bucket's policy. The root user of the bucket's account is asked nothing of it: no policy locks the owner out.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
+func (b *bucket) authorizePolicy() error {
+	r := b.resource()
+	if b.c.Caller.Kind == policy.Root && b.c.Caller.Account == b.Account {
+		r.Policy = nil
+	}
+	if err := b.c.Authorize(r); err != nil {
+		return err
+	}
+	return b.mayHavePolicy()
 }
 
 // mayHavePolicy refuses callers of other accounts: S3 lets nobody else do anything with a bucket's policy, whatever the policy says.
@@ -138,10 +148,7 @@ func (s *Service) withPolicy(c *call.Call, name, expectedOwner *string) (*bucket
 	if err != nil {
 		return nil, err
 	}
-	if err := b.authorize(); err != nil {
-		return nil, err
-	}
-	if err := b.mayHavePolicy(); err != nil {
+	if err := b.authorizePolicy(); err != nil {
 		return nil, err
 	}
 	if b.Policy == "" {
@@ -178,10 +185,7 @@ func (s *Service) DeleteBucketPolicy(c *call.Call, in *s3.DeleteBucketPolicyRequ
 	if err != nil {
 		return nil, err
 	}
-	if err := b.authorize(); err != nil {
-		return nil, err
-	}
-	if err := b.mayHavePolicy(); err != nil {
+	if err := b.authorizePolicy(); err != nil {
 		return nil, err
 	}
 	if b.Policy == "" {

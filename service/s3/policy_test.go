@@ -71,6 +71,24 @@ func TestBucketPolicy(t *testing.T) {
 	}
 }
 
+// Nobody can lock the owner of a bucket out of its policy. Only the root user is the owner.
+func TestRootIsNotLockedOut(t *testing.T) {
+	h := start(t)
+	bucket := aws.String(bucketName)
+	h.policy(strings.Replace(document(`"*"`, "s3:*", bucketARN, ""), "Allow", "Deny", 1))
+	_, err := client(h.User(home, "admin", allow("*", "*"))).DeleteBucketPolicy(t.Context(), &s3.DeleteBucketPolicyInput{Bucket: bucket})
+	wantText(t, err, "AccessDenied", 403, "with an explicit deny in a resource-based policy")
+	_, err = client(h.Root(other)).DeleteBucketPolicy(t.Context(), &s3.DeleteBucketPolicyInput{Bucket: bucket})
+	wantCode(t, err, "AccessDenied", 403)
+	_, err = h.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket})
+	wantCode(t, err, "AccessDenied", 403)
+	must(h.GetBucketPolicy(t.Context(), &s3.GetBucketPolicyInput{Bucket: bucket}))(t)
+	h.policy(document(`{"AWS":"`+home+`"}`, "s3:GetObject", bucketARN+"/*", ""))
+	h.policy(strings.Replace(document(`"*"`, "s3:*", bucketARN, ""), "Allow", "Deny", 1))
+	must(h.DeleteBucketPolicy(t.Context(), &s3.DeleteBucketPolicyInput{Bucket: bucket}))(t)
+	must(h.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket}))(t)
+}
+
 func TestPutBucketPolicyRefused(t *testing.T) {
 	h := start(t)
 	for _, c := range []struct{ name, document, text string }{
