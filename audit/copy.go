@@ -27,25 +27,25 @@ func (t *Trail) Mark() (*Mark, error) {
 	if t.log == nil {
 		return nil, errors.New("an audit log in memory cannot be copied")
 	}
+	l := t.log
+	l.shipping.RLock() // a segment is in the copy, or in the archive by now
 	t.moving.RLock()
-	m, err := t.log.mark()
-	if err != nil {
-		t.moving.RUnlock()
+	m := &Mark{log: l, move: sync.OnceFunc(t.moving.RUnlock), release: sync.OnceFunc(func() {
+		l.shipping.RUnlock()
+		l.wakeShipping()
+	})}
+	if err := l.mark(m); err != nil {
+		m.move()
+		m.release()
 		return nil, fmt.Errorf("looking at the audit log: %w", err)
 	}
-	m.move = sync.OnceFunc(t.moving.RUnlock)
 	return m, nil
 }
 
 // Beheld says that a snapshot of the store was taken: what moves into the log from now on is in that.
 func (m *Mark) Beheld() { m.move() }
 
-func (l *segmentLog) mark() (*Mark, error) {
-	l.shipping.RLock() // a segment is in the copy, or in the archive by now
-	m := &Mark{move: func() {}, log: l, release: sync.OnceFunc(func() {
-		l.shipping.RUnlock()
-		l.wakeShipping()
-	})}
+func (l *segmentLog) mark(m *Mark) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.segments {
@@ -54,19 +54,16 @@ func (l *segmentLog) mark() (*Mark, error) {
 		}
 	}
 	if l.file == nil {
-		return m, nil
+		return nil
 	}
 	m.size = l.size
-	err := l.file.Flush()
-	if err == nil {
-		// Opened now: when it is full it is compressed, and then holds more than it does now.
-		m.current, err = os.Open(l.file.Name())
+	if err := l.file.Flush(); err != nil {
+		return err
 	}
-	if err != nil {
-		m.release()
-		return nil, err
-	}
-	return m, nil
+	var err error
+	// Opened now: when it is full it is compressed, and then holds more than it does now.
+	m.current, err = os.Open(l.file.Name())
+	return err
 }
 
 // Close releases what the mark holds.

@@ -33,7 +33,7 @@ func TestCopy(t *testing.T) {
 	// copyOf copies in two steps, with something between.
 	copyOf := func(l *segmentLog, between func()) string {
 		t.Helper()
-		m, err := l.mark()
+		m, err := (&Trail{log: l}).Mark()
 		if err != nil {
 			t.Fatal(err)
 		}

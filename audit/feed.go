@@ -135,13 +135,14 @@ func (l *segmentLog) settled() (Cursor, error) {
 	l.mu.Lock()
 	end, dirty := l.endLocked(), l.written != l.synced
 	l.mu.Unlock()
-	if !dirty {
-		return end, nil
+	var err error
+	if dirty {
+		l.syncNow()
+		l.mu.Lock()
+		err = errors.Join(l.flush, l.sync)
+		l.mu.Unlock()
 	}
-	l.syncNow()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return end, errors.Join(l.flush, l.sync)
+	return end, errors.Join(err, l.mend())
 }
 
 func (l *segmentLog) feed(f *feed) error {
@@ -165,13 +166,14 @@ func (l *segmentLog) feed(f *feed) error {
 		if seg.number > end.Segment {
 			break
 		}
+		var missing error
 		if seg.number > f.at.Segment {
 			f.at = Cursor{seg.number, 0}
 			if i > first {
-				err = s.gapBefore(i)
+				missing = s.gapBefore(i)
 			}
 		}
-		if err := tolerate(&f.damage, seg, errors.Join(err, f.read(s, seg, end))); err != nil {
+		if err := tolerate(&f.damage, seg, missing, f.read(s, seg, end)); err != nil {
 			return err
 		}
 	}

@@ -92,7 +92,7 @@ func (s *logSnapshot) eachWith(t term, fn func(stored []byte) error, done func()
 	}
 	var found []error
 	for i, seg := range s.segments {
-		if err := tolerate(&found, seg, errors.Join(s.gapBefore(i), s.eachHaving(seg, t, fn))); err != nil {
+		if err := tolerate(&found, seg, s.gapBefore(i), s.eachHaving(seg, t, fn)); err != nil {
 			return nil, err
 		}
 		if done() {

@@ -124,6 +124,9 @@ func (l *segmentLog) recover(ctx context.Context) error {
 	if err := recoverSpool(l.dir); err != nil {
 		return err
 	}
+	if err := removeUnfinished(l.dir); err != nil {
+		return err
+	}
 	var err error
 	if l.segments, err = l.list(ctx); err != nil {
 		return err
@@ -352,7 +355,7 @@ func (l *segmentLog) syncNow() {
 	l.mu.Lock()
 	b := l.batch
 	l.batch = newBatch()
-	full, current, segment := l.ended, l.file, l.current
+	full, current, its := l.ended, l.file, l.current
 	l.ended = nil
 	if current != nil {
 		l.flush = current.Flush()
@@ -361,8 +364,12 @@ func (l *segmentLog) syncNow() {
 	l.mu.Unlock()
 
 	var errs []error
+	var unsafe []*segment
 	for _, e := range full {
-		errs = append(errs, e.file.Sync())
+		err := e.file.Sync()
+		if errs = append(errs, err); err != nil {
+			unsafe = append(unsafe, e.segment)
+		}
 	}
 	if current != nil && flush == nil {
 		errs = append(errs, current.Sync())
@@ -370,6 +377,7 @@ func (l *segmentLog) syncNow() {
 	err := errors.Join(errs...)
 
 	l.mu.Lock()
+	l.unsafe = append(l.unsafe, unsafe...)
 	batches := []*batch{b}
 	if len(errs) > 0 {
 		l.sync = err
@@ -384,10 +392,10 @@ func (l *segmentLog) syncNow() {
 			_ = l.mendLocked()
 			l.file, l.current, l.torn = nil, nil, false
 		} else { // it was full meanwhile
-			l.ended = without(l.ended, ended{current, segment})
+			l.ended = without(l.ended, ended{current, its})
 		}
 		current.Close()
-		l.unsafe = append(l.unsafe, segment)
+		l.unsafe = append(l.unsafe, its)
 		batches = append(batches, l.batch)
 		l.batch = newBatch()
 	}
@@ -493,7 +501,11 @@ func (l *segmentLog) close() error {
 	err := l.sync
 	if f := l.file; f != nil {
 		l.file = nil
-		err = errors.Join(err, f.Close())
+		flush := f.Flush()
+		if s, ok := f.(*spooled); ok && flush != nil {
+			f = s.segmentFile // what is in the spool stays there for the next start
+		}
+		err = errors.Join(err, flush, f.Close())
 	}
 	if s := l.spool; s != nil {
 		l.spool = nil

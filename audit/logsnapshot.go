@@ -267,7 +267,7 @@ func (s *logSnapshot) each(from, to int64, fn func(stored []byte) error) error {
 		}
 		in := func(b block) bool { return b.oldest <= to && b.young >= from }
 		err := s.walk(seg, in, func(_ int64, stored []byte) error { return fn(stored) })
-		if err := tolerate(&damage, seg, errors.Join(s.gapBefore(i), err)); err != nil {
+		if err := tolerate(&damage, seg, s.gapBefore(i), err); err != nil {
 			return err
 		}
 	}
@@ -296,15 +296,17 @@ func (s *logSnapshot) gapBefore(i int) error {
 	return gap(s.segments[i-1], s.segments[i])
 }
 
-// tolerate remembers damage, and returns other errors.
-func tolerate(damage *[]error, seg *segment, err error) error {
-	if err == nil {
-		return nil
+// tolerate remembers damage, and returns the first other error.
+func tolerate(damage *[]error, seg *segment, errs ...error) error {
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("reading %s: %w", seg.stem, err)
+		if !errors.Is(err, ErrAltered) {
+			return err
+		}
+		*damage = append(*damage, err)
 	}
-	err = fmt.Errorf("reading %s: %w", seg.stem, err)
-	if !errors.Is(err, ErrAltered) {
-		return err
-	}
-	*damage = append(*damage, err)
 	return nil
 }

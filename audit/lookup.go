@@ -210,7 +210,7 @@ func (s *search) open(seg *segment) error {
 	if errors.Is(err, errPruned) {
 		return nil
 	}
-	if err := tolerate(&s.damage, seg, errors.Join(s.log.gapBefore(s.next), err)); err != nil {
+	if err := tolerate(&s.damage, seg, s.log.gapBefore(s.next), err); err != nil {
 		return err
 	}
 	if !ok && err == nil {

@@ -108,15 +108,23 @@ func (t *Trail) step(ctx context.Context) (more bool, err error) {
 	}
 	t.moving.Lock()
 	defer t.moving.Unlock()
+	ctx = context.WithoutCancel(ctx) // what is begun is ended, or known
+	if t.log == nil {
+		if err := t.deleteRows(ctx, rows); err != nil {
+			return false, err
+		}
+		t.remember(entries)
+		return more, nil
+	}
 	if len(entries) > 0 {
-		if err := t.take(entries); err != nil {
+		if err := t.log.appendSynced(entries...); err != nil {
 			t.mover.unsure = true
 			return false, errors.Join(err, t.findDoubles(ctx))
 		}
 	}
 	if err := t.deleteRows(ctx, rows); err != nil {
 		t.mover.unsure = true
-		return false, errors.Join(err, t.findDoubles(context.WithoutCancel(ctx)))
+		return false, errors.Join(err, t.findDoubles(ctx))
 	}
 	return more, nil
 }
@@ -200,15 +208,6 @@ func (t *Trail) setMark(tx store.Tx, at Cursor) error {
 	tx.Set(movedKey, b)
 	tx.OnCommitted(func() { t.mover.mark = &at })
 	return nil
-}
-
-// take puts records into the log.
-func (t *Trail) take(entries []entry) error {
-	if t.log == nil {
-		t.remember(entries)
-		return nil
-	}
-	return t.log.appendSynced(entries...)
 }
 
 // deleteRows ends a step.

@@ -50,6 +50,15 @@ func (p *packer) block(n int, raw []byte) error {
 	return err
 }
 
+// removeUnfinished removes what a process that was killed has not published.
+func removeUnfinished(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "seg-*.tmp*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
 // drop removes what was not published.
 func (p *packer) drop() {
 	p.tmp.Close()

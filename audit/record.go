@@ -116,7 +116,7 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	}
 	if r.ServiceDetails != nil {
 		b = append(b, `,"serviceEventDetails":`...)
-		b = append(b, r.ServiceDetails...)
+		b = appendRaw(b, r.ServiceDetails)
 	}
 	b = append(b, `,"requestID":`...)
 	b = wire.AppendJSONString(b, r.RequestID)
@@ -126,7 +126,11 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	b = strconv.AppendBool(b, r.ReadOnly)
 	if len(r.Resources) > 0 {
 		b = append(b, `,"resources":[`...)
+		start := len(b)
 		for i, x := range r.Resources {
+			if len(b)-start > maxParameters {
+				break
+			}
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -190,7 +194,7 @@ func (r *Record) appendStored(b []byte) []byte {
 		b = oneLine(b, start)
 	}
 	b = append(b, '\n')
-	if len(r.Trace) <= maxRecord/2 {
+	if len(b)-start+len(r.Trace) <= maxRecord-16 {
 		b = append(b, r.Trace...)
 	}
 	return strconv.AppendInt(append(b, '\n'), int64(r.Time.Nanosecond()), 10)
@@ -221,7 +225,8 @@ func splitStored(stored []byte) (record, trace []byte, nanos int) {
 	return record, trace, nanos
 }
 
-// Limits of CloudTrail's, so that no caller can make a record that is too large to be kept: texts are cut, and parameters left out.
+// Limits of CloudTrail's, so that no caller can make a record that is too large to be kept: texts are cut, parameters left out, and of many resources the
+// first ones named.
 const (
 	maxText       = 1 << 10
 	maxParameters = 100 << 10

@@ -233,6 +233,17 @@ const pruneBatch = 1000
 // Prune forgets the records from before the time given. Those that lie in one segment with younger ones are shown to nobody but Read.
 func (t *Trail) Prune(ctx context.Context, before time.Time) error {
 	t.horizon.Store(max(t.horizon.Load(), before.UnixNano()))
+	err := t.pruneStore(ctx, before)
+	if err == nil && t.log != nil {
+		err = t.log.prune(ctx, before)
+	}
+	if err != nil {
+		return fmt.Errorf("forgetting old audit records: %w", err)
+	}
+	return nil
+}
+
+func (t *Trail) pruneStore(ctx context.Context, before time.Time) error {
 	t.steps.Lock()
 	defer t.steps.Unlock()
 	prefix := tuple.Encode(space)
@@ -251,14 +262,8 @@ func (t *Trail) Prune(ctx context.Context, before time.Time) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("forgetting old audit records: %w", err)
+			return err
 		}
-	}
-	if t.log == nil {
-		return nil
-	}
-	if err := t.log.prune(ctx, before); err != nil {
-		return fmt.Errorf("forgetting old audit records: %w", err)
 	}
 	return nil
 }
