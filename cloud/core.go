@@ -250,7 +250,11 @@ func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	buckets, err := s3.New(s3.Config{Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition})
+	bucketsConfig := s3.Config{Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition}
+	if c.peers != nil {
+		bucketsConfig.Serves = c.peers.Serves
+	}
+	buckets, err := s3.New(bucketsConfig)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
@@ -211,4 +213,26 @@ func TestPeers(t *testing.T) {
 			t.Errorf("UpdatePrimaryRegion = %v, want AccessDenied", err)
 		}
 	})
+}
+
+// A bucket lies where its region is served, and is made there.
+func TestPeersBuckets(t *testing.T) {
+	const here, there = "us-east-1", "eu-west-1"
+	f := newFront(t)
+	c := half(t, here, there, peerSecret, f)
+	buckets := s3.NewFromConfig(c.Config(), func(o *s3.Options) { o.UsePathStyle = true })
+	create := func(name string, region s3types.BucketLocationConstraint) error {
+		in := &s3.CreateBucketInput{Bucket: &name}
+		if region != "" {
+			in.CreateBucketConfiguration = &s3types.CreateBucketConfiguration{LocationConstraint: region}
+		}
+		_, err := buckets.CreateBucket(t.Context(), in)
+		return err
+	}
+	if err := create("here", ""); err != nil {
+		t.Error(err)
+	}
+	if err := create("there", there); err == nil || !strings.Contains(err.Error(), "IllegalLocationConstraintException: The eu-west-1 location constraint is incompatible") {
+		t.Errorf("a bucket of a region that is served elsewhere: %v", err)
+	}
 }

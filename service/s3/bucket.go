@@ -72,7 +72,8 @@ func (s *Service) location(called string, cfg *s3.CreateBucketConfiguration) (st
 			"The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.")
 	case wanted == firstRegion || !door.ValidRegion(s.cfg.Partition, wanted):
 		return "", fault("InvalidLocationConstraint", 400, "The specified location-constraint is not valid", detail("LocationConstraint", wanted))
-	case wanted != called && called != firstRegion:
+	case wanted != called && (called != firstRegion || s.cfg.Serves != nil && !s.cfg.Serves(wanted)):
+		// Also where another process serves the region, which alone can keep the bucket.
 		return "", fault("IllegalLocationConstraintException", 400,
 			"The "+wanted+" location constraint is incompatible for the region specific endpoint this request was sent to.")
 	}

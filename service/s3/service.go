@@ -21,13 +21,16 @@ type KMS interface {
 	Decrypt(*call.Call, *kms.DecryptRequest) (*kms.DecryptResponse, error)
 }
 
-// Config is what the service is made of. All of it is needed.
+// Config is what the service is made of. All of it is needed but Serves.
 type Config struct {
 	Store      store.Store
 	Blob       blob.Store // of sealed objects: it keeps what objects hold
 	Principals *identity.Directory
 	KMS        KMS
 	Partition  string // aws, aws-cn, aws-us-gov
+
+	// Serves reports whether this process serves a region; nil is that it serves all.
+	Serves func(region string) bool
 }
 
 // Service is Amazon S3.
