@@ -86,8 +86,6 @@ func (t *typ) isNumber() bool { return t.kind == kindBigint || t.kind == kindDou
 // isText says whether the engine holds the type's values as JSON text.
 func (t *typ) isText() bool { return t.kind >= kindJSON }
 
-func (t *typ) comparable() bool { return t.kind != kindMap }
-
 func (t *typ) orderable() bool { return t.kind < kindJSON }
 
 // common is the type that values of both types can have without loss, or nil.
