@@ -106,6 +106,9 @@ func (b *Body) Trailer() http.Header {
 // Chunked reports whether the body comes in chunks: the request's length is then not that of what Read gives.
 func (b *Body) Chunked() bool { return b.in != nil }
 
+// DecodedLength is how long what Read gives says it is, of a body that comes in chunks.
+func (b *Body) DecodedLength() int64 { return b.length }
+
 // Announced returns the names of the trailing headers that are to come, in lower case.
 func (b *Body) Announced() []string { return b.announced }
 

@@ -1,10 +1,43 @@
 package s3
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
+
+	"github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/sigv4"
+	"github.com/holdfast-cloud/holdfast/wire"
 )
+
+// A body that breaks off is the caller's matter, however it does.
+func TestBrokenOff(t *testing.T) {
+	for want, cause := range map[string]error{
+		"IncompleteBody":            errors.New("read tcp: connection reset by peer"),
+		"RequestTimeout":            fmt.Errorf("read tcp: %w", os.ErrDeadlineExceeded),
+		"XAmzContentSHA256Mismatch": sigv4.Refuse(sigv4.PayloadMismatch),
+	} {
+		r, err := newIntake(&s3.PutObjectRequest{Body: io.NopCloser(io.MultiReader(strings.NewReader("some"), iotest.ErrReader(cause)))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(r)
+		code := ""
+		if e, ok := errors.AsType[*wire.Error](err); ok {
+			code = e.Code
+		} else if e, ok := errors.AsType[*sigv4.Error](err); ok {
+			_, code, _ = e.Answer(sigv4.S3)
+		}
+		if code != want || r.failed == nil {
+			t.Errorf("after %v: %v, want %s", cause, err, want)
+		}
+	}
+}
 
 // FuzzRange has parseRange read headers of all sorts: what it gives lies in the object.
 func FuzzRange(f *testing.F) {

@@ -164,6 +164,7 @@ func TestUploadFails(t *testing.T) {
 		{"Trailer", sigv4.StreamingUnsigned, strings.NewReader("7\r\ncontent\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"), chunked("x-amz-checksum-crc32", 7), 400, "BadDigest"},
 		{"NoTrailer", sigv4.StreamingUnsigned, strings.NewReader("7\r\ncontent\r\n0\r\n\r\n"), chunked("x-amz-checksum-crc32", 7), 400, "MalformedTrailerError"},
 		{"ChunksEnd", sigv4.StreamingUnsigned, strings.NewReader("7\r\ncont"), chunked("", 7), 400, "IncompleteBody"},
+		{"DecodedTooLong", sigv4.StreamingUnsigned, strings.NewReader("7\r\ncont"), chunked("", 5<<30+1), 400, "EntityTooLarge"},
 		{"NoDecodedLength", sigv4.StreamingUnsigned, strings.NewReader("0\r\n\r\n"), nil, 411, "MissingContentLength"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/sigv4"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -85,6 +87,7 @@ type intake struct {
 // streamed is a body as the door gives it: it may have come in chunks, which are verified while it is read, with headers behind them.
 type streamed interface {
 	Chunked() bool
+	DecodedLength() int64
 	Announced() []string
 }
 
@@ -97,7 +100,7 @@ func newIntake(in *s3.PutObjectRequest) (*intake, error) {
 	body, ok := in.Body.(streamed)
 	chunked := ok && body.Chunked()
 	if chunked {
-		trailers = body.Announced()
+		trailers, r.announced = body.Announced(), body.DecodedLength()
 	} else if in.ContentLength != nil {
 		r.announced = *in.ContentLength
 	}
@@ -141,16 +144,28 @@ func (r *intake) Read(p []byte) (int, error) {
 		r.md5.Write(p[:n])
 	}
 	r.sum.Write(p[:n])
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		err = r.verify()
+	case err != nil:
+		err = brokenOff(err)
 	}
-	if err != nil && err != io.EOF {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = incomplete()
-		}
+	if err != io.EOF {
 		r.failed = err
 	}
 	return n, err
+}
+
+// brokenOff is what the caller hears of a body that could not be read to its end.
+func brokenOff(err error) error {
+	if _, ok := errors.AsType[*sigv4.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fault("RequestTimeout", 400,
+			"Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.")
+	}
+	return incomplete()
 }
 
 // verify says io.EOF if the body is as the request says.
