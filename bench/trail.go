@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/blob"
+	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
 )
 
@@ -81,10 +83,11 @@ func trailTable(ctx context.Context, o options) error {
 type history struct {
 	identities, parameters [][]byte
 	arns                   []string
+	keys                   blob.Keys // of the archive
 }
 
 func newHistory() *history {
-	h := new(history)
+	h := &history{keys: seal.Ephemeral().Box("blob")}
 	for i := range trailUsers {
 		h.identities = append(h.identities, fmt.Appendf(nil, `{"type":"IAMUser","principalId":"AIDAEXAMPLE%[1]09d","arn":"arn:aws:iam::%[2]s:user/%[3]s","accountId":"%[2]s","accessKeyId":"%[4]s","userName":"%[3]s"}`,
 			i, accountOf(i), userName(i), accessKey(i)))
@@ -150,8 +153,15 @@ func (h *history) put(r *audit.Record, n int) {
 	r.Resources = append(r.Resources[:0], audit.Resource{Account: r.Recipient, Type: "AWS::KMS::Key", ARN: h.arns[key]})
 }
 
-func openTrail(dir string) (*audit.Trail, error) {
-	return audit.Open(audit.Config{Store: memstore.New(), Dir: filepath.Join(dir, "audit"), Sync: 100 * time.Millisecond})
+// open opens the trail with its archive, as a cloud does.
+func (h *history) open(dir string) (*audit.Trail, error) {
+	files, err := blob.OpenFiles(filepath.Join(dir, "blob"))
+	if err != nil {
+		return nil, err
+	}
+	return audit.Open(audit.Config{
+		Store: memstore.New(), Dir: filepath.Join(dir, "audit"), Archive: blob.Seal(files, h.keys), Sync: 100 * time.Millisecond,
+	})
 }
 
 // grown is what making records cost.
@@ -159,10 +169,14 @@ type grown struct{ rate, cpu, bytes float64 }
 
 // grow makes the records from one number to another.
 func (h *history) grow(ctx context.Context, dir string, from, to int) (g grown, err error) {
-	t, err := openTrail(dir)
+	t, err := h.open(dir)
 	if err != nil {
 		return g, err
 	}
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { t.Run(run) }) // ships what is full
 	const writers = 2
 	errs := make([]error, writers)
 	cpu, begin := processCPU(), time.Now()
@@ -179,7 +193,9 @@ func (h *history) grow(ctx context.Context, dir string, from, to int) (g grown, 
 		})
 	}
 	wait.Wait()
-	for _, e := range append(errs, t.Close()) {
+	stop()
+	running.Wait()
+	for _, e := range append(errs, t.Close(), h.ship(ctx, dir)) {
 		if e != nil {
 			return g, e
 		}
@@ -192,11 +208,20 @@ func (h *history) grow(ctx context.Context, dir string, from, to int) (g grown, 
 	return g, err
 }
 
+// ship moves what was left into the archive.
+func (h *history) ship(ctx context.Context, dir string) error {
+	t, err := h.open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.Ship(ctx), t.Close())
+}
+
 // inCall is how many µs of CPU a call spends on its record: so few are appended that nothing of them is compressed yet. What the generator takes is taken off.
 func (h *history) inCall(dir string) (float64, error) {
 	dir = filepath.Join(dir, "in-call")
 	defer os.RemoveAll(dir)
-	t, err := openTrail(dir)
+	t, err := h.open(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -281,7 +306,7 @@ func headings() (s string) {
 // lookups opens the trail and asks it for the first page of each query.
 func (h *history) lookups(ctx context.Context, dir string, n int) (row string, err error) {
 	begin := time.Now()
-	t, err := openTrail(dir)
+	t, err := h.open(dir)
 	if err != nil {
 		return "", err
 	}
