@@ -180,6 +180,7 @@ func (t *translator) table(s *scope, r *relation) (string, *rel) {
 		return t.derived(s, r, rel, r.query, s.env)
 	}
 	if found := s.env.find(r.name); found != nil {
+		found.named = true
 		if rel.alias == "" {
 			rel.alias = found.cte.name
 		}

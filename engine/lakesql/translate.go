@@ -3,6 +3,7 @@ package lakesql
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -101,6 +102,7 @@ func (t *translator) sql(v val) string {
 type environment struct {
 	outer *environment
 	cte   cte
+	named bool
 }
 
 func (env *environment) find(name string) *environment {
@@ -117,9 +119,22 @@ func (t *translator) query(q *query, env *environment, outer *scope, kept bool) 
 	if t.parts++; t.parts > maxParts {
 		panic(q.place.errorf("the statement has too many parts, or names the queries of WITH too often"))
 	}
+	var with []*environment
 	for _, c := range q.with {
 		env = &environment{outer: env, cte: c}
+		with = append(with, env)
 	}
+	out := t.limited(q, env, outer, kept)
+	for _, w := range slices.Backward(with) {
+		if !w.named { // it is read by nothing, but what is wrong in it is told, and its stores are asked for
+			t.derived(&scope{outer: outer, env: env}, &relation{columns: w.cte.columns, place: q.place}, &rel{alias: w.cte.name}, w.cte.query, w.outer)
+		}
+	}
+	return out
+}
+
+// limited is a query behind its WITH.
+func (t *translator) limited(q *query, env *environment, outer *scope, kept bool) output {
 	if q.body.sel != nil {
 		return t.selection(q.body.sel, q, env, outer, kept)
 	}
