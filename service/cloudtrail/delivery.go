@@ -26,8 +26,10 @@ type deliveryRecord struct {
 	Spans  []span       `json:",omitempty"` // when the trail logged, as far as it may not all be delivered, oldest first
 	Cursor audit.Cursor // everything before it is delivered, or not the trail's
 
-	// Ahead has the cursor of places, see placeOf, where more was delivered before the delivery failed elsewhere.
+	// Ahead has the cursors of places where more was delivered, before the delivery failed elsewhere or the pass had done enough. In that case the next pass reads up to Until again,
+	// for the other places.
 	Ahead map[string]audit.Cursor `json:",omitempty"`
+	Until audit.Cursor            `json:",omitzero"`
 
 	Failures int       `json:",omitempty"` // in a row
 	Failing  time.Time `json:",omitzero"`  // since when

@@ -334,6 +334,38 @@ func TestManyEvents(t *testing.T) {
 	}
 }
 
+// An organization may have more accounts than a transaction has room for their files.
+func TestManyPlaces(t *testing.T) {
+	w := newScene(t)
+	trail := w.trail("a")
+	trail.Organization, trail.Validation = "o-exampleorgid", false
+	w.start(trail)
+	var want []string
+	log := func(n int) {
+		for i := range n {
+			want = append(want, w.call(fmt.Sprintf("4%011d", i), home))
+		}
+	}
+	const accounts = maxWritten/fileCost*2 + 10
+	log(accounts)
+	w.clock.Set(w.clock.Now().Add(5 * time.Minute))
+	w.meddle = func() { log(10) } // accounts that were delivered already have more
+	if err := w.do(call.OwnAccount, home, func(c *call.Call) error { return w.s.deliverDue(c, "", nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.events("bucket-a"); len(got) < maxWritten/fileCost*9/10 || len(got) > maxWritten/fileCost {
+		t.Errorf("the first pass delivers %d events", len(got))
+	}
+	w.start(w.trail("b"))
+	w.advance(0)
+	w.wantEvents("bucket-a", want...)
+	w.change(trail, (*Service).endDelivery)
+	w.change(w.trail("b"), (*Service).endDelivery)
+	w.advance(time.Hour)
+	w.wantEvents("bucket-a", want...)
+	w.nothingLeft()
+}
+
 // Nobody can mend the delivery of a trail that is gone: it is given up.
 func TestDeletedTrailGivesUp(t *testing.T) {
 	w := newScene(t)

@@ -2,6 +2,7 @@ package cloudtrail
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,8 +17,15 @@ import (
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
-// passSize is how many bytes of records a pass reads for deliveries that have come equally far. It bounds the memory of a pass, and the size of a file.
-const passSize = 8 << 20
+const (
+	// passSize is how many bytes of records a pass reads for deliveries that have come equally far. It bounds the memory of a pass, and the size of a file.
+	passSize = 8 << 20
+
+	// maxWritten is how many bytes a pass writes into its transaction, about, before it leaves the rest to the next one. A file costs fileCost: its object's record, and the audit
+	// records of how it was put there and encrypted.
+	maxWritten = store.MaxTxSize / 2
+	fileCost   = 8 << 10
+)
 
 // pass is one look at the deliveries of a home region.
 type pass struct {
@@ -27,7 +35,8 @@ type pass struct {
 	global map[string]bool // sources of events that belong to global services
 	orgs   map[string]string
 
-	more     bool      // the log has more than was read
+	written  int       // bytes, see maxWritten
+	more     bool      // there is more to do now
 	waiting  bool      // there are deliveries for the next pass
 	failing  time.Time // since when the delivery fails that does so longest
 	measured Stats
@@ -86,7 +95,7 @@ func (s *Service) deliverDue(c *call.Call, _ string, _ []byte) error {
 
 // due returns the deliveries that can be tried, those together that have come equally far in the log: it is read once for them.
 func (p *pass) due() (groups [][]*delivering, err error) {
-	at := make(map[audit.Cursor]int)
+	at := make(map[[2]audit.Cursor]int)
 	for d, err := range deliveryTable.In(call.OwnAccount, p.home).Scan(p.c.Tx(), store.Query{}) {
 		if err != nil {
 			return nil, err
@@ -105,13 +114,16 @@ func (p *pass) due() (groups [][]*delivering, err error) {
 			p.s.cfg.Report(err)
 			continue
 		}
-		i, ok := at[d.Cursor]
+		stretch := [2]audit.Cursor{d.Cursor, d.Until}
+		i, ok := at[stretch]
 		if !ok {
 			i = len(groups)
-			at[d.Cursor], groups = i, append(groups, nil)
+			at[stretch], groups = i, append(groups, nil)
 		}
 		groups[i] = append(groups[i], x)
 	}
+	// Those that are furthest behind come first, so that each gets its turn when a pass does not come to all of them.
+	slices.SortStableFunc(groups, func(a, b []*delivering) int { return compare(a[0].Cursor, b[0].Cursor) })
 	return groups, nil
 }
 
@@ -139,8 +151,7 @@ func (p *pass) open(d *deliveryRecord) (x *delivering, err error) {
 
 // carry reads on in the log for a group, and delivers what was found.
 func (p *pass) carry(group []*delivering) error {
-	begin := group[0].Cursor
-	end, full, err := p.read(begin, group)
+	end, full, err := p.read(group)
 	if err != nil {
 		return err
 	}
@@ -157,10 +168,14 @@ func (p *pass) carry(group []*delivering) error {
 	return nil
 }
 
-// read finds what belongs to each of a group, up to the pass's size: full reports that there is more.
-func (p *pass) read(begin audit.Cursor, group []*delivering) (end audit.Cursor, full bool, err error) {
-	size := 0
+// read finds what belongs to each of a group, up to the pass's size or where the last pass ended: full reports that there is more.
+func (p *pass) read(group []*delivering) (end audit.Cursor, full bool, err error) {
+	begin, until, size := group[0].Cursor, group[0].Until, 0
 	end, err = p.s.cfg.Feed.Read(p.c.Context, begin, func(at audit.Cursor, e audit.Entry) error {
+		if until != (audit.Cursor{}) && !before(at, until) {
+			full = true
+			return errLater
+		}
 		if size += len(e.Record); size >= passSize {
 			full = true
 		}
@@ -174,6 +189,9 @@ func (p *pass) read(begin audit.Cursor, group []*delivering) (end audit.Cursor, 
 	})
 	if errors.Is(err, audit.ErrAltered) {
 		p.s.cfg.Report(fmt.Errorf("delivering events: %w", err))
+		err = nil
+	}
+	if errors.Is(err, errLater) {
 		err = nil
 	}
 	return end, full, err
@@ -212,8 +230,10 @@ func (d *delivering) add(to place, e heldEvent, other bool) {
 }
 
 // before reports whether a cursor behind a record is no further than another one.
-func before(at, done audit.Cursor) bool {
-	return at.Segment < done.Segment || at.Segment == done.Segment && at.Offset <= done.Offset
+func before(at, done audit.Cursor) bool { return compare(at, done) <= 0 }
+
+func compare(a, b audit.Cursor) int {
+	return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Offset, b.Offset))
 }
 
 // caused reports whether a record tells of what CloudTrail itself did, such as delivering. It asks only for how records begin, which no caller has a say in.

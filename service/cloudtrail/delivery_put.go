@@ -26,10 +26,14 @@ const (
 	lastTry   = 30 * 24 * time.Hour // after which the delivery of a deleted trail is given up
 )
 
-// deliver puts the files of a delivery into its bucket, and notes how far it has come. When one fails, so do those behind it, until the delivery is tried again.
+// deliver puts the files of a delivery into its bucket, and notes how far it has come. When one fails, so do those behind it, until the delivery is tried again; those that are too many
+// for the pass are left to the next one.
 func (p *pass) deliver(d *delivering, end audit.Cursor, full, finishing bool) error {
-	tried, failure := false, ""
+	tried, left, failure := false, false, ""
 	for _, to := range d.places() {
+		if left = p.written >= maxWritten; left {
+			break
+		}
 		put, code, err := p.file(d, to)
 		if err != nil {
 			return err
@@ -51,17 +55,23 @@ func (p *pass) deliver(d *delivering, end audit.Cursor, full, finishing bool) er
 		}
 	}
 	was, spans := d.Cursor, len(d.Spans)
-	if failure == "" {
+	switch {
+	case failure != "":
+		if d.failed(p.c.Time); d.Gone != nil && p.c.Time.Sub(d.Failing) > lastTry {
+			return p.abandon(d, failure)
+		}
+	case left:
+		d.Until, p.more = end, true
+	default:
 		p.more = p.more || full
-		d.Cursor, d.Failures, d.Failing, d.Retry = end, 0, time.Time{}, time.Time{}
+		d.Cursor, d.Until, d.Failures, d.Failing, d.Retry = end, audit.Cursor{}, 0, time.Time{}, time.Time{}
 		maps.DeleteFunc(d.Ahead, func(_ string, at audit.Cursor) bool { return before(at, end) })
 		if !full {
 			d.Spans = slices.DeleteFunc(d.Spans, func(s span) bool { return s.over(p.c.Time) })
 		}
-	} else if d.failed(p.c.Time); d.Gone != nil && p.c.Time.Sub(d.Failing) > lastTry {
-		return p.abandon(d, failure)
 	}
-	return p.keep(d, finishing && failure == "", tried || was != end || spans != len(d.Spans) || finishing)
+	done := failure == "" && !left
+	return p.keep(d, finishing && done, tried || left || was != d.Cursor || spans != len(d.Spans) || finishing)
 }
 
 // abandon gives up what was not delivered of a deleted trail: nobody can give it another bucket.
@@ -124,6 +134,7 @@ func (s *Service) finish(c *call.Call, home string, d *deliveryRecord) error {
 // file delivers the file of a place, or holds back what is only CloudTrail's own doing. failure is the code of the error that S3 answered.
 func (p *pass) file(d *delivering, to place) (put bool, failure string, err error) {
 	f := d.files[to]
+	p.written += fileCost
 	if to.kind == trailfile.Events {
 		held, err := p.held(d, to)
 		if err != nil {
@@ -131,6 +142,7 @@ func (p *pass) file(d *delivering, to place) (put bool, failure string, err erro
 		}
 		if !f.others {
 			if held.add(f.events); held.Size < maxHeld {
+				p.written += held.Size
 				return false, "", heldTable.In(call.OwnAccount, p.home).Put(p.c.Tx(), held)
 			}
 			f.events = held.Events
@@ -213,6 +225,7 @@ func (p *pass) put(d *delivering, to place, events []heldEvent) (failure string,
 	}
 	p.measured.Files++
 	p.measured.Events += uint64(len(events))
+	p.written += len(file.RecordHashes) * 4 / 3 // as Base64
 	if !t.Validation {
 		return "", nil
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
-// digestBatch is how many digests one pass makes at most, so that a transaction stays small.
+// digestBatch is how many digests one pass makes at most, or fewer with many files, so that a transaction stays small.
 const digestBatch = 100
 
 // chain begins the chain of a place, when the first file is delivered there.
@@ -105,7 +105,7 @@ func (g *digests) delivery(d *deliveryRecord) error {
 			left = true
 			continue
 		}
-		if g.made == digestBatch {
+		if g.made >= digestBatch {
 			g.more = true
 			return nil
 		}
@@ -175,6 +175,7 @@ func (g *digests) digest(d *deliveryRecord, t *trailRecord, h *chainRecord, end 
 		return false, err
 	}
 	g.measured.Digests++
+	g.made += len(files) / digestBatch
 	h.End, h.Last = end, signed.Next
 	return true, errors.Join(err, g.named(h, files))
 }
