@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
-// The errors that S3's model does not list, with the texts of
+// The errors that S3's model does not list, or without the details that S3 tells, with the texts of
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList and those that S3 is known to answer with.
 
 func fault(code string, status int, message string, details ...wire.Detail) error {
@@ -17,10 +17,12 @@ func fault(code string, status int, message string, details ...wire.Detail) erro
 }
 
 func noBucket(name string) error {
-	return &s3.NoSuchBucket{Message: "The specified bucket does not exist"}
+	return fault("NoSuchBucket", 404, "The specified bucket does not exist", detail("BucketName", name))
 }
 
-func noKey(key string) error { return &s3.NoSuchKey{Message: "The specified key does not exist."} }
+func noKey(key string) error {
+	return fault("NoSuchKey", 404, "The specified key does not exist.", detail("Key", key))
+}
 
 func accessDenied() error { return fault("AccessDenied", 403, "Access Denied") }
 

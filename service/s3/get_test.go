@@ -2,12 +2,15 @@ package s3_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/holdfast-cloud/holdfast/sigv4"
 )
 
 func TestGetRange(t *testing.T) {
@@ -130,5 +133,17 @@ func TestDelete(t *testing.T) {
 	}
 	if left := h.keys(); len(left) > 0 {
 		t.Errorf("%q are left", left)
+	}
+}
+
+// Errors say what they are about, as XML that takes any key.
+func TestErrorDetails(t *testing.T) {
+	h := start(t)
+	if status, answer := h.raw("GET", "a%3Cb%01", sigv4.EmptyPayload, nil, nil, nil); status != 404 || !strings.Contains(answer, "<Code>NoSuchKey</Code>") || !strings.Contains(answer, "<Key>a&lt;b\uFFFD</Key>") {
+		t.Errorf("answered with %d %s", status, answer)
+	}
+	status, answer := h.raw("GET", "", sigv4.EmptyPayload, nil, func(r *http.Request) { r.URL.Path = "/no-such-bucket/k" }, nil)
+	if status != 404 || !strings.Contains(answer, "<Code>NoSuchBucket</Code>") || !strings.Contains(answer, "<BucketName>no-such-bucket</BucketName>") {
+		t.Errorf("answered with %d %s", status, answer)
 	}
 }
