@@ -2,6 +2,8 @@ package s3_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -132,4 +134,69 @@ func TestListConditions(t *testing.T) {
 	wantCode(t, list("yours/", 10, "/"), "AccessDenied", 403)
 	wantCode(t, list("mine/", 11, "/"), "AccessDenied", 403)
 	wantCode(t, list("mine/", 10, "-"), "AccessDenied", 403)
+}
+
+// Listings of random keys are what a naive reading of S3's documentation gives, however they are paged.
+func TestListRandom(t *testing.T) {
+	h := start(t)
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	word := func(most int) string {
+		var b strings.Builder
+		for range r.IntN(most + 1) {
+			b.WriteString([]string{"a", "b", "/", "//", "\u00e9", "\U0010FFFF", "\x01"}[r.IntN(7)])
+		}
+		return b.String()
+	}
+	var keys []string
+	for range 60 {
+		if k := word(6); k != "" && !slices.Contains(keys, k) {
+			h.put(k, "x")
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for range 60 {
+		prefix, delimiter, limit := word(2), []string{"", "/", "a", "//", "\u00e9"}[r.IntN(5)], 1+r.IntN(7)
+		var want []string
+		for _, k := range keys {
+			rest, ok := strings.CutPrefix(k, prefix)
+			if !ok {
+				continue
+			}
+			if head, _, found := strings.Cut(rest, delimiter); delimiter != "" && found {
+				k = "> " + prefix + head + delimiter
+			}
+			if !slices.Contains(want, k) {
+				want = append(want, k)
+			}
+		}
+		in := &s3.ListObjectsV2Input{Bucket: aws.String(bucketName), Prefix: &prefix, Delimiter: &delimiter, MaxKeys: aws.Int32(int32(limit)), EncodingType: types.EncodingTypeUrl}
+		var got []string
+		for {
+			out := must(h.ListObjectsV2(t.Context(), in))(t)
+			page := listed(out.Contents, out.CommonPrefixes)
+			for i, k := range page {
+				k, isPrefix := strings.CutPrefix(k, "> ")
+				k = must(url.QueryUnescape(k))(t)
+				if isPrefix {
+					k = "> " + k
+				}
+				page[i] = k
+			}
+			slices.SortFunc(page, func(a, b string) int {
+				return strings.Compare(strings.TrimPrefix(a, "> "), strings.TrimPrefix(b, "> "))
+			})
+			got = append(got, page...)
+			if in.ContinuationToken = out.NextContinuationToken; !*out.IsTruncated {
+				break
+			}
+			if len(page) != limit || len(got) > len(keys) {
+				t.Fatalf("seed %d: a page of %d that goes on holds %q", seed, limit, page)
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("seed %d: prefix %q, delimiter %q, pages of %d (-want +got):\n%s", seed, prefix, delimiter, limit, d)
+		}
+	}
 }

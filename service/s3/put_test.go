@@ -3,7 +3,11 @@ package s3_test
 import (
 	"crypto/md5"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -86,5 +90,61 @@ func TestChecksums(t *testing.T) {
 				t.Error("a part is told to have the checksum of the whole")
 			}
 		})
+	}
+}
+
+// Of many that put a key on the condition that it is not there, one does, and no bytes of the others stay. A bucket that is deleted meanwhile is empty.
+func TestPutRaces(t *testing.T) {
+	h, dir := onDisk(t)
+	var won, gone atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			_, err := h.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucketName), Key: aws.String("k"), Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")})
+			if err == nil {
+				won.Add(1)
+			} else if !strings.Contains(err.Error(), "PreconditionFailed") {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 || files(t, dir) != 1 {
+		t.Errorf("%d have put the object, of which there are %d", won.Load(), files(t, dir))
+	}
+	must(h.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucketName), Key: aws.String("k")}))(t)
+	won.Store(0)
+	for i := range 8 {
+		wg.Go(func() {
+			_, err := h.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucketName), Key: aws.String(fmt.Sprint(i)), Body: strings.NewReader("x")})
+			if err == nil {
+				won.Add(1)
+			} else if !strings.Contains(err.Error(), "NoSuchBucket") {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if _, err := h.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String(bucketName)}); err == nil {
+				gone.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if gone.Load() > 0 && won.Load() > 0 || files(t, dir) != int(won.Load()) {
+		t.Errorf("%d objects were put, %d are there, and the bucket was deleted %d times", won.Load(), files(t, dir), gone.Load())
+	}
+}
+
+// Who reads an object has it whole, though it is replaced and deleted meanwhile.
+func TestReadWhileReplaced(t *testing.T) {
+	h, _ := onDisk(t)
+	old := strings.Repeat("old", 1<<20)
+	h.put("k", old)
+	out := must(h.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("k")}))(t)
+	defer out.Body.Close()
+	h.put("k", "new")
+	must(h.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucketName), Key: aws.String("k")}))(t)
+	if got, err := io.ReadAll(out.Body); err != nil || string(got) != old {
+		t.Errorf("%d bytes came, %v", len(got), err)
 	}
 }
