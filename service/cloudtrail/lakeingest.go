@@ -71,11 +71,16 @@ func (s *Service) readingDue(c *call.Call, _ string, _ []byte) error {
 			if err := p.read(from); err != nil {
 				return err
 			}
-			more = more || p.full
 		}
-		if !p.full {
-			if err := p.endWindows(); err != nil {
-				return err
+		for _, r := range readers {
+			switch {
+			case from != end && !r.moved: // it has still to read what is there
+			case p.full:
+				more = true
+			default:
+				if err := s.endWindows(c, r.d); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -110,7 +115,22 @@ func (s *Service) readers(c *call.Call) (map[audit.Cursor][]*reader, error) {
 type reader struct {
 	d       *eventStoreRecord
 	matcher *eventselect.Matcher
-	batch   *batch // nil until there is an event
+	taken   []audit.Entry // whose records are copies, which all readers share
+	moved   bool          // it is behind what was read
+}
+
+// batch is a segment of what the reader took. It is made when it is written: what compresses it needs more memory than the records of a pass.
+func (r *reader) batch() (*batch, error) {
+	b, err := newBatch(r.d.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range r.taken {
+		if err := b.add(e.Time, e.Record); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // reading has some event data stores read on from where they are.
@@ -166,6 +186,7 @@ func (p *reading) take(e audit.Entry) error {
 		return nil // no selector can say anything about it
 	}
 	org, asked := "", false
+	var kept audit.Entry
 	for _, r := range p.readers {
 		if r.d.Organization != "" && !asked {
 			if org, err = p.s.organizationOf(p.c.Context, ev.Account); err != nil {
@@ -176,14 +197,10 @@ func (p *reading) take(e audit.Entry) error {
 		if !r.d.covers(ev.Account, org, ev.Region) || !r.d.took(e.Time) || !r.matcher.Match(&ev) {
 			continue
 		}
-		if r.batch == nil {
-			if r.batch, err = newBatch(r.d.ID); err != nil {
-				return err
-			}
+		if kept.Record == nil {
+			kept = audit.Entry{Time: e.Time, Record: bytes.Clone(e.Record)}
 		}
-		if err := r.batch.add(e.Time, e.Record); err != nil {
-			return err
-		}
+		r.taken = append(r.taken, kept)
 	}
 	return nil
 }
@@ -198,46 +215,45 @@ func (s *Service) organizationOf(ctx context.Context, account string) (string, e
 
 // finish writes what a store has got, and how far it has read. A store whose key cannot be used stays where it is, and tries again.
 func (p *reading) finish(r *reader, to audit.Cursor) error {
-	if r.batch != nil {
+	if len(r.taken) > 0 {
 		k, err := p.s.dataKey(p.c, r.d)
 		if errors.Is(err, store.ErrConflict) {
 			return err
 		}
 		if err != nil {
 			p.s.cfg.Report(fmt.Errorf("event data store %s: %w", r.d.ID, err))
-			p.full = false
 			return nil
 		}
-		if err := p.s.write(p.c, r.d, k, r.batch); err != nil {
+		b, err := r.batch()
+		if err != nil {
+			return err
+		}
+		if err := p.s.write(p.c, r.d, k, b); err != nil {
 			return err
 		}
 		if err := p.s.mergeYoung(p.c, r.d, k); err != nil {
 			return err
 		}
 	}
+	r.moved = true
 	return cursorTable.In(r.d.Account, r.d.Region).Put(p.c.Tx(), &cursorRecord{r.d.ID, to})
 }
 
-// endWindows forgets the windows that ended, once no record of theirs can come any more. A store without any reads no more.
-func (p *reading) endWindows() error {
-	for _, r := range p.readers {
-		n := 0
-		for n < len(r.d.Windows) && !r.d.Windows[n].To.IsZero() && p.c.Time.Sub(r.d.Windows[n].To) > late {
-			n++
-		}
-		if n == 0 {
-			continue
-		}
-		if r.d.Windows = r.d.Windows[n:]; len(r.d.Windows) == 0 {
-			if err := p.s.stopReading(p.c, r.d); err != nil {
-				return err
-			}
-		}
-		if err := eventStoreTable.In(r.d.Account, r.d.Region).Put(p.c.Tx(), r.d); err != nil {
+// endWindows forgets the windows that ended of a store that has read all there is, once no record of theirs can come any more. A store without any reads no more.
+func (s *Service) endWindows(c *call.Call, d *eventStoreRecord) error {
+	n := 0
+	for n < len(d.Windows) && !d.Windows[n].To.IsZero() && c.Time.Sub(d.Windows[n].To) > late {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	if d.Windows = d.Windows[n:]; len(d.Windows) == 0 {
+		if err := s.stopReading(c, d); err != nil {
 			return err
 		}
 	}
-	return nil
+	return eventStoreTable.In(d.Account, d.Region).Put(c.Tx(), d)
 }
 
 // begin has the store take events of the trail from now on.
