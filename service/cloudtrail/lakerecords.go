@@ -38,7 +38,7 @@ type eventStoreRecord struct {
 }
 
 // segmentRecord is a batch of events in blob that never changes: JSON records, each with a line break behind it, compressed with zstd, and encrypted under the
-// event data store's key, if it has one.
+// event data store's key, if it had one.
 type segmentRecord struct {
 	Store    string
 	From, To time.Time // of the first and the last event
@@ -47,6 +47,7 @@ type segmentRecord struct {
 	Bytes    int64  // of the records
 	Blob     string // key of the object
 	Level    int    // how often it was merged
+	Keyed    bool   `json:",omitempty"` // it is encrypted under the event data store's key, which the store may have got later
 }
 
 // pendingRecord is an event that is not in a segment yet, because it came one by one: from PutAuditEvents.
@@ -93,8 +94,9 @@ type channelStatusRecord struct {
 type queryRecord struct {
 	Account, Region string // of the event data store
 	ID              string
-	Store           string // ID of the event data store
-	Owner           string // the account that asked
+	Store           string   // ID of the event data store
+	Others          []string `json:",omitempty"` // IDs of those that it asks besides
+	Owner           string   // the account that asked
 	Statement       string
 	Status          cloudtrail.QueryStatus
 	Error           string `json:",omitempty"`
@@ -105,6 +107,7 @@ type queryRecord struct {
 
 	Columns []string `json:",omitempty"`
 	Blob    string   `json:",omitempty"` // of the rows, each a JSON array of its fields in a line
+	Keyed   string   `json:",omitempty"` // ID of the event data store under whose key they are
 }
 
 // Stored as (see store.Table), in the account and region of the event data store or channel:

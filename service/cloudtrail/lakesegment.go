@@ -88,6 +88,7 @@ func (s *Service) put(c *call.Call, d *eventStoreRecord, k storeKey, seg *segmen
 	if _, err := k.objects(s.cfg.Blob).Put(c.Context, seg.Blob, content); err != nil {
 		return fmt.Errorf("writing a segment of event data store %s: %w", d.ID, err)
 	}
+	seg.Keyed = k != nil
 	if seg.End = seg.To; seg.End.After(c.Time) {
 		seg.End = c.Time
 	}
@@ -97,7 +98,7 @@ func (s *Service) put(c *call.Call, d *eventStoreRecord, k storeKey, seg *segmen
 // events yields the events of a segment. One is valid until the next is asked for.
 func (s *Service) events(ctx context.Context, k storeKey, seg *segmentRecord) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		r, err := s.open(ctx, k, seg.Blob)
+		r, err := s.open(ctx, k, seg)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -117,10 +118,13 @@ func (s *Service) events(ctx context.Context, k storeKey, seg *segmentRecord) it
 }
 
 // open opens what a segment holds.
-func (s *Service) open(ctx context.Context, k storeKey, key string) (io.ReadCloser, error) {
-	object, _, err := k.objects(s.cfg.Blob).Get(ctx, key, 0, -1)
+func (s *Service) open(ctx context.Context, k storeKey, seg *segmentRecord) (io.ReadCloser, error) {
+	if !seg.Keyed {
+		k = nil
+	}
+	object, _, err := k.objects(s.cfg.Blob).Get(ctx, seg.Blob, 0, -1)
 	if err != nil {
-		return nil, fmt.Errorf("opening segment %s: %w", key, err)
+		return nil, fmt.Errorf("opening segment %s: %w", seg.Blob, err)
 	}
 	z, err := zstd.NewReader(object, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 	if err != nil {
@@ -174,19 +178,22 @@ func (s *Service) merge(c *call.Call, d *eventStoreRecord, k storeKey, segments 
 	return nil
 }
 
+// errUnread is wrapped by errors of segments that cannot be read.
+var errUnread = errors.New("it cannot be read")
+
 func (s *Service) copyAll(ctx context.Context, w io.Writer, k storeKey, segments []*segmentRecord) error {
 	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
 	if err != nil {
 		return err
 	}
 	for _, seg := range segments {
-		r, err := s.open(ctx, k, seg.Blob)
+		r, err := s.open(ctx, k, seg)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errUnread, err)
 		}
 		_, err = io.Copy(z, r)
 		if err := errors.Join(err, r.Close()); err != nil {
-			return err
+			return fmt.Errorf("segment %s: %w: %w", seg.Blob, errUnread, err)
 		}
 	}
 	return z.Close()
@@ -240,7 +247,8 @@ func (s *Service) mergeDay(c *call.Call, d *eventStoreRecord) (more bool, err er
 	return more, s.mergeUpTo(c, d, k, found, dayLevel)
 }
 
-// mergeUpTo merges neighbours, as many as maxSegment lets. What stays alone gets its level by its record only.
+// mergeUpTo merges neighbours, as many as maxSegment lets. What stays alone gets its level by its record only. What cannot be read is left as it is, and
+// told: a store has to take its events, and forget the old ones, also when one of its segments is damaged.
 func (s *Service) mergeUpTo(c *call.Call, d *eventStoreRecord, k storeKey, segments []*segmentRecord, level int) error {
 	for len(segments) > 0 {
 		n, size := 1, segments[0].Bytes
@@ -248,15 +256,32 @@ func (s *Service) mergeUpTo(c *call.Call, d *eventStoreRecord, k storeKey, segme
 			size += segments[n].Bytes
 			n++
 		}
-		if n == 1 {
-			segments[0].Level = level
-			if err := segmentTable.In(d.Account, d.Region).Put(c.Tx(), segments[0]); err != nil {
+		alone := n == 1
+		if !alone {
+			err := s.merge(c, d, k, segments[:n], level)
+			if alone = errors.Is(err, errUnread) && c.Context.Err() == nil; alone {
+				s.cfg.Report(fmt.Errorf("merging segments of event data store %s: %w", d.ID, err))
+			} else if err != nil {
 				return err
 			}
-		} else if err := s.merge(c, d, k, segments[:n], level); err != nil {
-			return err
+		}
+		if alone {
+			if err := keepSegments(c, d, segments[:n], level); err != nil {
+				return err
+			}
 		}
 		segments = segments[n:]
+	}
+	return nil
+}
+
+// keepSegments gives segments the level that they would have if they had been merged.
+func keepSegments(c *call.Call, d *eventStoreRecord, segments []*segmentRecord, level int) error {
+	for _, seg := range segments {
+		seg.Level = level
+		if err := segmentTable.In(d.Account, d.Region).Put(c.Tx(), seg); err != nil {
+			return err
+		}
 	}
 	return nil
 }
