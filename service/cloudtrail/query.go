@@ -3,6 +3,7 @@ package cloudtrail
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -37,6 +38,9 @@ func (s *Service) StartQuery(c *call.Call, in *cloudtrail.StartQueryRequest) (*c
 	if err == nil {
 		q, err = lakesql.Parse(statement)
 	}
+	if err == nil && len(q.Stores()) == 0 {
+		err = errors.New("the statement reads no event data store")
+	}
 	if err != nil {
 		// Whoever may ask some event data store may know that this is no question.
 		if denied := c.Authorize(&call.Resource{ARN: c.Scope.ARN("cloudtrail", eventStorePrefix+"*")}); denied != nil {
@@ -61,6 +65,14 @@ func (s *Service) StartQuery(c *call.Call, in *cloudtrail.StartQueryRequest) (*c
 		Account: first.Account, Region: first.Region, ID: id.String(), Store: first.ID, Owner: c.Scope.Account, Statement: statement,
 		Status: cloudtrail.QueryStatusQueued, Created: c.Time,
 	}
+	for _, name := range q.Stores() {
+		if d := j.stores[name].d; d.ID != r.Store && !slices.Contains(r.Others, d.ID) {
+			r.Others = append(r.Others, d.ID)
+		}
+		if j.keyed == "" && j.stores[name].k != nil {
+			j.keyed, r.Keyed = name, j.stores[name].d.ID
+		}
+	}
 	n, err := queryTable.In("", "").Count(c.Tx(), store.Query{Index: "active", Prefix: store.Key{r.Owner}})
 	if err != nil {
 		return nil, err
@@ -74,7 +86,7 @@ func (s *Service) StartQuery(c *call.Call, in *cloudtrail.StartQueryRequest) (*c
 	if err := c.At(c.Time.Add(queriesKept), call.Scope{Account: r.Account, Region: r.Region}, queryTimer, r.ID, nil); err != nil {
 		return nil, err
 	}
-	j.account, j.region, j.id, j.first = r.Account, r.Region, r.ID, first.ID
+	j.account, j.region, j.id, j.owner = r.Account, r.Region, r.ID, r.Owner
 	c.Tx().OnCommitted(func() { s.queries.add(j) })
 	return &cloudtrail.StartQueryResponse{QueryId: &r.ID, EventDataStoreOwnerAccountId: in.EventDataStoreOwnerAccountId}, nil
 }
@@ -120,7 +132,7 @@ func opaque(s string) int {
 
 // prepare asks for permission to read each of a query's event data stores, and opens their keys.
 func (s *Service) prepare(c *call.Call, owner string, q *lakesql.Query) (*job, error) {
-	j := &job{query: q, now: c.Time, partition: c.Scope.Partition, stores: make(map[string]asked)}
+	j := &job{query: q, now: c.Time, stores: make(map[string]asked)}
 	for _, name := range q.Stores() {
 		_, id, err := eventStoreID(c, name)
 		if err != nil {

@@ -23,6 +23,14 @@ func (s *Service) GetQueryResults(c *call.Call, in *cloudtrail.GetQueryResultsRe
 	if err != nil {
 		return nil, err
 	}
+	stores := []*eventStoreRecord{d}
+	for _, id := range r.Others {
+		other, err := s.eventStoreOf(c, r.Account, id)
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, other)
+	}
 	out := &cloudtrail.GetQueryResultsResponse{
 		QueryStatus: r.Status, ErrorMessage: some(r.Error), QueryResultRows: [][]map[string]string{},
 		QueryStatistics: &cloudtrail.QueryStatistics{ResultsCount: new(int32(0)), TotalResultsCount: new(int32(r.Rows)), BytesScanned: &r.Bytes},
@@ -40,9 +48,13 @@ func (s *Service) GetQueryResults(c *call.Call, in *cloudtrail.GetQueryResultsRe
 		return out, nil
 	}
 	var k storeKey
-	if d != nil {
-		if k, err = s.dataKey(c, d); err != nil {
+	for _, d := range stores {
+		of, err := s.dataKey(c, d)
+		if err != nil {
 			return nil, ofKMS(err, d.Key)
+		}
+		if d.ID == r.Keyed {
+			k = of
 		}
 	}
 	rows, next, err := s.readRows(c, k, r, at, pageLimit(in.MaxQueryResults, queryPage))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,8 +32,8 @@ const (
 // job is a query that is to be answered, with what StartQuery was allowed to read.
 type job struct {
 	account, region, id string // of its record
-	first               string // the event data store under whose key the results are
-	partition           string
+	owner               string // the account that asked
+	keyed               string // the name of the event data store under whose key the results are, or empty
 	query               *lakesql.Query
 	stores              map[string]asked // by their names in the query
 	now                 time.Time
@@ -48,12 +49,18 @@ type asked struct {
 type queries struct {
 	mu      sync.Mutex // guards the rest
 	jobs    []*job
-	running map[string]context.CancelFunc // by ID
-	more    chan struct{}                 // has one when there may be jobs
+	running map[string]running // by ID
+	more    chan struct{}      // has one when there may be jobs
+}
+
+// running is a job that is under way.
+type running struct {
+	owner  string
+	cancel context.CancelFunc
 }
 
 func newQueries() *queries {
-	return &queries{running: make(map[string]context.CancelFunc), more: make(chan struct{}, 1)}
+	return &queries{running: make(map[string]running), more: make(chan struct{}, 1)}
 }
 
 func (q *queries) waiting() int {
@@ -89,22 +96,38 @@ func (q *queries) take(ctx context.Context) (*job, context.Context) {
 			q.mu.Unlock()
 			continue
 		}
-		j := q.jobs[0]
-		q.jobs = q.jobs[1:]
+		n := q.next()
+		j := q.jobs[n]
+		q.jobs = slices.Delete(q.jobs, n, n+1)
 		of, cancel := context.WithCancel(ctx)
-		q.running[j.id] = cancel
+		q.running[j.id] = running{j.owner, cancel}
 		q.mu.Unlock()
 		q.signal()
 		return j, of
 	}
 }
 
-// cancel ends a job that is under way. One that waits finds out by its record.
+// next chooses among the jobs that wait: the first of an account of which the fewest are under way, so that the slow queries of one do not hold up all others.
+func (q *queries) next() (best int) {
+	busy := make(map[string]int)
+	for _, r := range q.running {
+		busy[r.owner]++
+	}
+	for n, j := range q.jobs {
+		if busy[j.owner] < busy[q.jobs[best].owner] {
+			best = n
+		}
+	}
+	return best
+}
+
+// cancel ends a job, which waits or is under way.
 func (q *queries) cancel(id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if cancel := q.running[id]; cancel != nil {
-		cancel()
+	q.jobs = slices.DeleteFunc(q.jobs, func(j *job) bool { return j.id == id })
+	if r, ok := q.running[id]; ok {
+		r.cancel()
 		delete(q.running, id)
 	}
 }
@@ -156,7 +179,8 @@ func (q *queries) has(id string) bool {
 			return true
 		}
 	}
-	return q.running[id] != nil
+	_, ok := q.running[id]
+	return ok
 }
 
 var errEnded = errors.New("the query has ended already")
@@ -282,11 +306,12 @@ func (src source) Records(ctx context.Context, name string, from, to time.Time) 
 // snapshot yields the pending events, and returns the segments that belong to them: an event is in one or the other.
 func (src source) snapshot(ctx context.Context, of asked, from, to time.Time, yield func([]byte, error) bool) (segments []*segmentRecord, more bool, err error) {
 	err = src.s.cfg.Store.View(ctx, func(r store.Reader) error {
-		for seg, err := range segmentTable.In(of.d.Account, of.d.Region).Scan(r, store.Query{Prefix: store.Key{of.d.ID}, From: store.Key{from}}) {
+		since := store.Key{from.Add(-day)} // events from outside may be a day ahead of the clock, and End is not
+		for seg, err := range segmentTable.In(of.d.Account, of.d.Region).Scan(r, store.Query{Prefix: store.Key{of.d.ID}, From: since}) {
 			if err != nil {
 				return err
 			}
-			if to.IsZero() || seg.From.Before(to) {
+			if !seg.To.Before(from) && (to.IsZero() || seg.From.Before(to)) {
 				segments = append(segments, seg)
 			}
 		}
@@ -340,12 +365,7 @@ func (s *Service) keep(ctx context.Context, j *job, rows [][]lakesql.Value) (key
 	if key, err = objectKey(rand.Reader); err != nil {
 		return "", err
 	}
-	var k storeKey
-	for _, of := range j.stores {
-		if of.d.ID == j.first {
-			k = of.k
-		}
-	}
+	k := j.stores[j.keyed].k
 	content, w := io.Pipe()
 	done := make(chan struct{})
 	go func() {
