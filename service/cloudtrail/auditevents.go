@@ -262,7 +262,7 @@ func eventTime(text string) (time.Time, error) {
 	if err == nil && (at.Year() < 1970 || at.Year() > 9999) {
 		err = errors.New("out of range")
 	}
-	return at.UTC(), err
+	return at.UTC().Truncate(time.Second), err // as the event will tell it
 }
 
 // outsideBreach is what the service that takes events from outside says of an input that breaks a constraint of its model, where it has an error for that.
