@@ -3,6 +3,8 @@ package cloudtrail
 import (
 	"errors"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -207,6 +209,30 @@ func (d *eventStoreRecord) organize(c *call.Call) error {
 		return &cloudtrail.OperationNotPermittedException{Message: "An event data store of a member account cannot become the organization's."}
 	}
 	d.Account, d.Organization = o.Management, o.ID
+	return nil
+}
+
+// lakeBreach is breach for what only the operations of CloudTrail Lake take.
+func lakeBreach(e *wire.Error) wire.ModeledError {
+	at := func(members ...string) bool {
+		return slices.ContainsFunc(members, func(m string) bool { return strings.Contains(e.Message, "at '"+m) })
+	}
+	switch {
+	case at("eventDataStore'"):
+		return &cloudtrail.EventDataStoreARNInvalidException{Message: e.Message}
+	case at("channel'"):
+		return &cloudtrail.ChannelARNInvalidException{Message: e.Message}
+	case at("source'"):
+		return &cloudtrail.InvalidSourceException{Message: e.Message}
+	case at("queryStatement'"):
+		return &cloudtrail.InvalidQueryStatementException{Message: e.Message}
+	case at("kmsKeyId'"):
+		return &cloudtrail.InvalidKmsKeyIdException{Message: e.Message}
+	case at("nextToken'"):
+		return &cloudtrail.InvalidNextTokenException{Message: e.Message}
+	case at("retentionPeriod'", "billingMode'", "queryId'", "eventDataStoreOwnerAccountId'", "destinations"), at("name'") && !strings.Contains(e.Message, "null"):
+		return &cloudtrail.InvalidParameterException{Message: e.Message}
+	}
 	return nil
 }
 

@@ -181,8 +181,10 @@ func TestEventDataStoreRefuses(t *testing.T) {
 		want string
 	}{
 		"NameTaken":        {cloudtrail.CreateEventDataStoreInput{Name: aws.String("there")}, "EventDataStoreAlreadyExistsException"},
-		"RetentionShort":   {cloudtrail.CreateEventDataStoreInput{RetentionPeriod: aws.Int32(6)}, "ValidationException"},
-		"RetentionLong":    {cloudtrail.CreateEventDataStoreInput{RetentionPeriod: aws.Int32(3654)}, "ValidationException"},
+		"RetentionShort":   {cloudtrail.CreateEventDataStoreInput{RetentionPeriod: aws.Int32(6)}, "InvalidParameterException"},
+		"RetentionLong":    {cloudtrail.CreateEventDataStoreInput{RetentionPeriod: aws.Int32(3654)}, "InvalidParameterException"},
+		"NameShort":        {cloudtrail.CreateEventDataStoreInput{Name: aws.String("ab")}, "InvalidParameterException"},
+		"KeyMalformed":     {cloudtrail.CreateEventDataStoreInput{KmsKeyId: aws.String("no key")}, "InvalidKmsKeyIdException"},
 		"RetentionByMode":  {cloudtrail.CreateEventDataStoreInput{RetentionPeriod: aws.Int32(2558), BillingMode: types.BillingModeFixedRetentionPricing}, "InvalidParameterException"},
 		"UnknownCategory":  {cloudtrail.CreateEventDataStoreInput{AdvancedEventSelectors: selectors("Lunch")}, "InvalidEventSelectorsException"},
 		"NoCategory":       {cloudtrail.CreateEventDataStoreInput{AdvancedEventSelectors: []types.AdvancedEventSelector{{FieldSelectors: []types.AdvancedFieldSelector{{Field: aws.String("readOnly"), Equals: []string{"true"}}}}}}, "InvalidEventSelectorsException"},
@@ -218,7 +220,7 @@ func TestEventDataStoreRefuses(t *testing.T) {
 		t.Errorf("updates:\n%s", d)
 	}
 	for arn, want := range map[string]string{
-		"nothing": "EventDataStoreARNInvalidException",
+		"nothing": "EventDataStoreARNInvalidException", "no thing": "EventDataStoreARNInvalidException",
 		"arn:aws:cloudtrail:us-east-1:111122223333:trail/x":                                             "EventDataStoreARNInvalidException",
 		"arn:aws:cloudtrail:us-east-1:111122223333:eventdatastore/00000000-0000-4000-8000-000000000000": "EventDataStoreNotFoundException",
 		"00000000-0000-4000-8000-000000000000":                                                          "EventDataStoreNotFoundException",

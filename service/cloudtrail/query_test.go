@@ -115,8 +115,10 @@ func TestQueryRefuses(t *testing.T) {
 	_, status := l.ListQueries(t.Context(), &cloudtrail.ListQueriesInput{EventDataStore: &store, QueryStatus: "ASLEEP"})
 	_, max := l.ListQueries(t.Context(), &cloudtrail.ListQueriesInput{EventDataStore: &store, MaxResults: aws.Int32(1001)})
 	_, token := l.ListQueries(t.Context(), &cloudtrail.ListQueriesInput{EventDataStore: &store, NextToken: aws.String("made-up")})
-	got := []string{code(parameters), code(delivery), code(alias), code(unknown), code(dates), code(status), code(max), code(token)}
-	want := []string{"InvalidQueryStatementException", "NotImplemented", "NotImplemented", "QueryIdNotFoundException", "InvalidDateRangeException", "InvalidQueryStatusException",
+	_, short := l.DescribeQuery(t.Context(), &cloudtrail.DescribeQueryInput{QueryId: aws.String("0")})
+	_, long := l.StartQuery(t.Context(), &cloudtrail.StartQueryInput{QueryStatement: aws.String(strings.Repeat(" ", 10_001))})
+	got := []string{code(short), code(long), code(parameters), code(delivery), code(alias), code(unknown), code(dates), code(status), code(max), code(token)}
+	want := []string{"InvalidParameterException", "InvalidQueryStatementException", "InvalidQueryStatementException", "NotImplemented", "NotImplemented", "QueryIdNotFoundException", "InvalidDateRangeException", "InvalidQueryStatusException",
 		"InvalidMaxResultsException", "InvalidNextTokenException"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("refusals:\n%s", d)

@@ -118,5 +118,5 @@ func breach(e *wire.Error) wire.ModeledError {
 	case strings.Contains(e.Message, "'resourcePolicy'"):
 		return &cloudtrail.ResourcePolicyNotValidException{Message: e.Message}
 	}
-	return nil
+	return lakeBreach(e)
 }
