@@ -47,6 +47,13 @@ func TestSamples(t *testing.T) {
 			"transform(filter(PatchResult, p -> cast(json_extract(p, '$.PatchState') AS varchar) = 'Installed'), f -> json_extract(f, '$.Id')) AS Installed " +
 			"FROM (SELECT eventData, map_values(cast(json_extract(json_parse(eventJson), '$.eventData.configuration.AWS:ComplianceItem.Content.Patch') AS map(varchar, json))) AS PatchResult, " +
 			"rank() OVER (PARTITION BY replace(eventData.resourceId, 'AWS::SSM::ManagedInstanceInventory/') ORDER BY eventTime DESC) AS rnk FROM $EDS) WHERE rnk = 1", 1},
+		"SourceOfChanges": {"SELECT userIdentity.principalId, element_at(requestParameters, 'bucketName') AS bucket, sourceIPAddress FROM $EDS WHERE eventName LIKE '%Bucket' AND " + day +
+			" AND element_at(requestParameters, 'bucketName') IN (SELECT regexp_replace(element_at(requestParameters, 'bucketName'), '^StackSet-|(-[a-f0-9]{8}-[a-f0-9]{4})$') AS name " +
+			"FROM $EDS WHERE eventName LIKE '%Bucket' AND userIdentity.principalId IN (SELECT userIdentity.principalid FROM $EDS WHERE eventName = 'CreateBucket'))", 1},
+		"MadeByHand": {"SELECT userIdentity.arn AS user, userIdentity, resources, requestID FROM $EDS WHERE (eventName LIKE '%Create%' OR eventName LIKE '%Put%'\n ) AND resources IS NOT NULL " +
+			"AND userIdentity.sessioncontext.sessionissuer.username NOT LIKE 'AWSServiceRole%' AND sourceIpAddress != 'cloudformation.amazonaws.com'ORDER BY eventTime DESC", 0},
+		"Snapshots": {"select json_extract(element_at(requestparameters, 'CreateSnapshotsRequest'\n ),'$.InstanceSpecification.InstanceId'\n ) as Instance, count(*\n ) as n from $EDS " +
+			"where eventName like '%CreateSnapshot' or eventName like '%Bucket' and element_at(responseElements,'encrypted')='false' and eventTime < '2022-01-01 00:00:00' group by 1", 0},
 		"Stores": {"SELECT eventID, eventName FROM $EDS UNION SELECT eventID, eventData.eventName FROM $CHANNEL UNION ALL SELECT eventID, eventName FROM $EDS WHERE readOnly ORDER BY eventID LIMIT 10", 6},
 		"JoinOfStores": {"SELECT a.eventID, a.eventName, c.eventData.eventSource, element_at(c.eventData.useridentity.details, 'department') FROM $EDS AS a LEFT JOIN $CHANNEL AS c ON a.eventTime = c.eventTime " +
 			"WHERE a.eventName = 'CreateBucket'", 1},
