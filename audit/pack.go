@@ -26,7 +26,8 @@ type packer struct {
 }
 
 func newPacker(target string, x *index) (*packer, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
+	// Of blocks of so few bytes, the fastest level makes no more than the next one, in half the time.
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return nil, err
 	}
