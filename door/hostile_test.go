@@ -167,6 +167,18 @@ func TestWebPages(t *testing.T) {
 	}
 }
 
+// An object that is a web page must not have the origin of the cloud. Where everybody signs, objects are what was put.
+func TestObjectsAreNoPages(t *testing.T) {
+	for _, dev := range []bool{false, true} {
+		h := newHouse(t, func(c *door.Config) { c.Dev = dev })
+		resp := h.do(request("GET", "/2021-03-04/manifest", ""), "ferry")
+		wantStatus(t, resp, 200)
+		if got, want := resp.Header.Get("Content-Security-Policy"), map[bool]string{true: "sandbox"}[dev]; got != want {
+			t.Errorf("in dev mode %v, the policy is %q, want %q", dev, got, want)
+		}
+	}
+}
+
 // keeping is a ResponseWriter that fails, and goes on holding what it was given, as HTTP/2's may when a stream is reset.
 type keeping struct {
 	*httptest.ResponseRecorder

@@ -58,6 +58,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out, err := d.serve(x)
 	if err == nil {
 		x.protocol.EncodeResponse(x.endpoint.Op, out, x.id, &x.response)
+		if d.cfg.Dev && x.response.Stream != nil {
+			cage(x.response.Header)
+		}
 	} else {
 		visible, hide := answerable(err, &x.route)
 		d.log(x, visible, err, hide)

@@ -51,3 +51,7 @@ func publicName(host string) bool {
 	}
 	return !strings.HasSuffix(host, ".home.arpa")
 }
+
+// cage has a browser take an answer for a page of no origin, without scripts. The bytes of an object may be a web page that somebody else wrote; it would be of the origin
+// that the whole cloud in dev mode has, and FromWebPage could not tell it from a page of this server's own.
+func cage(h http.Header) { h.Set("Content-Security-Policy", "sandbox") }
