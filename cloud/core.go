@@ -192,6 +192,9 @@ func forget(dir string) error {
 	if err := os.RemoveAll(filepath.Join(dir, forgottenDir)); err != nil {
 		return fmt.Errorf("forgetting all state: %w", err)
 	}
+	if err := durable.SyncDir(dir); err != nil { // before anything new comes: this must not be done again then
+		return fmt.Errorf("forgetting all state: %w", err)
+	}
 	return nil
 }
 
