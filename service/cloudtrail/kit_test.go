@@ -3,6 +3,10 @@ package cloudtrail_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -147,4 +151,18 @@ func (w *world) last(name string) cloudtest.Event {
 	}
 	w.t.Fatalf("there is no audit record of %s", name)
 	return cloudtest.Event{}
+}
+
+// metric reads a counter of the cloud.
+func metric(t *testing.T, c *cloudtest.Cloud, name string) int {
+	t.Helper()
+	resp := must(http.Get(c.URL + "/metrics"))(t)
+	defer resp.Body.Close()
+	for line := range strings.Lines(string(must(io.ReadAll(resp.Body))(t))) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return int(must(strconv.ParseFloat(strings.TrimSpace(value), 64))(t))
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
