@@ -187,7 +187,7 @@ func (s *lakeStage) onRecord(name, who, code string) {
 	}
 }
 
-// A quiet month of a store costs little: a pass every five minutes, and a commit for each.
+// A store in which nothing happens costs little: a pass every five minutes, and a commit for each.
 func TestQuietLake(t *testing.T) {
 	c := cloudtest.Start(t)
 	l := lakeOf(t, c.Config())
