@@ -316,6 +316,7 @@ func TestArchiveThatWasAltered(t *testing.T) {
 		{"Index", indexSuffix, gone, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // they wait for the disk
 			s := newShelved(t)
 			s.add(40)
 			s.add(40)
