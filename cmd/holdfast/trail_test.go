@@ -129,6 +129,9 @@ func TestTrail(t *testing.T) {
 	if got, err := os.ReadFile(keys); err != nil || bytes.Count(got, []byte("\n")) != 2 {
 		t.Errorf("the keys are %s, %v", got, err)
 	}
+	if said := wantCommand(t, 1, "trail", "keys", "--to", keys, "--endpoint", server.URL); !strings.Contains(said, "keys.json exists, and saved keys are not replaced") {
+		t.Errorf("keys to the same file says %s", said)
+	}
 
 	if said := wantCommand(t, 0, "trail", "verify", dir, "--public-keys", keys); !strings.Contains(said, "1 of 1 digests valid, 1 of 1 log files valid with 1 records") {
 		t.Errorf("verify says %s", said)

@@ -185,7 +185,11 @@ func trailKeys(ctx context.Context, e *env, args []string) error {
 		_, err := e.out.Write(answers.Bytes())
 		return err
 	}
-	return durable.CreateFile(*to, answers.Bytes())
+	err := durable.CreateFile(*to, answers.Bytes())
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists, and saved keys are not replaced", *to)
+	}
+	return err
 }
 
 func keysOf(ctx context.Context, client *kmsclient.Client, out io.Writer) error {
