@@ -266,6 +266,28 @@ func TestPresigned(t *testing.T) {
 	if other.StatusCode != 403 {
 		t.Errorf("another key is answered with %d", other.StatusCode)
 	}
+	// Who has the URL cannot make it say more than was signed.
+	for name, c := range map[string]struct {
+		url, header string
+		status      int
+		code        string
+	}{
+		"OtherParameter": {signed.URL + "&response-content-type=text%2Fhtml", "", 403, "SignatureDoesNotMatch"},
+		"Header":         {signed.URL, "X-Amz-Checksum-Mode", 403, "AccessDenied"},
+		"Version2":       {h.URL + "/" + bucketName + "/k?AWSAccessKeyId=AKIDEXAMPLE&Signature=c2lnbmF0dXJl&Expires=9999999999", "", 400, "InvalidRequest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := must(http.NewRequestWithContext(t.Context(), "GET", c.url, nil))(t)
+			if c.header != "" {
+				r.Header.Set(c.header, "ENABLED")
+			}
+			resp := must(http.DefaultClient.Do(r))(t)
+			defer resp.Body.Close()
+			if got := must(io.ReadAll(resp.Body))(t); resp.StatusCode != c.status || !strings.Contains(string(got), "<Code>"+c.code+"</Code>") {
+				t.Errorf("answered with %d %s, want %d %s", resp.StatusCode, got, c.status, c.code)
+			}
+		})
+	}
 	anonymous := must(http.Get(h.URL + "/" + bucketName + "/k"))(t)
 	defer anonymous.Body.Close()
 	if anonymous.StatusCode != 403 {
