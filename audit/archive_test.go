@@ -196,7 +196,7 @@ func TestArchive(t *testing.T) {
 	var at Cursor
 	at, err := s.trail.Read(t.Context(), at, func(c Cursor, _ Entry) error {
 		if c.Offset > 300_000 {
-			return Enough
+			return ErrEnough
 		}
 		return nil
 	})
@@ -222,7 +222,7 @@ func TestArchive(t *testing.T) {
 	}
 	t.Run("ReadFromTheMiddleIsCheap", func(t *testing.T) {
 		before := s.shelf.gets.Load()
-		if _, err := s.trail.Read(t.Context(), at, func(Cursor, Entry) error { return Enough }); err != nil {
+		if _, err := s.trail.Read(t.Context(), at, func(Cursor, Entry) error { return ErrEnough }); err != nil {
 			t.Fatal(err)
 		}
 		if n := s.shelf.gets.Load() - before; n > 3 {

@@ -80,7 +80,7 @@ func (c *crashCloud) consume(ctx context.Context) error {
 			}
 			tx.Set(key, []byte("once"))
 			if n++; n == 1000 {
-				return audit.Enough
+				return audit.ErrEnough
 			}
 			return nil
 		})

@@ -37,7 +37,7 @@ func TestDamageHidesNoError(t *testing.T) {
 		n := 0
 		at, err := s.trail.Read(t.Context(), Cursor{}, func(Cursor, Entry) error {
 			if n++; n == 3 {
-				return Enough
+				return ErrEnough
 			}
 			return nil
 		})

@@ -23,10 +23,10 @@ type Entry struct {
 	Record []byte    // JSON; valid during the call only
 }
 
-// Enough ends Read. The record that it was returned for has been taken.
-var Enough = errors.New("enough audit records were read")
+// ErrEnough ends Read. The record that it was returned for has been taken.
+var ErrEnough = errors.New("enough audit records were read")
 
-// Read calls fn with the records behind a cursor, in the order of the log, with the cursor behind each; it ends at the log's end, or when fn returns Enough. It
+// Read calls fn with the records behind a cursor, in the order of the log, with the cursor behind each; it ends at the log's end, or when fn returns ErrEnough. It
 // returns the cursor behind the last record that fn took. What it gives is durable. Damage is passed over, and told by an error that wraps ErrAltered when all else was
 // read; the cursor is behind it. Records of changes come when they are in the log: see Settle.
 func (t *Trail) Read(ctx context.Context, after Cursor, fn func(Cursor, Entry) error) (Cursor, error) {
@@ -35,7 +35,7 @@ func (t *Trail) Read(ctx context.Context, after Cursor, fn func(Cursor, Entry) e
 		return t.readRemembered(f)
 	}
 	err := t.log.feed(f)
-	if errors.Is(err, Enough) {
+	if errors.Is(err, ErrEnough) {
 		err = nil
 	}
 	if err = errors.Join(err, errors.Join(f.damage...)); err != nil {
@@ -81,7 +81,7 @@ func (f *feed) take(next Cursor, stored []byte) error {
 		return nil
 	}
 	err = f.fn(next, Entry{at, rec})
-	if err == nil || errors.Is(err, Enough) {
+	if err == nil || errors.Is(err, ErrEnough) {
 		f.at = next
 	}
 	return err
@@ -113,7 +113,7 @@ func (t *Trail) readRemembered(f *feed) (Cursor, error) {
 	begin := min(max(f.at.Offset, first), first+int64(len(records)))
 	f.at = Cursor{memorySegment, begin}
 	for i, stored := range records[begin-first:] {
-		if err := f.take(Cursor{memorySegment, begin + int64(i) + 1}, stored); errors.Is(err, Enough) {
+		if err := f.take(Cursor{memorySegment, begin + int64(i) + 1}, stored); errors.Is(err, ErrEnough) {
 			break
 		} else if err != nil {
 			return f.at, err

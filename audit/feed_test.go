@@ -32,7 +32,7 @@ func next(t *testing.T, trail *audit.Trail, at *audit.Cursor, n int) (ids []stri
 	}
 	after, err := trail.Read(t.Context(), *at, func(_ audit.Cursor, e audit.Entry) error {
 		if ids = append(ids, eventID(t, e.Record)); len(ids) == n {
-			return audit.Enough
+			return audit.ErrEnough
 		}
 		return nil
 	})

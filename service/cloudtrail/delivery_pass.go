@@ -183,7 +183,7 @@ func (p *pass) read(group []*delivering) (end audit.Cursor, full bool, err error
 			return err
 		}
 		if full {
-			return audit.Enough
+			return audit.ErrEnough
 		}
 		return nil
 	})

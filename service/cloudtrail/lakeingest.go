@@ -156,7 +156,7 @@ func (p *reading) read(from audit.Cursor) error {
 			return err
 		}
 		if p.full = p.size >= passBytes; p.full {
-			return audit.Enough
+			return audit.ErrEnough
 		}
 		return nil
 	})

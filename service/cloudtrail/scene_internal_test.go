@@ -73,10 +73,10 @@ func (w *scene) Read(_ context.Context, after audit.Cursor, fn func(audit.Cursor
 	for int(after.Offset) < len(w.log) {
 		next := audit.Cursor{Segment: 1, Offset: after.Offset + 1}
 		err := fn(next, w.log[after.Offset])
-		if err == nil || err == audit.Enough {
+		if err == nil || err == audit.ErrEnough {
 			after = next
 		}
-		if err == audit.Enough {
+		if err == audit.ErrEnough {
 			return after, nil
 		}
 		if err != nil {
