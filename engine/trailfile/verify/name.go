@@ -25,6 +25,18 @@ func (c Chain) compare(d Chain) int {
 // folder is where the log files are that a chain names.
 type folder struct{ prefix, organization, account, region string }
 
+// String says which folder it is at the beginning of a note.
+func (f folder) String() string {
+	text := "Account " + f.account + ", region " + f.region
+	if f.organization != "" {
+		text += ", organization " + f.organization
+	}
+	if f.prefix != "" {
+		text += ", below " + f.prefix
+	}
+	return text
+}
+
 func (c Chain) folder() folder { return folder{c.Prefix, c.Organization, c.Account, c.Region} }
 
 // split takes the key of a file apart:

@@ -69,12 +69,12 @@ func (v *verifier) tellUncovered() {
 		if v.areas[at] == nil {
 			continue
 		}
-		v.note("Account %s, region %s: other trails deliver to the same place, so log files that were added cannot be told. Check all trails for that.", at.account, at.region)
+		v.note("%s: other trails deliver to the same place, so log files that were added cannot be told. Check all trails for that.", at)
 	}
 	for at, a := range v.areas {
 		if a.uncovered > 0 {
-			v.note("Account %s, region %s: %d log files from %s to %s are of a time that no valid digest covers, and were not checked.",
-				at.account, at.region, a.uncovered, written(a.from), written(a.to))
+			v.note("%s: %d log files from %s to %s are of a time that no valid digest covers, and were not checked.",
+				at, a.uncovered, written(a.from), written(a.to))
 		}
 	}
 	slices.Sort(v.report.Notes[before:])
