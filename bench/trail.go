@@ -33,7 +33,7 @@ const (
 
 var trailBegin = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
-// trailTable fills an audit trail with a generated history, tells what recording cost, and looks events up at each power of ten.
+// trailTable fills an audit trail with a generated history, tells what recording cost, and looks events up at each power of ten. An interrupt ends it with the records that there are.
 func trailTable(ctx context.Context, o options) error {
 	fmt.Printf("## Trail\n\nGenerated records of KMS calls, appended by two writers; with everything that is done in the background until they are compressed, indexed and archived. " +
 		"The floor writes the same bytes to a file, and syncs it.\n\n" +
@@ -51,22 +51,22 @@ func trailTable(ctx context.Context, o options) error {
 	var curve []string
 	made := 0
 	for n := min(10_000, o.records); ; n = min(n*10, o.records) {
-		r, err := h.grow(ctx, dir, made, n)
+		from := made
+		var r grown
+		if r, made, err = h.grow(ctx, dir, from, n); err != nil {
+			return err
+		}
+		floor, err := h.floor(dir, min(made-from, rareEvery))
 		if err != nil {
 			return err
 		}
-		floor, err := h.floor(dir, min(n-made, rareEvery))
-		if err != nil {
-			return err
-		}
-		fmt.Printf("| %d | %.0f | %.2f | %.1f | %.0f | %.2f |\n", n, r.rate, r.cpu, r.bytes, floor, r.rate/floor)
-		made = n
-		row, err := h.lookups(ctx, dir, n)
+		fmt.Printf("| %d | %.0f | %.2f | %.1f | %.0f | %.2f |\n", made, r.rate, r.cpu, r.bytes, floor, r.rate/floor)
+		row, err := h.lookups(dir, made)
 		if err != nil {
 			return err
 		}
 		curve = append(curve, row)
-		if n == o.records {
+		if made == o.records || ctx.Err() != nil {
 			break
 		}
 	}
@@ -167,45 +167,54 @@ func (h *history) open(dir string) (*audit.Trail, error) {
 // grown is what making records cost.
 type grown struct{ rate, cpu, bytes float64 }
 
-// grow makes the records from one number to another.
-func (h *history) grow(ctx context.Context, dir string, from, to int) (g grown, err error) {
+// chunk is how many records are made before what is left of them is compressed and shipped, so that they never lie on the disk as they are for long.
+const chunk = 5_000_000
+
+// grow makes the records from one number to another, or as many of them as there is time for, and tells up to which.
+func (h *history) grow(ctx context.Context, dir string, from, to int) (g grown, made int, err error) {
+	cpu, begin := processCPU(), time.Now()
+	for made = from; made < to && (made == from || ctx.Err() == nil); {
+		next := min(made+chunk, to)
+		if err := h.add(dir, made, next); err != nil {
+			return g, made, err
+		}
+		made = next
+	}
+	n := float64(made - from)
+	g.rate = n / time.Since(begin).Seconds()
+	g.cpu = float64((processCPU() - cpu).Microseconds()) / n
+	size, err := treeSize(dir)
+	g.bytes = float64(size) / float64(made)
+	return g, made, err
+}
+
+// add makes records, and sees all of them into the archive.
+func (h *history) add(dir string, from, to int) error {
 	t, err := h.open(dir)
 	if err != nil {
-		return g, err
+		return err
 	}
+	ctx := context.Background()
 	run, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
 	running.Go(func() { t.Run(run) }) // ships what is full
 	const writers = 2
 	errs := make([]error, writers)
-	cpu, begin := processCPU(), time.Now()
 	var wait sync.WaitGroup
 	for w := range writers {
 		wait.Go(func() {
 			var r audit.Record
 			for n := from + w; n < to && errs[w] == nil; n += writers {
 				h.put(&r, n)
-				if errs[w] = t.Append(&r); n%1024 < writers && ctx.Err() != nil {
-					errs[w] = ctx.Err()
-				}
+				errs[w] = t.Append(&r)
 			}
 		})
 	}
 	wait.Wait()
 	stop()
 	running.Wait()
-	for _, e := range append(errs, t.Close(), h.ship(ctx, dir)) {
-		if e != nil {
-			return g, e
-		}
-	}
-	n := float64(to - from)
-	g.rate = n / time.Since(begin).Seconds()
-	g.cpu = float64((processCPU() - cpu).Microseconds()) / n
-	size, err := treeSize(dir)
-	g.bytes = float64(size) / float64(to)
-	return g, err
+	return errors.Join(append(errs, t.Close(), h.ship(ctx, dir))...)
 }
 
 // ship moves what was left into the archive.
@@ -304,7 +313,7 @@ func headings() (s string) {
 }
 
 // lookups opens the trail and asks it for the first page of each query.
-func (h *history) lookups(ctx context.Context, dir string, n int) (row string, err error) {
+func (h *history) lookups(dir string, n int) (row string, err error) {
 	begin := time.Now()
 	t, err := h.open(dir)
 	if err != nil {
@@ -316,7 +325,7 @@ func (h *history) lookups(ctx context.Context, dir string, n int) (row string, e
 		var took []time.Duration
 		for i := range 5 {
 			begin := time.Now()
-			page, err := t.Lookup(ctx, audit.Query{Account: accountOf(0), Region: "us-east-1", Attribute: q.attribute, Value: q.value(i), Limit: 50})
+			page, err := t.Lookup(context.Background(), audit.Query{Account: accountOf(0), Region: "us-east-1", Attribute: q.attribute, Value: q.value(i), Limit: 50})
 			if err != nil {
 				return "", err
 			}
