@@ -339,6 +339,7 @@ func TestMetadataKeepsItsCase(t *testing.T) {
 	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: cred.AccessKeyID, Secret: cred.SecretAccessKey}, "us-east-1", "s3", time.Now(), sigv4.EmptyPayload)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
+	//lint:ignore SA1008 this is about the case
 	if got := w.Header()["x-amz-meta-signature-algorithm"]; len(got) != 1 || got[0] != "SHA256withRSA" {
 		t.Errorf("the header is %v", w.Header())
 	}
