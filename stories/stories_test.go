@@ -241,20 +241,22 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 	c := cloudtest.Start(t)
 	cfg := c.Config()
 	for name, do := range map[string]func(ctx context.Context) error{
-		"cloudtrail:DescribeTrails": func(ctx context.Context) error {
-			_, err := cloudtrail.NewFromConfig(cfg).DescribeTrails(ctx, nil)
+		"cloudtrail:ListDashboards": func(ctx context.Context) error {
+			_, err := cloudtrail.NewFromConfig(cfg).ListDashboards(ctx, nil)
 			return err
 		},
 		"sts:GetDelegatedAccessToken": func(ctx context.Context) error {
 			_, err := sts.NewFromConfig(cfg).GetDelegatedAccessToken(ctx, &sts.GetDelegatedAccessTokenInput{TradeInToken: aws.String("token")})
 			return err
 		},
-		"s3:ListBuckets": func(ctx context.Context) error {
-			_, err := s3.NewFromConfig(cfg).ListBuckets(ctx, nil)
+		"s3:GetBucketVersioning": func(ctx context.Context) error {
+			_, err := s3.NewFromConfig(cfg).GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: aws.String("bucket")})
 			return err
 		},
-		"s3:PutObject": func(ctx context.Context) error {
-			_, err := s3.NewFromConfig(cfg).PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a key/below"), Body: strings.NewReader("bytes")})
+		"s3:UploadPart": func(ctx context.Context) error {
+			_, err := s3.NewFromConfig(cfg).UploadPart(ctx, &s3.UploadPartInput{
+				Bucket: aws.String("bucket"), Key: aws.String("a key/below"), UploadId: aws.String("1"), PartNumber: aws.Int32(1), Body: strings.NewReader("bytes"),
+			})
 			return err
 		},
 		"lambda:ListFunctions": func(ctx context.Context) error {
