@@ -287,12 +287,20 @@ type trailQuery struct {
 	value     func(i int) string // the i-th to ask for
 }
 
+// ofFirst is the next record that is the first account's.
+func ofFirst(n int) int {
+	for mix(uint64(n))%trailUsers%trailAccounts != 0 {
+		n++
+	}
+	return n
+}
+
 // queries ask about the first account of a history of n records. What is asked for by ID is from its first tenth, which is read last.
 func (h *history) queries(n int) []trailQuery {
 	is := func(s string) func(int) string { return func(int) string { return s } }
 	return []trailQuery{
 		{"all", "", is("")},
-		{"EventId", audit.EventID, func(i int) string { return id(uint64(n/100*(i+1)), 0) }},
+		{"EventId", audit.EventID, func(i int) string { return id(uint64(ofFirst(n/100*(i+1))), 0) }},
 		{"EventName, often", audit.EventName, is("Decrypt")},
 		{"EventName, 1 in 10⁶", audit.EventName, is("ScheduleKeyDeletion")},
 		{"ReadOnly, false", audit.ReadOnly, is("false")},
