@@ -78,6 +78,7 @@ func hangsUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrA
 func hangs(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_, _ = io.Copy(io.Discard, r.Body) // net/http notices that a client has gone away when it waits for its next request
 	<-r.Context().Done()
+	panic(http.ErrAbortHandler) // returning would be an answer
 }
 
 // alters has the proxy answer something else in one member, a base64 text.
