@@ -15,9 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/holdfast-cloud/holdfast/api/catalog"
-	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
-	organizationsapi "github.com/holdfast-cloud/holdfast/api/organizations"
-	s3api "github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/cache"
@@ -25,25 +22,19 @@ import (
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/durable"
-	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
-	"github.com/holdfast-cloud/holdfast/service/iam"
 	"github.com/holdfast-cloud/holdfast/service/kms"
-	"github.com/holdfast-cloud/holdfast/service/organizations"
-	"github.com/holdfast-cloud/holdfast/service/s3"
 	"github.com/holdfast-cloud/holdfast/service/sts"
-	"github.com/holdfast-cloud/holdfast/service/xks"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
 	"github.com/holdfast-cloud/holdfast/store/pebblestore"
 	"github.com/holdfast-cloud/holdfast/store/tuple"
 	"github.com/holdfast-cloud/holdfast/timer"
-	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // What lies in the data directory.
@@ -212,77 +203,6 @@ func (c *core) openBlob(dir string) error {
 	c.blob = blob.Seal(c.objects, c.keyring.Box("blob"))
 	c.sweeper = &blob.Sweeper{Store: c.blob, Owners: make(map[string]blob.Owner)}
 	return nil
-}
-
-// rooms opens the services. A new one is a line here.
-func (c *core) rooms(cfg Config, partition string) ([]door.Room, error) {
-	managed := make(map[string]bool)
-	for _, svc := range catalog.Services() {
-		managed[svc.ActionPrefix] = true
-	}
-	kmsConfig := kms.Config{
-		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation, CloudHSM: cfg.CloudHSM,
-		Proxies: cfg.ExternalKeyStores,
-		Report:  func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
-	}
-	c.join(&kmsConfig)
-	k, err := kms.New(kmsConfig)
-	if err != nil {
-		return nil, err
-	}
-	c.background(k.Run)
-	c.caches["kms_keys"] = k.CacheStats
-	c.keys = k
-	i, err := iam.New(iam.Config{
-		Directory: c.directory, Organizations: c.members, Seal: c.keyring, Partition: partition, PublicURL: cfg.PublicURL,
-	})
-	if err != nil {
-		return nil, err
-	}
-	o, err := organizations.New(organizations.Config{Partition: partition})
-	if err != nil {
-		return nil, err
-	}
-	if c.sts, err = sts.New(sts.Config{
-		Store: c.store, Seal: c.keyring, Directory: c.directory, Organizations: c.members, Verifier: oidc.New(cfg.IdentityProviders), Partition: partition,
-		World: new(clock.Real), PublicURL: cfg.PublicURL,
-	}); err != nil {
-		return nil, err
-	}
-	x, err := xks.New(xks.Config{Store: c.store, Seal: c.keyring, KMS: kmsapi.Client{Transport: doorway{c}}, Version: Version})
-	if err != nil {
-		return nil, err
-	}
-	bucketsConfig := s3.Config{Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition}
-	if c.peers != nil {
-		bucketsConfig.Serves = c.peers.Serves
-	}
-	buckets, err := s3.New(bucketsConfig)
-	if err != nil {
-		return nil, err
-	}
-	c.sweeper.Owners[s3.BlobPrefix] = buckets.Unnamed
-	c.caches["bucket_policies"] = buckets.CacheStats
-	t, err := cloudtrail.New(cloudtrail.Config{
-		History: c.trail, Feed: c.trail, Store: c.store, Blob: c.blob, Seal: c.keyring, Principals: c.directory, Organizations: c.members, Partition: partition,
-		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
-		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.trails = t
-	c.background(t.Run)
-	c.sweeper.Owners[cloudtrail.LakeObjects] = t.Unnamed
-	return append([]door.Room{i.Room(), k.Room(), o.Room(), c.sts.Room(), x.Room(), buckets.Room()}, t.Rooms()...), nil
-}
-
-// doorway is how rooms reach each other: through the door, which is made when they are all there.
-type doorway struct{ c *core }
-
-// Invoke implements call.Transport.
-func (d doorway) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
-	return d.c.door.Invoke(c, op, in)
 }
 
 // background has fn run from start to close.

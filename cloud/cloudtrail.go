@@ -3,8 +3,27 @@ package cloud
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	organizationsapi "github.com/holdfast-cloud/holdfast/api/organizations"
+	s3api "github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 )
+
+func (c *core) openCloudTrail(cfg Config, partition string) ([]door.Room, error) {
+	t, err := cloudtrail.New(cloudtrail.Config{
+		History: c.trail, Feed: c.trail, Store: c.store, Blob: c.blob, Seal: c.keyring, Principals: c.directory, Organizations: c.members, Partition: partition,
+		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
+		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.trails = t
+	c.background(t.Run)
+	c.sweeper.Owners[cloudtrail.LakeObjects] = t.Unnamed
+	return t.Rooms(), nil
+}
 
 // measureDeliveries registers the metrics of what trails deliver.
 func (c *core) measureDeliveries(t *cloudtrail.Service) {
