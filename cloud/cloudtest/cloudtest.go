@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
@@ -88,14 +89,20 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 // Config is the AWS SDK's configuration for the root user of the default account.
 func (c *Cloud) Config() aws.Config { return c.As(c.rootKey, c.rootPass) }
 
-// As is the AWS SDK's configuration for an access key. Requests are not tried again, so that a test sees each answer.
+// As is the AWS SDK's configuration for an access key. Requests that were answered are not tried again, so that a test sees each answer.
 func (c *Cloud) As(accessKeyID, secret string) aws.Config {
 	return aws.Config{
 		Region: c.Region, BaseEndpoint: &c.URL,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""),
-		Retryer:     func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
+		Retryer:     func() aws.Retryer { return onceAnswered },
 	}
 }
+
+// onceAnswered tries a request again only where the client itself has closed the connection under it, which net/http's does at rare times and which tells nothing of the cloud.
+var onceAnswered = retry.NewStandard(func(o *retry.StandardOptions) {
+	o.MaxAttempts = 3
+	o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary { return aws.BoolTernary(errors.Is(err, net.ErrClosed)) })}
+})
 
 // Root is the AWS SDK's configuration for the root user of any account.
 func (c *Cloud) Root(account string) aws.Config {
