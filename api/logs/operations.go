@@ -698,7 +698,7 @@ var OpPutLogEvents = &wire.Operation{
 		&schemaUnrecognizedClientException,
 	},
 
-	BodyLimit: 1048576,
+	BodyLimit: 8388608,
 
 	Action:    "logs:PutLogEvents",
 	Access:    wire.AccessWrite,

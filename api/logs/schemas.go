@@ -651,6 +651,7 @@ var schemaInputLogEvents = wire.Schema{
 	Kind:       wire.List,
 	Elem:       &wire.Member{Name: "member", Target: &schemaInputLogEvent},
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10000, HasMax: true},
+	Sensitive:  true,
 }
 
 var schemaInputLogStreamNames = wire.Schema{
@@ -1040,7 +1041,7 @@ var schemaPutLogEventsRequest = wire.Schema{
 	Members: []wire.Member{
 		{Name: "logGroupName", Target: &schemaLogGroupName, Required: true},
 		{Name: "logStreamName", Index: 1, Target: &schemaLogStreamName, Required: true},
-		{Name: "logEvents", Index: 2, Target: &schemaInputLogEvents, Required: true},
+		{Name: "logEvents", Index: 2, Target: &schemaInputLogEvents, Required: true, Sensitive: true},
 		{Name: "sequenceToken", Index: 3, Target: &schemaSequenceToken},
 		{Name: "entity", Index: 4, Target: &schemaEntity},
 	},
@@ -1401,6 +1402,7 @@ var schemaTestEventMessages = wire.Schema{
 	Kind:       wire.List,
 	Elem:       &wire.Member{Name: "member", Target: &schemaEventMessage},
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 50, HasMax: true},
+	Sensitive:  true,
 }
 
 var schemaTestMetricFilterRequest = wire.Schema{
@@ -1408,7 +1410,7 @@ var schemaTestMetricFilterRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "filterPattern", Target: &schemaFilterPattern, Required: true},
-		{Name: "logEventMessages", Index: 1, Target: &schemaTestEventMessages, Required: true},
+		{Name: "logEventMessages", Index: 1, Target: &schemaTestEventMessages, Required: true, Sensitive: true},
 	},
 }
 

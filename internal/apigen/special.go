@@ -114,6 +114,12 @@ func specialFor(folder string) special {
 			event:    map[string]string{"Invoke": "Invoke"},
 			eventFor: lambdaEvent,
 		}
+	case "logs":
+		return special{
+			bodyLimit: map[string]int64{"PutLogEvents": 8 * mib}, // 1 MiB, in JSON strings
+			// What is logged may hold anything, and is no part of the record of who logged.
+			sensitive: []string{"InputLogEvents", "TestEventMessages"},
+		}
 	case "resourcegroupstaggingapi":
 		return special{iamPrefix: "tag"} // it signs as "tagging"
 	case "s3":
