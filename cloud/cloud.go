@@ -24,6 +24,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/attest"
 	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/outbound"
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/remote/xksproxy"
 	"github.com/holdfast-cloud/holdfast/seal"
@@ -76,6 +77,10 @@ type Config struct {
 	// well.
 	ExternalKeyStores xksproxy.Config
 
+	// Webhooks says which HTTP servers are reached that customers name as targets, of SNS subscriptions and of EventBridge's API destinations, and how; its zero value reaches public
+	// ones. A cloud in dev mode reaches loopback and private addresses as well.
+	Webhooks outbound.ClientConfig
+
 	// PublicURL is where others reach the cloud: the issuers of its web identity tokens lie below it. Empty is http://127.0.0.1:4566.
 	PublicURL string
 
@@ -93,7 +98,7 @@ const (
 	defaultRetention = 90 * 24 * time.Hour
 )
 
-// private are the networks of a house, where a developer's identity provider or key store may be: RFC 1918, RFC 4193 and loopback.
+// private are the networks of a house, where a developer's identity provider, key store or webhook may be: RFC 1918, RFC 4193 and loopback.
 func private() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
@@ -134,6 +139,7 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 		cfg.IdentityProviders.PlainLoopback = true
 		cfg.IdentityProviders.Allow = append(slices.Clone(cfg.IdentityProviders.Allow), private()...)
 		cfg.ExternalKeyStores.Allow = append(slices.Clone(cfg.ExternalKeyStores.Allow), private()...)
+		cfg.Webhooks.Guard.Allow = append(slices.Clone(cfg.Webhooks.Guard.Allow), private()...)
 	}
 	if cfg.AuditRetention == 0 {
 		cfg.AuditRetention = defaultRetention

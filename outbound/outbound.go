@@ -1,4 +1,4 @@
-// Package outbound guards connections to servers whose addresses customers choose: identity providers, external key store proxies. Whoever may name a server must not reach with
+// Package outbound guards connections to servers whose addresses customers choose: identity providers, external key store proxies, webhooks. Whoever may name a server must not reach with
 // it what only this machine can reach: its loopback, the neighbours, the metadata service of a cloud. So nothing but the public internet is dialed, and the networks that the operator
 // allows beside it.
 package outbound

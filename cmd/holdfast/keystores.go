@@ -41,15 +41,23 @@ func (k *keyStores) add(text string) error {
 
 func (k *keyStores) config() (xksproxy.Config, error) {
 	cfg := xksproxy.Config{Allow: k.networks, Connect: k.connect}
-	if k.ca == "" {
-		return cfg, nil
+	roots, err := authorities("xks-ca", k.ca)
+	cfg.Roots = roots
+	return cfg, err
+}
+
+// authorities are those whose certificates lie in a PEM file that a flag names, or nil where it names none: those of the machine.
+func authorities(flag, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
 	}
-	pem, err := os.ReadFile(k.ca)
+	pem, err := os.ReadFile(file)
 	if err != nil {
-		return cfg, fmt.Errorf("--xks-ca: %w", err)
+		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
-	if cfg.Roots = x509.NewCertPool(); !cfg.Roots.AppendCertsFromPEM(pem) {
-		return cfg, errors.New("--xks-ca: no certificate in " + k.ca)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("--" + flag + ": no certificate in " + file)
 	}
-	return cfg, nil
+	return roots, nil
 }

@@ -34,6 +34,7 @@ type settings struct {
 	idpNetworks                   networks
 	clusters                      clusters
 	keyStores                     keyStores
+	webhooks                      webhooks
 	peers                         peers
 }
 
@@ -69,6 +70,7 @@ func (s *settings) register(f *flags) {
 	f.StringVar(&s.publicURL, "public-url", "", "`URL` at which others reach the cloud; it begins the issuer of web identity tokens (default the address listened on)")
 	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
 	s.keyStores.register(f)
+	s.webhooks.register(f)
 	s.peers.register(f)
 	f.Func("cloudhsm", "token that stands for a CloudHSM cluster, in a build with -tags pkcs11: `ID=URI[,ca=FILE]`, with an RFC 7512 URI that has module-path, and the certificate that key stores must name; may be given several times, or with blanks", s.clusters.add)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
@@ -258,6 +260,9 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	cfg.PublicURL = s.publicURL
 	var err error
 	if cfg.CloudHSM, err = s.clusters.config(); err != nil {
+		return cfg, err
+	}
+	if cfg.Webhooks, err = s.webhooks.config(); err != nil {
 		return cfg, err
 	}
 	if cfg.ExternalKeyStores, err = s.keyStores.config(); err != nil {
