@@ -79,6 +79,7 @@ type Call struct {
 
 	service string // whose handler has the call, e.g. "kms"
 	members Members
+	roles   Roles
 	begin   func() (store.Tx, error)
 	tx      store.Tx
 	outer   *Call // the call that AsService was asked of
@@ -195,7 +196,7 @@ func (c *Call) Record(records ...*audit.Record) {
 func (c *Call) In(region string, op *wire.Operation) *Call {
 	there := &Call{
 		Context: c.Context, Op: op, Scope: c.Scope, Caller: c.Caller, Time: c.Time, Source: c.Source,
-		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, Via: c.Via, service: c.service, members: c.members, home: c,
+		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, Via: c.Via, service: c.service, members: c.members, roles: c.roles, home: c,
 	}
 	there.Scope.Region = region
 	there.begin = func() (store.Tx, error) { return c.Tx(), nil }
@@ -225,7 +226,7 @@ func (c *Call) As(p *identity.Principal) *Call { return c.as(p, p.Account) }
 func (c *Call) as(p *identity.Principal, account string) *Call {
 	own := &Call{
 		Context: c.Context, Op: c.Op, Scope: c.Scope, Caller: p, Time: c.Time, Source: Source{Service: c.host()},
-		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, service: c.service, members: c.members, outer: c,
+		RequestID: c.RequestID, EventID: c.EventID, Rand: c.Rand, service: c.service, members: c.members, roles: c.roles, outer: c,
 	}
 	own.Scope.Account = account
 	own.begin = func() (store.Tx, error) { return c.Tx(), nil }

@@ -40,6 +40,7 @@ type Directory interface {
 	Session(ctx context.Context, accessKeyID, token string) (*identity.Credential, error)
 	// Used is told of each call of a service, as actions name it, that a credential has signed. It must cost next to nothing.
 	Used(c *identity.Credential, service, region string, now time.Time)
+	call.Roles
 }
 
 // Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev, Catalog and Peers.

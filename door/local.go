@@ -45,7 +45,7 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 		tx := c.Tx()
 		mark, marked = tx.Mark(), true
 		return tx, nil
-	})
+	}).WithRoles(d.cfg.Directory)
 	inner.Traced(d.cfg.Evidence, nil)
 	out, err := d.run(inner, rt.endpoint, in)
 	c.Join(inner)

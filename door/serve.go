@@ -418,7 +418,7 @@ func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
 			return nil, err
 		}
 		return &watchedTx{Tx: tx}, nil
-	})
+	}).WithRoles(d.cfg.Directory)
 }
 
 // refuse records a request that did not get as far as its handler.

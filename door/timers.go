@@ -73,7 +73,7 @@ func (d *Door) performOnce(ctx context.Context, room *Room, account, region stri
 		Caller: identity.Service(host), Time: d.cfg.Clock.Now(), Source: call.Source{Service: host},
 		RequestID: newID(), EventID: newID(), Rand: d.rand,
 	}
-	c.Bind(room.Service.Package, d.cfg.Organizations, func() (store.Tx, error) { return tx, nil })
+	c.Bind(room.Service.Package, d.cfg.Organizations, func() (store.Tx, error) { return tx, nil }).WithRoles(d.cfg.Directory)
 	c.Traced(d.cfg.Evidence, nil)
 	if err := do(c); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -183,17 +184,15 @@ func (s *Service) AddRoleToInstanceProfile(c *call.Call, in *iam.AddRoleToInstan
 		return nil, err
 	}
 	r, err := roles(c).Get(c.Tx(), *in.RoleName)
-	there := err == nil
 	if missing(err) {
 		r = &identity.Role{Account: c.Scope.Account, Name: *in.RoleName}
 	} else if err != nil {
 		return nil, err
 	}
-	if err := s.passRole(c, r, "ec2.amazonaws.com"); err != nil {
-		return nil, err
-	}
-	if !there {
+	if err := c.PassRole(r.ARN(s.cfg.Partition), "ec2.amazonaws.com"); errors.Is(err, call.ErrRole) {
 		return nil, noSuch("role", r.Name)
+	} else if err != nil {
+		return nil, err
 	}
 	if err := protected(r); err != nil {
 		return nil, err
@@ -203,15 +202,6 @@ func (s *Service) AddRoleToInstanceProfile(c *call.Call, in *iam.AddRoleToInstan
 	}
 	p.Roles = append(p.Roles, r.Name)
 	return &iam.AddRoleToInstanceProfileResponse{}, profiles(c).Put(c.Tx(), p)
-}
-
-// passRole asks whether the caller may pass a role to a service. Other rooms ask the same way: the action on the role's ARN, with iam:PassedToService, and
-// with iam:AssociatedResourceArn if they know for which resource.
-func (s *Service) passRole(c *call.Call, r *identity.Role, service string) error {
-	return c.AuthorizeAction("iam:PassRole", &call.Resource{
-		ARN: r.ARN(s.cfg.Partition), Account: r.Account, Type: roleType, Tags: r.Tags,
-		Conditions: own(r.Tags, "", conditions{"iam:passedtoservice": service}),
-	})
 }
 
 // RemoveRoleFromInstanceProfile takes a role out of an instance profile.

@@ -9,7 +9,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
-	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -112,20 +111,10 @@ type entrance struct {
 
 // enter asks the trust policy and the caller's own for permission, and returns the role. A role that is not there refuses as one that may not be assumed.
 func (s *Service) enter(c *call.Call, e *entrance) (*identity.Role, error) {
-	role, err := identity.Roles.In(e.session.Account, "").Get(c.Tx(), e.session.Name)
-	if missing(err) || err == nil && role.ARN(s.cfg.Partition) != e.roleARN {
-		role = nil
-	} else if err != nil {
-		return nil, err
-	}
-	owner, err := s.cfg.Organizations.Member(c.Context, e.session.Account)
+	role, err := c.Role(e.roleARN)
 	if err != nil {
 		return nil, err
 	}
-	if owner != nil && owner.Status != organization.Active {
-		role = nil // nobody acts in an account that is closed
-	}
-	r := &call.Resource{ARN: e.roleARN, Account: e.session.Account, PolicyRequired: true, RequestTags: e.session.Tags}
 	values := e.conditions
 	if e.session.SourceIdentity != "" {
 		values["sts:sourceidentity"] = []string{e.session.SourceIdentity}
@@ -133,18 +122,15 @@ func (s *Service) enter(c *call.Call, e *entrance) (*identity.Role, error) {
 	if len(e.session.Transitive) > 0 {
 		values["sts:transitivetagkeys"] = e.session.Transitive
 	}
+	r := call.RoleResource(e.roleARN, role, values)
+	r.PolicyRequired, r.RequestTags = true, e.session.Tags
 	if role != nil {
 		if r.Policy, err = s.cfg.Directory.Trust(role); err != nil {
 			return nil, err
 		}
-		r.Tags = role.Tags
-		for k, v := range role.Tags {
-			values["iam:resourcetag/"+strings.ToLower(k)] = []string{v}
-		}
 	}
-	r.Conditions = values
-	if role != nil || e.session.Account == c.Scope.Account {
-		r.Type = "AWS::IAM::Role"
+	if role == nil && e.session.Account != c.Scope.Account {
+		r.Type = ""
 	}
 	actions := []string{c.Op.Action}
 	if len(e.session.Tags) > 0 {
