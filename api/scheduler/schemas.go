@@ -820,7 +820,7 @@ var schemaTarget = wire.Schema{
 		{Name: "DeadLetterConfig", Index: 1, Target: &schemaDeadLetterConfig},
 		{Name: "EcsParameters", Index: 2, Target: &schemaEcsParameters},
 		{Name: "EventBridgeParameters", Index: 3, Target: &schemaEventBridgeParameters},
-		{Name: "Input", Index: 4, Target: &schemaTargetInput},
+		{Name: "Input", Index: 4, Target: &schemaTargetInput, Sensitive: true},
 		{Name: "KinesisParameters", Index: 5, Target: &schemaKinesisParameters},
 		{Name: "RetryPolicy", Index: 6, Target: &schemaRetryPolicy},
 		{Name: "RoleArn", Index: 7, Target: &schemaRoleArn, Required: true},
@@ -839,6 +839,7 @@ var schemaTargetInput = wire.Schema{
 	Name:       "TargetInput",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 1, HasMin: true},
+	Sensitive:  true,
 }
 
 var schemaTargetPartitionKey = wire.Schema{

@@ -122,6 +122,9 @@ func specialFor(folder string) special {
 		}
 	case "resourcegroupstaggingapi":
 		return special{iamPrefix: "tag"} // it signs as "tagging"
+	case "scheduler":
+		// What a target is given may hold anything, as a message does, and is no part of the record of who made the schedule.
+		return special{sensitive: []string{"TargetInput"}}
 	case "s3":
 		return special{action: s3Actions, event: s3Events,
 			bodyLimit: map[string]int64{"DeleteObjects": 2 * mib, "CompleteMultipartUpload": 2 * mib}}
