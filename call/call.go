@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
@@ -43,8 +44,8 @@ type Source struct {
 	TLS       *audit.TLS // nil off TLS
 
 	// Service is the service that calls, for calls from inside, e.g. secretsmanager.amazonaws.com, and ARN the resource on whose behalf it calls with
-	// rights of its own: aws:SourceArn, and with the resource's account aws:SourceAccount.
-	Service, ARN string
+	// rights of its own: aws:SourceArn, and with the resource's account aws:SourceAccount. Account is that account where the ARN names none, as a bucket's.
+	Service, ARN, Account string
 
 	// VPCEndpoint and VPC are the endpoint that the call came through, and Endpoint is its policy.
 	VPCEndpoint, VPC string
@@ -182,7 +183,13 @@ func (c *Call) Touch(r audit.Resource) {
 
 // Emit puts an event into the outbox of the call's transaction: it is delivered at least once after the commit, and not at
 // all if there is none.
-func (c *Call) Emit(e outbox.Event) error { return outbox.Put(c.Tx(), &e) }
+func (c *Call) Emit(e outbox.Event) error { return outbox.Put(c.Tx(), &e, c.Time) }
+
+// Post puts a parcel at the end of one of the service's lanes, in the call's transaction: it is delivered at least once after the commit, and not at all if there is none.
+func (c *Call) Post(p *delivery.Parcel) error {
+	p.Service, p.Created = c.service, c.Time
+	return delivery.Put(c.Tx(), p)
+}
 
 // Record adds the audit record of a call that the handler made to another service. Only the door does this.
 func (c *Call) Record(records ...*audit.Record) {

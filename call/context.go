@@ -183,17 +183,20 @@ func (x *callContext) ofSource(name string) ([]string, bool) {
 		return nil, false
 	}
 	// For which resource a service calls.
-	a, err := arn.Parse(s.ARN)
-	if err != nil || a.Account == "" {
+	account := s.Account
+	if a, err := arn.Parse(s.ARN); err == nil && a.Account != "" {
+		account = a.Account
+	}
+	if account == "" {
 		return nil, false
 	}
 	if name == "sourceaccount" {
-		return one(a.Account)
+		return one(account)
 	}
 	if name != "sourceorgid" && name != "sourceorgpaths" {
 		return nil, false
 	}
-	m, err := x.c.member(a.Account)
+	m, err := x.c.member(account)
 	if err != nil {
 		x.failed = err
 		return nil, false

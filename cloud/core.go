@@ -20,10 +20,12 @@ import (
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/seal"
@@ -56,6 +58,7 @@ type core struct {
 	objects   *blob.Holder  // what blob keeps: the same, sealed
 	sweeper   *blob.Sweeper // takes away what a crash leaves there; services whose objects they are name themselves as owners
 	trail     *audit.Trail
+	meter     *meter.Meter // what services publish as CloudWatch metrics
 	evidence  *evidence.Recorder
 	directory *identity.Directory
 	peers     *remote.Peers // nil when this process serves all regions
@@ -65,18 +68,20 @@ type core struct {
 	keys      *kms.Service
 	trails    *cloudtrail.Service
 	scheduler *timer.Scheduler
+	post      *delivery.Dispatcher
 	registry  *prometheus.Registry
 	caches    map[string]func() cache.Stats // by name
 	services  []string                      // that have a room
 	endpoints []call.Endpoint
 
-	jobs []func(context.Context)
-	stop context.CancelFunc
-	work sync.WaitGroup
+	jobs  []func(context.Context)
+	steps []func(context.Context) (bool, error) // see beforeStep
+	stop  context.CancelFunc
+	work  sync.WaitGroup
 }
 
 func open(ctx context.Context, cfg Config) (_ *core, err error) {
-	c := &core{caches: make(map[string]func() cache.Stats)}
+	c := &core{caches: make(map[string]func() cache.Stats), meter: meter.New()}
 	defer func() {
 		if err != nil {
 			_ = c.close()
@@ -154,10 +159,18 @@ func open(ctx context.Context, cfg Config) (_ *core, err error) {
 	if c.peers != nil {
 		doorConfig.Peers = c.peers
 	}
+	c.post = delivery.NewDispatcher(c.store, func(ctx context.Context, batch []*delivery.Parcel) (delivery.Outcome, error) {
+		return c.door.Carry(ctx, batch)
+	})
+	doorConfig.Deliveries = c.post
 	if c.door, err = door.New(doorConfig, rooms...); err != nil {
 		return nil, err
 	}
 	c.scheduler = timer.NewScheduler(c.store, c.clock, c.door.Fire)
+	for _, step := range c.steps {
+		c.scheduler.BeforeStep(step)
+	}
+	c.scheduler.BeforeStep(c.post.Settle)
 	c.measure()
 	c.start(cfg)
 	return c, nil
@@ -208,11 +221,17 @@ func (c *core) openBlob(dir string) error {
 // background has fn run from start to close.
 func (c *core) background(fn func(context.Context)) { c.jobs = append(c.jobs, fn) }
 
+// beforeStep has fn called when the clock is moved, before it goes on to a later time: see timer.Scheduler.
+func (c *core) beforeStep(fn func(context.Context) (worked bool, err error)) {
+	c.steps = append(c.steps, fn)
+}
+
 func (c *core) start(cfg Config) {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
+	c.background(func(ctx context.Context) { c.post.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.directory.RunUses(ctx, failed) })
 	c.background(c.trail.Run)
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
@@ -277,6 +296,7 @@ func (c *core) measure() {
 	counter("holdfast_store_conflicts_total", "Commits that were answered with a conflict.", func(m store.Metrics) uint64 { return m.Conflicts })
 	counter("holdfast_store_written_bytes_total", "Bytes of keys and values committed.", func(m store.Metrics) uint64 { return m.Written })
 	c.measureTrail()
+	c.registry.MustRegister(postMetrics{c})
 	c.measureDeliveries(c.trails)
 	c.measurePeers(c.keys)
 	c.caches["credentials"] = c.directory.CacheStats

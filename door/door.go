@@ -24,6 +24,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/evidence"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/sigv4"
@@ -43,7 +44,7 @@ type Directory interface {
 	call.Roles
 }
 
-// Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev, Catalog and Peers.
+// Config is what a door is made of. All fields are needed but Evidence, Signatures, Organizations, Dev, Catalog, Deliveries and Peers.
 type Config struct {
 	Store     store.Store
 	Clock     clock.Clock
@@ -71,6 +72,9 @@ type Config struct {
 
 	// Catalog lists services that have no room, so that they are answered by name.
 	Catalog []*wire.Service
+
+	// Deliveries is who hands over parcels, with Carry; its lanes wait for timers. Nil is that no service has any.
+	Deliveries interface{ Wake(delivery.Lane) }
 
 	// Peers serve the other regions; nil is that this process serves all.
 	Peers Peers
@@ -103,6 +107,9 @@ type Room struct {
 
 	// Timers are the handlers of the service's timers, by kind.
 	Timers map[string]TimerHandler
+
+	// Carriers hand over what the service delivers, by the kind of lane.
+	Carriers map[string]Carrier
 }
 
 // TimerHandler does what a timer was set for. It is called as the service itself, in a transaction of its own, in the

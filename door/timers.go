@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/timer"
@@ -23,6 +24,13 @@ func (d *Door) Fire(ctx context.Context, t *timer.Timer) error {
 		if !d.serves(t.Region, false) {
 			// It belongs to the process that serves the region now. Should that be this one again, it is there.
 			return timer.Set(c.Tx(), t.ID, d.cfg.Clock.Now().Add(notHere), t.Payload)
+		}
+		if t.Kind == delivery.Timer {
+			lane, err := delivery.LaneOf(t)
+			if err == nil {
+				c.Tx().OnCommitted(func() { d.cfg.Deliveries.Wake(lane) })
+			}
+			return err
 		}
 		handle := d.rooms[t.Service].Timers[t.Kind]
 		if handle == nil {

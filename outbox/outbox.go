@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -23,28 +24,54 @@ type Event struct {
 	Region     string          `json:"region"`
 	Resources  []string        `json:"resources"`
 	Detail     json.RawMessage `json:"detail"`
+
+	// Bus is the name of the bus, if it is not the default one of account and region. It is no part of the event as it is delivered.
+	Bus string `json:"bus,omitempty"`
 }
 
-// Stored as (see store.Table): outbox / account / region / event / time / id → Event.
-var events = store.NewTable("outbox", "event", func(e *Event) store.Key { return store.Key{e.Time, e.ID} })
+// Lane is where the events of an account and region wait until EventBridge takes them.
+func Lane(account, region string) delivery.Lane {
+	return delivery.Lane{Service: "events", Account: account, Region: region, Kind: Kind}
+}
 
-// Put adds an event, and gives it an ID if it has none.
-func Put(tx store.Tx, e *Event) error {
+// Kind is the kind of the lanes of events.
+const Kind = "event"
+
+// Put adds an event that is raised at now, and gives it an ID if it has none.
+func Put(tx store.Tx, e *Event, now time.Time) error {
 	if e.ID == "" {
 		e.ID = uuid.NewString()
 	}
-	if err := events.In(e.Account, e.Region).Put(tx, e); err != nil {
+	payload, err := json.Marshal(e)
+	if err == nil {
+		err = delivery.Put(tx, &delivery.Parcel{Lane: Lane(e.Account, e.Region), Created: now, Payload: payload})
+	}
+	if err != nil {
 		return fmt.Errorf("putting an event into the outbox: %w", err)
 	}
 	return nil
 }
 
+// Open returns the event in a parcel of such a lane.
+func Open(p *delivery.Parcel) (*Event, error) {
+	var e Event
+	if err := json.Unmarshal(p.Payload, &e); err != nil {
+		return nil, fmt.Errorf("reading an event in the outbox: %w", err)
+	}
+	return &e, nil
+}
+
 // Pending returns the events of an account and region that wait for delivery, oldest first, at most limit of them.
 func Pending(r store.Reader, account, region string, limit int) ([]Event, error) {
+	parcels, err := delivery.Waiting(r, Lane(account, region), limit)
+	if err != nil {
+		return nil, err
+	}
 	var out []Event
-	for e, err := range events.In(account, region).Scan(r, store.Query{Limit: limit}) {
+	for _, p := range parcels {
+		e, err := Open(p)
 		if err != nil {
-			return nil, fmt.Errorf("reading the outbox: %w", err)
+			return nil, err
 		}
 		out = append(out, *e)
 	}

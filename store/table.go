@@ -91,32 +91,47 @@ type Row[R any] struct {
 // it costs nothing for other tables; but in a transaction all of the service's keys count as read.
 func (t *Table[R]) All(rd Reader) iter.Seq2[Row[R], error] {
 	return func(yield func(Row[R], error) bool) {
+		for h, err := range t.Homes(rd) {
+			if err != nil {
+				yield(Row[R]{}, err)
+				return
+			}
+			for r, err := range t.In(h.Account, h.Region).Scan(rd, Query{}) {
+				if !yield(Row[R]{h.Account, h.Region, r}, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Home is an account and region.
+type Home struct{ Account, Region string }
+
+// Homes iterates over the accounts and regions in which the table's service has anything, as All does.
+func (t *Table[R]) Homes(rd Reader) iter.Seq2[Home, error] {
+	return func(yield func(Home, error) bool) {
 		from := tuple.Encode(t.service)
 		end := PrefixEnd(from)
 		for {
-			var account, region string
+			var h Home
 			found := false
 			for kv, err := range rd.Scan(from, end, ScanOptions{Limit: 1}) {
 				if err != nil {
-					yield(Row[R]{}, err)
+					yield(Home{}, err)
 					return
 				}
 				parts, err := tuple.Split(kv.Key)
 				if err != nil || len(parts) < 4 {
-					yield(Row[R]{}, fmt.Errorf("store: key %s: %w", tuple.Format(kv.Key), tuple.ErrMalformed))
+					yield(Home{}, fmt.Errorf("store: key %s: %w", tuple.Format(kv.Key), tuple.ErrMalformed))
 					return
 				}
-				account, region, found = parts[1], parts[2], true
+				h, found = Home{parts[1], parts[2]}, true
 			}
-			if !found {
+			if !found || !yield(h, nil) {
 				return
 			}
-			for r, err := range t.In(account, region).Scan(rd, Query{}) {
-				if !yield(Row[R]{account, region, r}, err) || err != nil {
-					return
-				}
-			}
-			from = PrefixEnd(tuple.Encode(t.service, account, region))
+			from = PrefixEnd(tuple.Encode(t.service, h.Account, h.Region))
 		}
 	}
 }

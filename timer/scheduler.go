@@ -20,6 +20,7 @@ type Scheduler struct {
 	fire  func(ctx context.Context, t *Timer) error
 
 	mu    sync.Mutex // held while timers fire, so that Run and MoveTo do not interleave
+	steps []func(context.Context) (bool, error)
 	set   chan struct{}
 	fired atomic.Uint64
 	fails atomic.Uint64
@@ -54,6 +55,12 @@ func NewScheduler(s store.Store, c clock.Clock, fire func(ctx context.Context, t
 		}
 	})
 	return sch
+}
+
+// BeforeStep has MoveTo call fn before the clock goes on to a later time, when nothing is due: fn does what is to be done at the time it is, such as delivering what timers have
+// caused, and reports whether there was anything. It is called until none has. It must be given before the scheduler is used.
+func (s *Scheduler) BeforeStep(fn func(ctx context.Context) (worked bool, err error)) {
+	s.steps = append(s.steps, fn)
 }
 
 // Stats are counts since the start.
@@ -217,18 +224,34 @@ func (s *Scheduler) MoveTo(ctx context.Context, c *clock.Movable, to time.Time) 
 		if err != nil {
 			return err
 		}
-		if t == nil || t.Due.After(to) {
-			break
-		}
-		if t.Due.After(c.Now()) {
+		if t == nil || t.Due.After(c.Now()) {
+			switch worked, err := s.step(ctx); {
+			case err != nil:
+				return err
+			case worked:
+				continue // it may have set timers
+			case t == nil || t.Due.After(to):
+				if to.After(c.Now()) {
+					c.Set(to)
+				}
+				return nil
+			}
 			c.Set(t.Due)
 		}
 		if err := s.fireOne(ctx, t, c.Now()); err != nil {
 			return err
 		}
 	}
-	if to.After(c.Now()) {
-		c.Set(to)
+}
+
+// step does what is to be done before the clock moves.
+func (s *Scheduler) step(ctx context.Context) (worked bool, err error) {
+	for _, fn := range s.steps {
+		did, err := fn(ctx)
+		if err != nil {
+			return false, err
+		}
+		worked = worked || did
 	}
-	return nil
+	return worked, nil
 }

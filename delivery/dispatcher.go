@@ -1,0 +1,326 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+const (
+	// Workers is how many lanes are worked on at once.
+	Workers = 32
+
+	maxBatch     = 64      // parcels that are handed over in one go
+	maxBatchSize = 1 << 20 // their payloads, in bytes
+)
+
+// Outcome is how far a batch of parcels came.
+type Outcome struct {
+	Delivered, GivenUp int  // of its first parcels
+	Failed             bool // the next one
+	// Waits is set if the lane waits for a timer, which wakes it.
+	Waits bool
+}
+
+// ErrNobody is the error of a lane that nobody carries the parcels of, such as one of a service that this binary has not.
+var ErrNobody = errors.New("nobody delivers this")
+
+// Dispatcher hands parcels over: those of a lane in order, those of several lanes at the same time. With several nodes over one store, each runs one: Look lets only one of them
+// deliver a parcel within the cloud, and both may try where the receiver is outside.
+type Dispatcher struct {
+	store store.Store
+	carry func(ctx context.Context, batch []*Parcel) (Outcome, error)
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil while it does not run
+	failed  func(error)
+	lanes   map[Lane]*lane // that may have parcels
+	ready   []Lane         // to be worked on, first come first served
+	workers int
+	idle    chan struct{} // closed when no lane is ready or worked on; nil while nobody waits for that
+	work    sync.WaitGroup
+	stats   map[Kind]*Stats
+}
+
+// lane is what is known of a lane that may have parcels.
+type lane struct {
+	state  state
+	again  bool            // something was written there while it was worked on
+	from   string          // no parcel stands before this place
+	woken  bool            // Wake came while it was worked on
+	early  string          // the first place of what was written there meanwhile
+	taken  map[string]bool // the places that are being worked on
+	oldest time.Time       // when the parcel was put there that is the next; zero if that is not known
+}
+
+type state int
+
+const (
+	queued  state = iota // in Dispatcher.ready
+	working              // a worker has it
+	blocked              // until Wake
+)
+
+// Kind is what lanes have in common that are counted together.
+type Kind struct{ Service, Kind string }
+
+// Stats are counts since the start, and how lanes stand.
+type Stats struct {
+	Delivered, Failed, GivenUp uint64
+	Waiting                    int       // lanes that wait before they are tried again
+	Oldest                     time.Time // when the oldest parcel was put into its lane that is not delivered; zero if none waits
+}
+
+// NewDispatcher returns a dispatcher of the parcels in s. carry hands over parcels of one lane, which may be none that are still there: it delivers as many as it can in one
+// transaction, each beginning with Look. Its error is that of the store or of ctx, or one that wraps ErrNobody.
+func NewDispatcher(s store.Store, carry func(ctx context.Context, batch []*Parcel) (Outcome, error)) *Dispatcher {
+	d := &Dispatcher{store: s, carry: carry, lanes: make(map[Lane]*lane), stats: make(map[Kind]*Stats)}
+	parcels.Watch(s, func(account, region string, key []string) {
+		if len(key) == 4 {
+			d.note(Lane{key[0], account, region, key[1], key[2]}, key[3])
+		}
+	})
+	return d
+}
+
+// Run hands parcels over until ctx ends. An error of the store is reported to failed, and the lane tried again.
+func (d *Dispatcher) Run(ctx context.Context, failed func(error)) {
+	d.mu.Lock()
+	d.ctx, d.failed = ctx, failed
+	for range d.ready {
+		d.hire()
+	}
+	d.mu.Unlock()
+	for {
+		err := d.load(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		failed(err)
+		_ = clock.Pause(ctx, time.Second)
+	}
+	<-ctx.Done()
+	d.mu.Lock() // who holds it now may have hired somebody
+	d.mu.Unlock()
+	d.work.Wait()
+}
+
+// load finds the lanes that have parcels.
+func (d *Dispatcher) load(ctx context.Context) error {
+	return d.store.View(ctx, func(r store.Reader) error {
+		for l, err := range lanes(r) {
+			if err != nil {
+				return fmt.Errorf("looking for what is to be delivered: %w", err)
+			}
+			d.note(l, "")
+		}
+		return nil
+	})
+}
+
+// note has a lane worked on since something was written in it, at a place.
+func (d *Dispatcher) note(l Lane, place string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.lanes[l]
+	if s == nil {
+		s = new(lane)
+		d.lanes[l] = s
+		d.enqueue(l, s)
+		return
+	}
+	switch {
+	case s.taken[place]: // written by who works on it
+	case s.state == working:
+		if !s.again || place < s.early {
+			s.early = place
+		}
+		s.again = true
+	default:
+		s.from = min(s.from, place)
+	}
+}
+
+// Wake has a lane worked on that waited.
+func (d *Dispatcher) Wake(l Lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.lanes[l]
+	switch {
+	case s == nil:
+		s = new(lane)
+		d.lanes[l] = s
+		d.enqueue(l, s)
+	case s.state == blocked:
+		d.enqueue(l, s)
+	default:
+		s.woken = true
+	}
+}
+
+// enqueue has somebody work on a lane. It is called with mu held.
+func (d *Dispatcher) enqueue(l Lane, s *lane) {
+	s.state = queued
+	d.ready = append(d.ready, l)
+	d.hire()
+}
+
+// hire sees to it that there are workers for a lane more. It is called with mu held.
+func (d *Dispatcher) hire() {
+	if d.ctx == nil || d.ctx.Err() != nil || d.workers == Workers {
+		return
+	}
+	d.workers++
+	d.work.Go(d.worker)
+}
+
+func (d *Dispatcher) worker() {
+	for {
+		d.mu.Lock()
+		if len(d.ready) == 0 || d.ctx.Err() != nil {
+			d.workers--
+			if d.workers == 0 && d.idle != nil {
+				close(d.idle)
+				d.idle = nil
+			}
+			d.mu.Unlock()
+			return
+		}
+		l := d.ready[0]
+		d.ready = d.ready[1:]
+		s := d.lanes[l]
+		s.state, s.again, s.woken = working, false, false
+		from := s.from
+		d.mu.Unlock()
+		d.attend(l, s, from)
+	}
+}
+
+// attend hands over what stands in a lane, a batch of it.
+func (d *Dispatcher) attend(l Lane, s *lane, from string) {
+	var batch []*Parcel
+	err := d.store.View(d.ctx, func(r store.Reader) (err error) {
+		batch, err = waiting(r, l, from, maxBatch)
+		return err
+	})
+	var o Outcome
+	if err == nil && len(batch) > 0 {
+		d.begin(s, batch)
+		o, err = d.carry(d.ctx, batch)
+	}
+	d.end(l, s, batch, o, err)
+}
+
+func (d *Dispatcher) begin(s *lane, batch []*Parcel) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.taken = make(map[string]bool, len(batch))
+	for _, p := range batch {
+		s.taken[p.Place] = true
+	}
+	s.oldest = batch[0].Created
+}
+
+// end decides how a lane goes on.
+func (d *Dispatcher) end(l Lane, s *lane, batch []*Parcel, o Outcome, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.count(l, o)
+	if done := o.Delivered + o.GivenUp; done > 0 {
+		s.from = batch[done-1].Place + "+" // right behind it
+	}
+	if s.again {
+		s.from = min(s.from, s.early)
+	}
+	s.taken, s.oldest = nil, time.Time{}
+	switch {
+	case d.ctx.Err() != nil:
+	case err != nil:
+		d.failed(fmt.Errorf("delivering %s of %s: %w", l.Kind, l.Service, err))
+		s.state = blocked
+		if !errors.Is(err, ErrNobody) {
+			d.work.Go(func() {
+				if clock.Pause(d.ctx, time.Second) == nil {
+					d.Wake(l)
+				}
+			})
+		}
+	case o.Waits && !s.woken:
+		s.state = blocked
+		if done := o.Delivered + o.GivenUp; done < len(batch) {
+			s.oldest = batch[done].Created
+		}
+	case len(batch) == 0 && !s.again:
+		delete(d.lanes, l)
+	default:
+		s.state = queued
+		d.ready = append(d.ready, l) // for this worker, or another one
+	}
+}
+
+// count is called with mu held.
+func (d *Dispatcher) count(l Lane, o Outcome) {
+	k := Kind{l.Service, l.Kind}
+	n := d.stats[k]
+	if n == nil {
+		n = new(Stats)
+		d.stats[k] = n
+	}
+	n.Delivered += uint64(o.Delivered)
+	n.GivenUp += uint64(o.GivenUp)
+	if o.Failed {
+		n.Failed++
+	}
+}
+
+// Settle waits until no lane has anything that can be delivered at the time it is, and reports whether it had to.
+func (d *Dispatcher) Settle(ctx context.Context) (worked bool, err error) {
+	d.mu.Lock()
+	if d.ctx == nil || d.ctx.Err() != nil || d.workers == 0 && len(d.ready) == 0 {
+		d.mu.Unlock()
+		return false, nil
+	}
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+	}
+	idle, running := d.idle, d.ctx.Done()
+	d.mu.Unlock()
+	select {
+	case <-idle:
+		return true, nil
+	case <-running:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// Stats returns the counts of all kinds that anything was delivered of, or is to be.
+func (d *Dispatcher) Stats() map[Kind]Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make(map[Kind]Stats, len(d.stats))
+	for k, n := range d.stats {
+		out[k] = *n
+	}
+	for l, s := range d.lanes {
+		k := Kind{l.Service, l.Kind}
+		n := out[k]
+		if s.state == blocked {
+			n.Waiting++
+		}
+		if !s.oldest.IsZero() && (n.Oldest.IsZero() || s.oldest.Before(n.Oldest)) {
+			n.Oldest = s.oldest
+		}
+		out[k] = n
+	}
+	return out
+}
