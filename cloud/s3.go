@@ -2,12 +2,17 @@ package cloud
 
 import (
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	snsapi "github.com/holdfast-cloud/holdfast/api/sns"
+	sqsapi "github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/service/s3"
 )
 
 func (c *core) openS3(_ Config, partition string) ([]door.Room, error) {
-	config := s3.Config{Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition}
+	config := s3.Config{
+		Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition,
+		Queues: sqsapi.Client{Transport: doorway{c}}, Topics: snsapi.Client{Transport: doorway{c}},
+	}
 	if c.peers != nil {
 		config.Serves = c.peers.Serves
 	}

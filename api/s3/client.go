@@ -29,6 +29,10 @@ func (k Client) GetBucketLocation(c *call.Call, in *GetBucketLocationRequest) (*
 	return call.Invoke[*GetBucketLocationOutput](k.Transport, c, OpGetBucketLocation, in)
 }
 
+func (k Client) GetBucketNotificationConfiguration(c *call.Call, in *GetBucketNotificationConfigurationRequest) (*NotificationConfiguration, error) {
+	return call.Invoke[*NotificationConfiguration](k.Transport, c, OpGetBucketNotificationConfiguration, in)
+}
+
 func (k Client) GetBucketPolicy(c *call.Call, in *GetBucketPolicyRequest) (*GetBucketPolicyOutput, error) {
 	return call.Invoke[*GetBucketPolicyOutput](k.Transport, c, OpGetBucketPolicy, in)
 }
@@ -59,6 +63,10 @@ func (k Client) ListObjects(c *call.Call, in *ListObjectsRequest) (*ListObjectsO
 
 func (k Client) ListObjectsV2(c *call.Call, in *ListObjectsV2Request) (*ListObjectsV2Output, error) {
 	return call.Invoke[*ListObjectsV2Output](k.Transport, c, OpListObjectsV2, in)
+}
+
+func (k Client) PutBucketNotificationConfiguration(c *call.Call, in *PutBucketNotificationConfigurationRequest) (*PutBucketNotificationConfigurationResponse, error) {
+	return call.Invoke[*PutBucketNotificationConfigurationResponse](k.Transport, c, OpPutBucketNotificationConfiguration, in)
 }
 
 func (k Client) PutBucketPolicy(c *call.Call, in *PutBucketPolicyRequest) (*PutBucketPolicyResponse, error) {

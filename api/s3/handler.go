@@ -14,6 +14,7 @@ type Handler interface {
 	DeleteBucketPolicy(c *call.Call, in *DeleteBucketPolicyRequest) (*DeleteBucketPolicyResponse, error)
 	DeleteObject(c *call.Call, in *DeleteObjectRequest) (*DeleteObjectOutput, error)
 	GetBucketLocation(c *call.Call, in *GetBucketLocationRequest) (*GetBucketLocationOutput, error)
+	GetBucketNotificationConfiguration(c *call.Call, in *GetBucketNotificationConfigurationRequest) (*NotificationConfiguration, error)
 	GetBucketPolicy(c *call.Call, in *GetBucketPolicyRequest) (*GetBucketPolicyOutput, error)
 	GetBucketPolicyStatus(c *call.Call, in *GetBucketPolicyStatusRequest) (*GetBucketPolicyStatusOutput, error)
 	GetObject(c *call.Call, in *GetObjectRequest) (*GetObjectOutput, error)
@@ -22,6 +23,7 @@ type Handler interface {
 	ListBuckets(c *call.Call, in *ListBucketsRequest) (*ListBucketsOutput, error)
 	ListObjects(c *call.Call, in *ListObjectsRequest) (*ListObjectsOutput, error)
 	ListObjectsV2(c *call.Call, in *ListObjectsV2Request) (*ListObjectsV2Output, error)
+	PutBucketNotificationConfiguration(c *call.Call, in *PutBucketNotificationConfigurationRequest) (*PutBucketNotificationConfigurationResponse, error)
 	PutBucketPolicy(c *call.Call, in *PutBucketPolicyRequest) (*PutBucketPolicyResponse, error)
 	PutObject(c *call.Call, in *PutObjectRequest) (*PutObjectOutput, error)
 }
@@ -34,6 +36,7 @@ func Endpoints(h Handler) []call.Endpoint {
 		call.Handle(OpDeleteBucketPolicy, h.DeleteBucketPolicy),
 		call.Handle(OpDeleteObject, h.DeleteObject),
 		call.Handle(OpGetBucketLocation, h.GetBucketLocation),
+		call.Handle(OpGetBucketNotificationConfiguration, h.GetBucketNotificationConfiguration),
 		call.Handle(OpGetBucketPolicy, h.GetBucketPolicy),
 		call.Handle(OpGetBucketPolicyStatus, h.GetBucketPolicyStatus),
 		call.Handle(OpGetObject, h.GetObject),
@@ -42,6 +45,7 @@ func Endpoints(h Handler) []call.Endpoint {
 		call.Handle(OpListBuckets, h.ListBuckets),
 		call.Handle(OpListObjects, h.ListObjects),
 		call.Handle(OpListObjectsV2, h.ListObjectsV2),
+		call.Handle(OpPutBucketNotificationConfiguration, h.PutBucketNotificationConfiguration),
 		call.Handle(OpPutBucketPolicy, h.PutBucketPolicy),
 		call.Handle(OpPutObject, h.PutObject),
 	}
@@ -68,6 +72,10 @@ func (Unimplemented) DeleteObject(*call.Call, *DeleteObjectRequest) (*DeleteObje
 
 func (Unimplemented) GetBucketLocation(*call.Call, *GetBucketLocationRequest) (*GetBucketLocationOutput, error) {
 	return nil, wire.NotImplemented(Service.Package, OpGetBucketLocation.Name)
+}
+
+func (Unimplemented) GetBucketNotificationConfiguration(*call.Call, *GetBucketNotificationConfigurationRequest) (*NotificationConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetBucketNotificationConfiguration.Name)
 }
 
 func (Unimplemented) GetBucketPolicy(*call.Call, *GetBucketPolicyRequest) (*GetBucketPolicyOutput, error) {
@@ -100,6 +108,10 @@ func (Unimplemented) ListObjects(*call.Call, *ListObjectsRequest) (*ListObjectsO
 
 func (Unimplemented) ListObjectsV2(*call.Call, *ListObjectsV2Request) (*ListObjectsV2Output, error) {
 	return nil, wire.NotImplemented(Service.Package, OpListObjectsV2.Name)
+}
+
+func (Unimplemented) PutBucketNotificationConfiguration(*call.Call, *PutBucketNotificationConfigurationRequest) (*PutBucketNotificationConfigurationResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpPutBucketNotificationConfiguration.Name)
 }
 
 func (Unimplemented) PutBucketPolicy(*call.Call, *PutBucketPolicyRequest) (*PutBucketPolicyResponse, error) {

@@ -63,7 +63,6 @@ var Service = &wire.Service{
 		{Name: "GetBucketMetadataTableConfiguration", Method: "GET", URI: "/{Bucket}?metadataTable"},
 		{Name: "GetBucketMetricsConfiguration", Method: "GET", URI: "/{Bucket}?metrics"},
 		{Name: "GetBucketNotification", Method: "GET", URI: "/{Bucket}?notification"},
-		{Name: "GetBucketNotificationConfiguration", Method: "GET", URI: "/{Bucket}?notification"},
 		{Name: "GetBucketOwnershipControls", Method: "GET", URI: "/{Bucket}?ownershipControls"},
 		{Name: "GetBucketReplication", Method: "GET", URI: "/{Bucket}?replication"},
 		{Name: "GetBucketRequestPayment", Method: "GET", URI: "/{Bucket}?requestPayment"},
@@ -101,7 +100,6 @@ var Service = &wire.Service{
 		{Name: "PutBucketLogging", Method: "PUT", URI: "/{Bucket}?logging"},
 		{Name: "PutBucketMetricsConfiguration", Method: "PUT", URI: "/{Bucket}?metrics"},
 		{Name: "PutBucketNotification", Method: "PUT", URI: "/{Bucket}?notification"},
-		{Name: "PutBucketNotificationConfiguration", Method: "PUT", URI: "/{Bucket}?notification"},
 		{Name: "PutBucketOwnershipControls", Method: "PUT", URI: "/{Bucket}?ownershipControls"},
 		{Name: "PutBucketReplication", Method: "PUT", URI: "/{Bucket}?replication"},
 		{Name: "PutBucketRequestPayment", Method: "PUT", URI: "/{Bucket}?requestPayment"},
@@ -136,6 +134,7 @@ func Operations() []*wire.Operation {
 		OpDeleteBucketPolicy,
 		OpDeleteObject,
 		OpGetBucketLocation,
+		OpGetBucketNotificationConfiguration,
 		OpGetBucketPolicy,
 		OpGetBucketPolicyStatus,
 		OpGetObject,
@@ -144,6 +143,7 @@ func Operations() []*wire.Operation {
 		OpListBuckets,
 		OpListObjects,
 		OpListObjectsV2,
+		OpPutBucketNotificationConfiguration,
 		OpPutBucketPolicy,
 		OpPutObject,
 	}
@@ -265,6 +265,29 @@ var OpGetBucketLocation = &wire.Operation{
 	Access:    wire.AccessRead,
 	ReadOnly:  true,
 	EventName: "GetBucketLocation",
+	Resources: []wire.ResourceType{
+		{Name: "accesspoint", ARN: arnAccesspoint},
+		{Name: "bucket", ARN: arnBucket},
+	},
+	ConditionKeys: []string{"s3:ResourceAccount", "s3:TlsVersion", "s3:authType", "s3:signatureAge", "s3:signatureversion", "s3:x-amz-content-sha256"},
+}
+
+var OpGetBucketNotificationConfiguration = &wire.Operation{
+	Service: Service,
+	Name:    "GetBucketNotificationConfiguration",
+
+	Method: "GET",
+	URI:    "/{Bucket}?notification",
+
+	NewInput:  func() wire.Shape { return new(GetBucketNotificationConfigurationRequest) },
+	NewOutput: func() wire.Shape { return new(NotificationConfiguration) },
+
+	BodyLimit: 1048576,
+
+	Action:    "s3:GetBucketNotification",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetBucketNotification",
 	Resources: []wire.ResourceType{
 		{Name: "accesspoint", ARN: arnAccesspoint},
 		{Name: "bucket", ARN: arnBucket},
@@ -466,6 +489,27 @@ var OpListObjectsV2 = &wire.Operation{
 		{Name: "bucket", ARN: arnBucket},
 	},
 	ConditionKeys: []string{"s3:AccessGrantsInstanceArn", "s3:ResourceAccount", "s3:TlsVersion", "s3:authType", "s3:delimiter", "s3:max-keys", "s3:prefix", "s3:signatureAge", "s3:signatureversion", "s3:x-amz-content-sha256"},
+}
+
+var OpPutBucketNotificationConfiguration = &wire.Operation{
+	Service: Service,
+	Name:    "PutBucketNotificationConfiguration",
+
+	Method: "PUT",
+	URI:    "/{Bucket}?notification",
+
+	NewInput:  func() wire.Shape { return new(PutBucketNotificationConfigurationRequest) },
+	NewOutput: func() wire.Shape { return new(PutBucketNotificationConfigurationResponse) },
+
+	BodyLimit: 1048576,
+
+	Action:    "s3:PutBucketNotification",
+	Access:    wire.AccessWrite,
+	EventName: "PutBucketNotification",
+	Resources: []wire.ResourceType{
+		{Name: "bucket", ARN: arnBucket, Required: true},
+	},
+	ConditionKeys: []string{"s3:ResourceAccount", "s3:TlsVersion", "s3:authType", "s3:signatureAge", "s3:signatureversion", "s3:x-amz-content-sha256"},
 }
 
 var OpPutBucketPolicy = &wire.Operation{

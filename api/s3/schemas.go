@@ -409,6 +409,24 @@ var schemaEncryptionTypeMismatch = wire.Schema{
 	},
 }
 
+var schemaEvent = wire.Schema{
+	Name:       "Event",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"s3:ReducedRedundancyLostObject", "s3:ObjectCreated:*", "s3:ObjectCreated:Put", "s3:ObjectCreated:Post", "s3:ObjectCreated:Copy", "s3:ObjectCreated:CompleteMultipartUpload", "s3:ObjectRemoved:*", "s3:ObjectRemoved:Delete", "s3:ObjectRemoved:DeleteMarkerCreated", "s3:ObjectRestore:*", "s3:ObjectRestore:Post", "s3:ObjectRestore:Completed", "s3:Replication:*", "s3:Replication:OperationFailedReplication", "s3:Replication:OperationNotTracked", "s3:Replication:OperationMissedThreshold", "s3:Replication:OperationReplicatedAfterThreshold", "s3:ObjectRestore:Delete", "s3:LifecycleTransition", "s3:IntelligentTiering", "s3:ObjectAcl:Put", "s3:LifecycleExpiration:*", "s3:LifecycleExpiration:Delete", "s3:LifecycleExpiration:DeleteMarkerCreated", "s3:ObjectTagging:*", "s3:ObjectTagging:Put", "s3:ObjectTagging:Delete", "s3:ObjectAnnotation:*", "s3:ObjectAnnotation:Put", "s3:ObjectAnnotation:Delete"}},
+}
+
+var schemaEventBridgeConfiguration = wire.Schema{
+	Name: "EventBridgeConfiguration",
+	Kind: wire.Struct,
+}
+
+var schemaEventList = wire.Schema{
+	Name:      "EventList",
+	Kind:      wire.List,
+	Elem:      &wire.Member{Name: "member", Target: &schemaEvent},
+	Flattened: true,
+}
+
 var schemaExpiration = wire.Schema{
 	Name: "Expiration",
 	Kind: wire.String,
@@ -424,6 +442,33 @@ var schemaFetchOwner = wire.Schema{
 	Kind: wire.Boolean,
 }
 
+var schemaFilterRule = wire.Schema{
+	Name: "FilterRule",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Name", Target: &schemaFilterRuleName},
+		{Name: "Value", Index: 1, Target: &schemaFilterRuleValue},
+	},
+}
+
+var schemaFilterRuleList = wire.Schema{
+	Name:      "FilterRuleList",
+	Kind:      wire.List,
+	Elem:      &wire.Member{Name: "member", Target: &schemaFilterRule},
+	Flattened: true,
+}
+
+var schemaFilterRuleName = wire.Schema{
+	Name:       "FilterRuleName",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"prefix", "suffix"}},
+}
+
+var schemaFilterRuleValue = wire.Schema{
+	Name: "FilterRuleValue",
+	Kind: wire.String,
+}
+
 var schemaGetBucketLocationOutput = wire.Schema{
 	Name: "GetBucketLocationOutput",
 	Kind: wire.Struct,
@@ -434,6 +479,15 @@ var schemaGetBucketLocationOutput = wire.Schema{
 
 var schemaGetBucketLocationRequest = wire.Schema{
 	Name: "GetBucketLocationRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Bucket", Target: &schemaBucketName, Required: true, Location: wire.InURI},
+		{Name: "ExpectedBucketOwner", Index: 1, Target: &schemaAccountId, Location: wire.InHeader, LocationName: "x-amz-expected-bucket-owner"},
+	},
+}
+
+var schemaGetBucketNotificationConfigurationRequest = wire.Schema{
+	Name: "GetBucketNotificationConfigurationRequest",
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "Bucket", Target: &schemaBucketName, Required: true, Location: wire.InURI},
@@ -795,6 +849,29 @@ var schemaKeyCount = wire.Schema{
 	Kind: wire.Integer,
 }
 
+var schemaLambdaFunctionArn = wire.Schema{
+	Name: "LambdaFunctionArn",
+	Kind: wire.String,
+}
+
+var schemaLambdaFunctionConfiguration = wire.Schema{
+	Name: "LambdaFunctionConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Id", Target: &schemaNotificationId},
+		{Name: "LambdaFunctionArn", Index: 1, Target: &schemaLambdaFunctionArn, Required: true, LocationName: "CloudFunction"},
+		{Name: "Events", Index: 2, Target: &schemaEventList, Required: true, Flattened: true, LocationName: "Event"},
+		{Name: "Filter", Index: 3, Target: &schemaNotificationConfigurationFilter},
+	},
+}
+
+var schemaLambdaFunctionConfigurationList = wire.Schema{
+	Name:      "LambdaFunctionConfigurationList",
+	Kind:      wire.List,
+	Elem:      &wire.Member{Name: "member", Target: &schemaLambdaFunctionConfiguration},
+	Flattened: true,
+}
+
 var schemaLastModified = wire.Schema{
 	Name: "LastModified",
 	Kind: wire.Timestamp,
@@ -998,6 +1075,30 @@ var schemaNoSuchKey = wire.Schema{
 	},
 }
 
+var schemaNotificationConfiguration = wire.Schema{
+	Name: "NotificationConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "TopicConfigurations", Target: &schemaTopicConfigurationList, Flattened: true, LocationName: "TopicConfiguration"},
+		{Name: "QueueConfigurations", Index: 1, Target: &schemaQueueConfigurationList, Flattened: true, LocationName: "QueueConfiguration"},
+		{Name: "LambdaFunctionConfigurations", Index: 2, Target: &schemaLambdaFunctionConfigurationList, Flattened: true, LocationName: "CloudFunctionConfiguration"},
+		{Name: "EventBridgeConfiguration", Index: 3, Target: &schemaEventBridgeConfiguration},
+	},
+}
+
+var schemaNotificationConfigurationFilter = wire.Schema{
+	Name: "NotificationConfigurationFilter",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Key", Target: &schemaS3KeyFilter, LocationName: "S3Key"},
+	},
+}
+
+var schemaNotificationId = wire.Schema{
+	Name: "NotificationId",
+	Kind: wire.String,
+}
+
 var schemaObject = wire.Schema{
 	Name: "Object",
 	Kind: wire.Struct,
@@ -1122,6 +1223,25 @@ var schemaPrefix = wire.Schema{
 	Kind: wire.String,
 }
 
+var membersPutBucketNotificationConfigurationRequest = [...]wire.Member{
+	{Name: "Bucket", Target: &schemaBucketName, Required: true, Location: wire.InURI},
+	{Name: "NotificationConfiguration", Index: 1, Target: &schemaNotificationConfiguration, Required: true, XMLNamespace: "http://s3.amazonaws.com/doc/2006-03-01/"},
+	{Name: "ExpectedBucketOwner", Index: 2, Target: &schemaAccountId, Location: wire.InHeader, LocationName: "x-amz-expected-bucket-owner"},
+	{Name: "SkipDestinationValidation", Index: 3, Target: &schemaSkipValidation, Location: wire.InHeader, LocationName: "x-amz-skip-destination-validation"},
+}
+
+var schemaPutBucketNotificationConfigurationRequest = wire.Schema{
+	Name:    "PutBucketNotificationConfigurationRequest",
+	Kind:    wire.Struct,
+	Members: membersPutBucketNotificationConfigurationRequest[:],
+	Payload: &membersPutBucketNotificationConfigurationRequest[1],
+}
+
+var schemaPutBucketNotificationConfigurationResponse = wire.Schema{
+	Name: "PutBucketNotificationConfigurationResponse",
+	Kind: wire.Struct,
+}
+
 var membersPutBucketPolicyRequest = [...]wire.Member{
 	{Name: "Bucket", Target: &schemaBucketName, Required: true, Location: wire.InURI},
 	{Name: "ContentMD5", Index: 1, Target: &schemaContentMD5, Location: wire.InHeader, LocationName: "Content-MD5"},
@@ -1234,6 +1354,29 @@ var schemaPutObjectRequestBody = wire.Schema{
 	Streaming: true,
 }
 
+var schemaQueueArn = wire.Schema{
+	Name: "QueueArn",
+	Kind: wire.String,
+}
+
+var schemaQueueConfiguration = wire.Schema{
+	Name: "QueueConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Id", Target: &schemaNotificationId},
+		{Name: "QueueArn", Index: 1, Target: &schemaQueueArn, Required: true, LocationName: "Queue"},
+		{Name: "Events", Index: 2, Target: &schemaEventList, Required: true, Flattened: true, LocationName: "Event"},
+		{Name: "Filter", Index: 3, Target: &schemaNotificationConfigurationFilter},
+	},
+}
+
+var schemaQueueConfigurationList = wire.Schema{
+	Name:      "QueueConfigurationList",
+	Kind:      wire.List,
+	Elem:      &wire.Member{Name: "member", Target: &schemaQueueConfiguration},
+	Flattened: true,
+}
+
 var schemaRange = wire.Schema{
 	Name: "Range",
 	Kind: wire.String,
@@ -1313,6 +1456,14 @@ var schemaRestoreStatus = wire.Schema{
 	},
 }
 
+var schemaS3KeyFilter = wire.Schema{
+	Name: "S3KeyFilter",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FilterRules", Target: &schemaFilterRuleList, Flattened: true, LocationName: "FilterRule"},
+	},
+}
+
 var schemaS3RegionalOrS3ExpressBucketArnString = wire.Schema{
 	Name:       "S3RegionalOrS3ExpressBucketArnString",
 	Kind:       wire.String,
@@ -1356,6 +1507,11 @@ var schemaServerSideEncryption = wire.Schema{
 var schemaSize = wire.Schema{
 	Name: "Size",
 	Kind: wire.Long,
+}
+
+var schemaSkipValidation = wire.Schema{
+	Name: "SkipValidation",
+	Kind: wire.Boolean,
 }
 
 var schemaStartAfter = wire.Schema{
@@ -1410,6 +1566,29 @@ var schemaTooManyParts = wire.Schema{
 		Status: 400,
 		New:    func() wire.Shape { return new(TooManyParts) },
 	},
+}
+
+var schemaTopicArn = wire.Schema{
+	Name: "TopicArn",
+	Kind: wire.String,
+}
+
+var schemaTopicConfiguration = wire.Schema{
+	Name: "TopicConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Id", Target: &schemaNotificationId},
+		{Name: "TopicArn", Index: 1, Target: &schemaTopicArn, Required: true, LocationName: "Topic"},
+		{Name: "Events", Index: 2, Target: &schemaEventList, Required: true, Flattened: true, LocationName: "Event"},
+		{Name: "Filter", Index: 3, Target: &schemaNotificationConfigurationFilter},
+	},
+}
+
+var schemaTopicConfigurationList = wire.Schema{
+	Name:      "TopicConfigurationList",
+	Kind:      wire.List,
+	Elem:      &wire.Member{Name: "member", Target: &schemaTopicConfiguration},
+	Flattened: true,
 }
 
 var schemaValue = wire.Schema{

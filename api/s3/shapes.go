@@ -584,6 +584,89 @@ func (s *EncryptionTypeMismatch) ReadMembers(r wire.Reader) {
 	}
 }
 
+type EventBridgeConfiguration struct {
+}
+
+func (s *EventBridgeConfiguration) Schema() *wire.Schema { return &schemaEventBridgeConfiguration }
+
+func (s *EventBridgeConfiguration) WriteMembers(wire.Writer) {}
+
+func (s *EventBridgeConfiguration) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+func writeEventList(w wire.Writer, m *wire.Member, v []Event) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaEventList.Elem, string(e))
+	}
+	w.EndList()
+}
+
+func readEventList(r wire.Reader, m *wire.Member) []Event {
+	v := []Event{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, Event(r.String(schemaEventList.Elem)))
+	}
+	return v
+}
+
+type FilterRule struct {
+	Name  FilterRuleName
+	Value *string
+}
+
+func (s *FilterRule) Schema() *wire.Schema { return &schemaFilterRule }
+
+func (s *FilterRule) WriteMembers(w wire.Writer) {
+	m := schemaFilterRule.Members
+	if s.Name != "" {
+		w.String(&m[0], string(s.Name))
+	}
+	if s.Value != nil {
+		w.String(&m[1], *s.Value)
+	}
+}
+
+func (s *FilterRule) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Name = FilterRuleName(r.String(m))
+		case 1:
+			s.Value = new(r.String(m))
+		}
+	}
+}
+
+func writeFilterRuleList(w wire.Writer, m *wire.Member, v []FilterRule) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaFilterRuleList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readFilterRuleList(r wire.Reader, m *wire.Member) []FilterRule {
+	v := []FilterRule{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e FilterRule
+		r.BeginStruct(schemaFilterRuleList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
 type GetBucketLocationOutput struct {
 	LocationConstraint BucketLocationConstraint
 }
@@ -624,6 +707,36 @@ func (s *GetBucketLocationRequest) WriteMembers(w wire.Writer) {
 }
 
 func (s *GetBucketLocationRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Bucket = new(r.String(m))
+		case 1:
+			s.ExpectedBucketOwner = new(r.String(m))
+		}
+	}
+}
+
+type GetBucketNotificationConfigurationRequest struct {
+	Bucket              *string
+	ExpectedBucketOwner *string
+}
+
+func (s *GetBucketNotificationConfigurationRequest) Schema() *wire.Schema {
+	return &schemaGetBucketNotificationConfigurationRequest
+}
+
+func (s *GetBucketNotificationConfigurationRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetBucketNotificationConfigurationRequest.Members
+	if s.Bucket != nil {
+		w.String(&m[0], *s.Bucket)
+	}
+	if s.ExpectedBucketOwner != nil {
+		w.String(&m[1], *s.ExpectedBucketOwner)
+	}
+}
+
+func (s *GetBucketNotificationConfigurationRequest) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
@@ -1725,6 +1838,76 @@ func (s *InvalidWriteOffset) ReadMembers(r wire.Reader) {
 	}
 }
 
+type LambdaFunctionConfiguration struct {
+	Id                *string
+	LambdaFunctionArn *string
+	Events            []Event
+	Filter            *NotificationConfigurationFilter
+}
+
+func (s *LambdaFunctionConfiguration) Schema() *wire.Schema {
+	return &schemaLambdaFunctionConfiguration
+}
+
+func (s *LambdaFunctionConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaLambdaFunctionConfiguration.Members
+	if s.Id != nil {
+		w.String(&m[0], *s.Id)
+	}
+	if s.LambdaFunctionArn != nil {
+		w.String(&m[1], *s.LambdaFunctionArn)
+	}
+	if s.Events != nil {
+		writeEventList(w, &m[2], s.Events)
+	}
+	if s.Filter != nil {
+		w.BeginStruct(&m[3])
+		s.Filter.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *LambdaFunctionConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Id = new(r.String(m))
+		case 1:
+			s.LambdaFunctionArn = new(r.String(m))
+		case 2:
+			s.Events = readEventList(r, m)
+		case 3:
+			s.Filter = new(NotificationConfigurationFilter)
+			r.BeginStruct(m)
+			s.Filter.ReadMembers(r)
+		}
+	}
+}
+
+func writeLambdaFunctionConfigurationList(w wire.Writer, m *wire.Member, v []LambdaFunctionConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaLambdaFunctionConfigurationList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readLambdaFunctionConfigurationList(r wire.Reader, m *wire.Member) []LambdaFunctionConfiguration {
+	v := []LambdaFunctionConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e LambdaFunctionConfiguration
+		r.BeginStruct(schemaLambdaFunctionConfigurationList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
 type ListBucketsOutput struct {
 	Buckets           []Bucket
 	Owner             *Owner
@@ -2231,6 +2414,78 @@ func (s *NoSuchKey) ReadMembers(r wire.Reader) {
 	}
 }
 
+type NotificationConfiguration struct {
+	TopicConfigurations          []TopicConfiguration
+	QueueConfigurations          []QueueConfiguration
+	LambdaFunctionConfigurations []LambdaFunctionConfiguration
+	EventBridgeConfiguration     *EventBridgeConfiguration
+}
+
+func (s *NotificationConfiguration) Schema() *wire.Schema { return &schemaNotificationConfiguration }
+
+func (s *NotificationConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaNotificationConfiguration.Members
+	if s.TopicConfigurations != nil {
+		writeTopicConfigurationList(w, &m[0], s.TopicConfigurations)
+	}
+	if s.QueueConfigurations != nil {
+		writeQueueConfigurationList(w, &m[1], s.QueueConfigurations)
+	}
+	if s.LambdaFunctionConfigurations != nil {
+		writeLambdaFunctionConfigurationList(w, &m[2], s.LambdaFunctionConfigurations)
+	}
+	if s.EventBridgeConfiguration != nil {
+		w.BeginStruct(&m[3])
+		s.EventBridgeConfiguration.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *NotificationConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.TopicConfigurations = readTopicConfigurationList(r, m)
+		case 1:
+			s.QueueConfigurations = readQueueConfigurationList(r, m)
+		case 2:
+			s.LambdaFunctionConfigurations = readLambdaFunctionConfigurationList(r, m)
+		case 3:
+			s.EventBridgeConfiguration = new(EventBridgeConfiguration)
+			r.BeginStruct(m)
+			s.EventBridgeConfiguration.ReadMembers(r)
+		}
+	}
+}
+
+type NotificationConfigurationFilter struct {
+	Key *S3KeyFilter
+}
+
+func (s *NotificationConfigurationFilter) Schema() *wire.Schema {
+	return &schemaNotificationConfigurationFilter
+}
+
+func (s *NotificationConfigurationFilter) WriteMembers(w wire.Writer) {
+	m := schemaNotificationConfigurationFilter.Members
+	if s.Key != nil {
+		w.BeginStruct(&m[0])
+		s.Key.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *NotificationConfigurationFilter) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Key = new(S3KeyFilter)
+			r.BeginStruct(m)
+			s.Key.ReadMembers(r)
+		}
+	}
+}
+
 type Object struct {
 	Key               *string
 	LastModified      *time.Time
@@ -2399,6 +2654,66 @@ func (s *PolicyStatus) ReadMembers(r wire.Reader) {
 		case 0:
 			s.IsPublic = new(r.Bool(m))
 		}
+	}
+}
+
+type PutBucketNotificationConfigurationRequest struct {
+	Bucket                    *string
+	NotificationConfiguration *NotificationConfiguration
+	ExpectedBucketOwner       *string
+	SkipDestinationValidation *bool
+}
+
+func (s *PutBucketNotificationConfigurationRequest) Schema() *wire.Schema {
+	return &schemaPutBucketNotificationConfigurationRequest
+}
+
+func (s *PutBucketNotificationConfigurationRequest) WriteMembers(w wire.Writer) {
+	m := schemaPutBucketNotificationConfigurationRequest.Members
+	if s.Bucket != nil {
+		w.String(&m[0], *s.Bucket)
+	}
+	if s.NotificationConfiguration != nil {
+		w.BeginStruct(&m[1])
+		s.NotificationConfiguration.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ExpectedBucketOwner != nil {
+		w.String(&m[2], *s.ExpectedBucketOwner)
+	}
+	if s.SkipDestinationValidation != nil {
+		w.Bool(&m[3], *s.SkipDestinationValidation)
+	}
+}
+
+func (s *PutBucketNotificationConfigurationRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Bucket = new(r.String(m))
+		case 1:
+			s.NotificationConfiguration = new(NotificationConfiguration)
+			r.BeginStruct(m)
+			s.NotificationConfiguration.ReadMembers(r)
+		case 2:
+			s.ExpectedBucketOwner = new(r.String(m))
+		case 3:
+			s.SkipDestinationValidation = new(r.Bool(m))
+		}
+	}
+}
+
+type PutBucketNotificationConfigurationResponse struct {
+}
+
+func (s *PutBucketNotificationConfigurationResponse) Schema() *wire.Schema {
+	return &schemaPutBucketNotificationConfigurationResponse
+}
+
+func (s *PutBucketNotificationConfigurationResponse) WriteMembers(wire.Writer) {}
+
+func (s *PutBucketNotificationConfigurationResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
 	}
 }
 
@@ -2905,6 +3220,74 @@ func (s *PutObjectRequest) Stream() io.ReadCloser { return s.Body }
 
 func (s *PutObjectRequest) SetStream(r io.ReadCloser) { s.Body = r }
 
+type QueueConfiguration struct {
+	Id       *string
+	QueueArn *string
+	Events   []Event
+	Filter   *NotificationConfigurationFilter
+}
+
+func (s *QueueConfiguration) Schema() *wire.Schema { return &schemaQueueConfiguration }
+
+func (s *QueueConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaQueueConfiguration.Members
+	if s.Id != nil {
+		w.String(&m[0], *s.Id)
+	}
+	if s.QueueArn != nil {
+		w.String(&m[1], *s.QueueArn)
+	}
+	if s.Events != nil {
+		writeEventList(w, &m[2], s.Events)
+	}
+	if s.Filter != nil {
+		w.BeginStruct(&m[3])
+		s.Filter.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *QueueConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Id = new(r.String(m))
+		case 1:
+			s.QueueArn = new(r.String(m))
+		case 2:
+			s.Events = readEventList(r, m)
+		case 3:
+			s.Filter = new(NotificationConfigurationFilter)
+			r.BeginStruct(m)
+			s.Filter.ReadMembers(r)
+		}
+	}
+}
+
+func writeQueueConfigurationList(w wire.Writer, m *wire.Member, v []QueueConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaQueueConfigurationList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readQueueConfigurationList(r wire.Reader, m *wire.Member) []QueueConfiguration {
+	v := []QueueConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e QueueConfiguration
+		r.BeginStruct(schemaQueueConfigurationList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
 type RestoreStatus struct {
 	IsRestoreInProgress *bool
 	RestoreExpiryDate   *time.Time
@@ -2929,6 +3312,28 @@ func (s *RestoreStatus) ReadMembers(r wire.Reader) {
 			s.IsRestoreInProgress = new(r.Bool(m))
 		case 1:
 			s.RestoreExpiryDate = new(r.Time(m))
+		}
+	}
+}
+
+type S3KeyFilter struct {
+	FilterRules []FilterRule
+}
+
+func (s *S3KeyFilter) Schema() *wire.Schema { return &schemaS3KeyFilter }
+
+func (s *S3KeyFilter) WriteMembers(w wire.Writer) {
+	m := schemaS3KeyFilter.Members
+	if s.FilterRules != nil {
+		writeFilterRuleList(w, &m[0], s.FilterRules)
+	}
+}
+
+func (s *S3KeyFilter) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FilterRules = readFilterRuleList(r, m)
 		}
 	}
 }
@@ -3005,4 +3410,72 @@ func (s *TooManyParts) ReadMembers(r wire.Reader) {
 			s.Message = r.String(m)
 		}
 	}
+}
+
+type TopicConfiguration struct {
+	Id       *string
+	TopicArn *string
+	Events   []Event
+	Filter   *NotificationConfigurationFilter
+}
+
+func (s *TopicConfiguration) Schema() *wire.Schema { return &schemaTopicConfiguration }
+
+func (s *TopicConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaTopicConfiguration.Members
+	if s.Id != nil {
+		w.String(&m[0], *s.Id)
+	}
+	if s.TopicArn != nil {
+		w.String(&m[1], *s.TopicArn)
+	}
+	if s.Events != nil {
+		writeEventList(w, &m[2], s.Events)
+	}
+	if s.Filter != nil {
+		w.BeginStruct(&m[3])
+		s.Filter.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *TopicConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Id = new(r.String(m))
+		case 1:
+			s.TopicArn = new(r.String(m))
+		case 2:
+			s.Events = readEventList(r, m)
+		case 3:
+			s.Filter = new(NotificationConfigurationFilter)
+			r.BeginStruct(m)
+			s.Filter.ReadMembers(r)
+		}
+	}
+}
+
+func writeTopicConfigurationList(w wire.Writer, m *wire.Member, v []TopicConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaTopicConfigurationList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readTopicConfigurationList(r wire.Reader, m *wire.Member) []TopicConfiguration {
+	v := []TopicConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e TopicConfiguration
+		r.BeginStruct(schemaTopicConfigurationList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
 }

@@ -252,5 +252,9 @@ func (s *Service) DeleteObject(c *call.Call, in *s3.DeleteObjectRequest) (*s3.De
 		return nil, failedPrecondition("If-Match")
 	}
 	s.free(c, o)
-	return &s3.DeleteObjectOutput{}, b.objects().Delete(c.Tx(), b.Name, key)
+	if err := b.objects().Delete(c.Tx(), b.Name, key); err != nil {
+		return nil, err
+	}
+	o.Sequence = nextSequence(c.Time, o)
+	return &s3.DeleteObjectOutput{}, b.notify(happened{s3.EventS3ObjectRemovedDelete, "DeleteObject", o})
 }

@@ -75,7 +75,7 @@ func (s *Service) putObject(c *call.Call, in *s3.PutObjectRequest) (*s3.PutObjec
 		}
 	}
 	o := &objectRecord{
-		Bucket: b.Name, Key: key, Blob: up.blob, Size: up.size, ETag: up.etag, Modified: c.Time.Truncate(time.Second).UTC(),
+		Bucket: b.Name, Key: key, Blob: up.blob, Size: up.size, ETag: up.etag, Modified: c.Time.Truncate(time.Second).UTC(), Sequence: nextSequence(c.Time, old),
 		Headers: headersOf(in), Metadata: in.Metadata, Checksum: up.checksum, KMS: e,
 	}
 	if err := b.objects().Put(c.Tx(), o); err != nil {
@@ -83,7 +83,7 @@ func (s *Service) putObject(c *call.Call, in *s3.PutObjectRequest) (*s3.PutObjec
 	}
 	s.free(c, old)
 	b.transferred(up.size, 0, o)
-	return o.put(), nil
+	return o.put(), b.notify(happened{s3.EventS3ObjectCreatedPut, "PutObject", o})
 }
 
 // free removes the bytes of an object that is no more, after the commit.

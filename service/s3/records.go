@@ -35,6 +35,8 @@ type bucketRecord struct {
 	Created               time.Time
 	Policy                string        `json:",omitempty"` // as it was put
 	Pins                  identity.Pins `json:",omitempty"` // whom Policy names
+
+	Notifications *notifications `json:",omitempty"` // nil where nobody is told
 }
 
 // objectRecord is an object.
@@ -44,6 +46,7 @@ type objectRecord struct {
 	Size        int64
 	ETag        string // without quotation marks
 	Modified    time.Time
+	Sequence    int64             `json:",omitempty"` // of the change that made it, see nextSequence
 	Headers     headers           `json:",omitzero"`
 	Metadata    map[string]string `json:",omitempty"` // user's, without x-amz-meta-
 	Checksum    checksum

@@ -27,6 +27,8 @@ type Config struct {
 	Blob       blob.Store // of sealed objects: it keeps what objects hold
 	Principals *identity.Directory
 	KMS        KMS
+	Queues     Queues // and Topics: whom buckets tell of what happens in them
+	Topics     Topics
 	Partition  string // aws, aws-cn, aws-us-gov
 
 	// Serves reports whether this process serves a region; nil is that it serves all.
@@ -41,7 +43,7 @@ type Service struct {
 
 // New returns the service. But for the bytes of objects, it keeps all it knows in the store that its calls bring.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Partition == "" {
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Queues == nil || cfg.Topics == nil || cfg.Partition == "" {
 		return nil, errors.New("s3: Config needs everything in it")
 	}
 	return &Service{cfg: cfg, policies: cache.New(maxPolicies, compile)}, nil
@@ -54,6 +56,7 @@ func (s *Service) CacheStats() cache.Stats { return s.policies.Stats() }
 func (s *Service) Room() door.Room {
 	return door.Room{
 		Service: s3.Service, Endpoints: s3.Endpoints(s), Validates: true, Recorded: recorded,
+		Carriers: map[string]door.Carrier{notificationLane: notifier{s}},
 		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html#cloudtrail-object-level-tracking
 		DataEvents: map[string]bool{
 			s3.OpGetObject.Name: true, s3.OpPutObject.Name: true, s3.OpDeleteObject.Name: true, s3.OpHeadObject.Name: true,

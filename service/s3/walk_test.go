@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/holdfast-cloud/holdfast/internal/walk"
 )
@@ -52,6 +53,14 @@ var walks = []walked{
 	}},
 	{"DeleteBucketPolicy", "s3:DeleteBucketPolicy", bucketARN, "", func(h *house, c *s3.Client) error {
 		return answer(c.DeleteBucketPolicy(h.t.Context(), &s3.DeleteBucketPolicyInput{Bucket: aws.String(bucketName)}))
+	}},
+	{"PutBucketNotificationConfiguration", "s3:PutBucketNotification", bucketARN, "PutBucketNotification", func(h *house, c *s3.Client) error {
+		return answer(c.PutBucketNotificationConfiguration(h.t.Context(), &s3.PutBucketNotificationConfigurationInput{
+			Bucket: aws.String(bucketName), NotificationConfiguration: &types.NotificationConfiguration{EventBridgeConfiguration: &types.EventBridgeConfiguration{}},
+		}))
+	}},
+	{"GetBucketNotificationConfiguration", "s3:GetBucketNotification", bucketARN, "GetBucketNotification", func(h *house, c *s3.Client) error {
+		return answer(c.GetBucketNotificationConfiguration(h.t.Context(), &s3.GetBucketNotificationConfigurationInput{Bucket: aws.String(bucketName)}))
 	}},
 	{"PutObject", "s3:PutObject", keyARN, "", func(h *house, c *s3.Client) error {
 		return answer(c.PutObject(h.t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucketName), Key: aws.String("k"), Body: strings.NewReader("content")}))
