@@ -231,7 +231,6 @@ func (c *core) start(cfg Config) {
 	c.stop = stop
 	failed := func(err error) { cfg.Log.Error("background work", "cause", err.Error()) }
 	c.background(func(ctx context.Context) { c.scheduler.Run(ctx, failed) })
-	c.background(func(ctx context.Context) { c.post.Run(ctx, failed) })
 	c.background(func(ctx context.Context) { c.directory.RunUses(ctx, failed) })
 	c.background(c.trail.Run)
 	c.background(func(ctx context.Context) { c.trail.RunRetention(ctx, c.clock, cfg.AuditRetention, failed) })
@@ -240,6 +239,8 @@ func (c *core) start(cfg Config) {
 	if cfg.Idle {
 		return
 	}
+	c.post.Start(ctx, failed)
+	c.work.Go(c.post.Wait)
 	for _, job := range c.jobs {
 		c.work.Go(func() { job(ctx) })
 	}

@@ -21,8 +21,8 @@ const (
 
 // Outcome is how far a batch of parcels came.
 type Outcome struct {
-	Delivered, GivenUp int  // of its first parcels
-	Failed             bool // the next one
+	Delivered, GivenUp int // of its first parcels
+	Failed             int // attempts
 	// Waits is set if the lane waits for a timer, which wakes it.
 	Waits bool
 }
@@ -37,7 +37,7 @@ type Dispatcher struct {
 	carry func(ctx context.Context, batch []*Parcel) (Outcome, error)
 
 	mu      sync.Mutex
-	ctx     context.Context // of Run; nil while it does not run
+	ctx     context.Context // of Start; nil before
 	failed  func(error)
 	lanes   map[Lane]*lane // that may have parcels
 	ready   []Lane         // to be worked on, first come first served
@@ -88,26 +88,27 @@ func NewDispatcher(s store.Store, carry func(ctx context.Context, batch []*Parce
 	return d
 }
 
-// Run hands parcels over until ctx ends. An error of the store is reported to failed, and the lane tried again.
-func (d *Dispatcher) Run(ctx context.Context, failed func(error)) {
+// Start begins to hand parcels over, until ctx ends. An error of the store is reported to failed, and the lane tried again.
+func (d *Dispatcher) Start(ctx context.Context, failed func(error)) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.ctx, d.failed = ctx, failed
+	d.workers++
+	d.work.Go(func() {
+		for err := d.load(ctx); err != nil && ctx.Err() == nil; err = d.load(ctx) {
+			failed(err)
+			_ = clock.Pause(ctx, time.Second)
+		}
+		d.worker()
+	})
 	for range d.ready {
 		d.hire()
 	}
-	d.mu.Unlock()
-	for {
-		err := d.load(ctx)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		failed(err)
-		_ = clock.Pause(ctx, time.Second)
-	}
-	<-ctx.Done()
+}
+
+// Wait waits until the context of Start has ended, and what was being handed over.
+func (d *Dispatcher) Wait() {
+	<-d.ctx.Done()
 	d.mu.Lock() // who holds it now may have hired somebody
 	d.mu.Unlock()
 	d.work.Wait()
@@ -276,9 +277,7 @@ func (d *Dispatcher) count(l Lane, o Outcome) {
 	}
 	n.Delivered += uint64(o.Delivered)
 	n.GivenUp += uint64(o.GivenUp)
-	if o.Failed {
-		n.Failed++
-	}
+	n.Failed += uint64(o.Failed)
 }
 
 // Settle waits until no lane has anything that can be delivered at the time it is, and reports whether it had to.

@@ -60,7 +60,7 @@ func (r *receiver) carry(ctx context.Context, batch []*delivery.Parcel) (o deliv
 				return fmt.Errorf("%s is not there", p.Payload)
 			}
 			if r.fail != nil && r.fail(p) {
-				o.Failed, o.Waits = true, true
+				o.Failed, o.Waits = 1, true
 				if err := delivery.Failed(tx, p, errors.New("not today")); err != nil {
 					return err
 				}
@@ -87,12 +87,8 @@ func run(t *testing.T, s store.Store, fail func(*delivery.Parcel) bool) (*delive
 	r := &receiver{store: s, fail: fail, got: make(map[string][]string)}
 	d := delivery.NewDispatcher(s, r.carry)
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		d.Run(ctx, func(err error) { t.Error(err) })
-	}()
-	t.Cleanup(func() { stop(); <-ended })
+	d.Start(ctx, func(err error) { t.Error(err) })
+	t.Cleanup(func() { stop(); d.Wait() })
 	return d, r
 }
 
@@ -226,8 +222,7 @@ func TestNobody(t *testing.T) {
 	told := make(chan error, 10)
 	d := delivery.NewDispatcher(s, func(context.Context, []*delivery.Parcel) (delivery.Outcome, error) { return delivery.Outcome{}, delivery.ErrNobody })
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); d.Run(ctx, func(err error) { told <- err }) }()
+	d.Start(ctx, func(err error) { told <- err })
 	put(t, s, lane("a"), "windfall")
 	if err := <-told; !errors.Is(err, delivery.ErrNobody) {
 		t.Errorf("told %v", err)
@@ -236,7 +231,7 @@ func TestNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	<-ended
+	d.Wait()
 	if n := len(told); n != 0 {
 		t.Errorf("told %d times more", n)
 	}

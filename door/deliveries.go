@@ -43,7 +43,7 @@ func (d *Door) Carry(ctx context.Context, batch []*delivery.Parcel) (delivery.Ou
 		err = h.settle(ctx, batch[0], delivery.Permanent(err))
 	case err == nil && h.outside != nil:
 		within, cancel := context.WithTimeout(ctx, outsideTime)
-		failure := guarded(func() error { return h.outside(within) })
+		failure := h.guarded(func() error { return h.outside(within) })
 		cancel()
 		if ctx.Err() != nil {
 			return delivery.Outcome{}, ctx.Err() // nobody knows whether it arrived
@@ -53,15 +53,18 @@ func (d *Door) Carry(ctx context.Context, batch []*delivery.Parcel) (delivery.Ou
 	return h.outcome, err
 }
 
-// guarded is fn with a panic as its error.
-func guarded(fn func() error) (err error) {
+// guarded is what a carrier does, with an error in place of a panic. What went wrong is for the log, as the error may be told to customers.
+func (h *handing) guarded(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicked(p)
+			h.door.cfg.Log.Error("delivery failed", "service", h.lane.Service, "kind", h.lane.Kind, "subject", h.lane.Subject, "cause", panicked(p).Error())
+			err = errInternal
 		}
 	}()
-	return fn()
+	return do()
 }
+
+var errInternal = errors.New("internal error")
 
 // handing is the work on a batch of parcels.
 type handing struct {
@@ -99,7 +102,10 @@ func (h *handing) inside(ctx context.Context, batch []*delivery.Parcel) error {
 				err = delivery.ErrExpired
 			} else {
 				mark := c.Tx().Mark()
-				h.outside, err = h.carrier.Deliver(c, p)
+				err = h.guarded(func() (err error) {
+					h.outside, err = h.carrier.Deliver(c, p)
+					return err
+				})
 				switch {
 				case err != nil:
 					c.Tx().Reset(mark)
@@ -146,10 +152,12 @@ func (h *handing) end(c *call.Call, p *delivery.Parcel, failure error) error {
 	if at, ok := delivery.IsLater(failure); ok {
 		return h.wait(c, at)
 	}
-	h.outcome.Failed = !errors.Is(failure, delivery.ErrExpired)
+	if !errors.Is(failure, delivery.ErrExpired) {
+		h.outcome.Failed++
+	}
 	if delivery.IsPermanent(failure) || p.Spent(c.Time) {
 		mark := c.Tx().Mark()
-		err := h.carrier.GiveUp(c, p, failure)
+		err := h.guarded(func() error { return h.carrier.GiveUp(c, p, failure) })
 		if err == nil {
 			h.outcome.GivenUp++
 			return delivery.Remove(c.Tx(), p)

@@ -21,6 +21,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/internal/apigen/golden/almanac"
@@ -57,6 +58,8 @@ type house struct {
 	depot            wagons
 	open             atomic.Int64 // streams of answers
 	timers           map[string]door.TimerHandler
+	carriers         map[string]door.Carrier
+	post             *delivery.Dispatcher
 
 	key, secret string // of the root user
 }
@@ -154,7 +157,7 @@ type option func(*door.Config)
 
 func newHouse(t testing.TB, options ...option) *house {
 	t.Helper()
-	h := &house{t: t, store: storetest.NewFaulty(memstore.New()), clock: clock.NewFrozen(epoch), timers: make(map[string]door.TimerHandler)}
+	h := &house{t: t, store: storetest.NewFaulty(memstore.New()), clock: clock.NewFrozen(epoch), timers: make(map[string]door.TimerHandler), carriers: make(map[string]door.Carrier)}
 	var err error
 	if h.trail, err = audit.Open(audit.Config{Store: h.store}); err != nil {
 		t.Fatal(err)
@@ -164,12 +167,16 @@ func newHouse(t testing.TB, options ...option) *house {
 		Store: h.store, Clock: h.clock, Trail: h.trail, Directory: h.directory, Log: slog.New(slog.NewJSONHandler(&h.log, nil)),
 		Partition: "aws", Account: account, Region: region, Catalog: catalog.Services(),
 	}
+	h.post = delivery.NewDispatcher(h.store, func(ctx context.Context, batch []*delivery.Parcel) (delivery.Outcome, error) {
+		return h.Carry(ctx, batch)
+	})
+	cfg.Deliveries = h.post
 	for _, o := range options {
 		o(&cfg)
 	}
 	h.trail, h.cfg = cfg.Trail, cfg
 	h.Door, err = door.New(cfg,
-		door.Room{Service: orchard.Service, Endpoints: orchard.Endpoints(&h.orchard), Timers: h.timers},
+		door.Room{Service: orchard.Service, Endpoints: orchard.Endpoints(&h.orchard), Timers: h.timers, Carriers: h.carriers},
 		door.Room{Service: almanac.Service, Endpoints: almanac.Endpoints(&h.almanac)},
 		door.Room{Service: ferry.Service, Endpoints: ferry.Endpoints(shore{open: &h.open})},
 		door.Room{Service: beacon.Service, Endpoints: beacon.Endpoints(beacon.Unimplemented{})},
@@ -180,6 +187,7 @@ func newHouse(t testing.TB, options ...option) *house {
 		t.Fatal(err)
 	}
 	h.scheduler = timer.NewScheduler(h.store, h.clock, h.Fire)
+	h.scheduler.BeforeStep(h.post.Settle)
 	if h.key, h.secret, err = h.directory.CreateKey(t.Context(), account, "", h.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
