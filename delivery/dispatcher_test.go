@@ -220,7 +220,9 @@ func TestNobody(t *testing.T) {
 	s := memstore.New()
 	defer s.Close()
 	told := make(chan error, 10)
-	d := delivery.NewDispatcher(s, func(context.Context, []*delivery.Parcel) (delivery.Outcome, error) { return delivery.Outcome{}, delivery.ErrNobody })
+	d := delivery.NewDispatcher(s, func(context.Context, []*delivery.Parcel) (delivery.Outcome, error) {
+		return delivery.Outcome{}, delivery.ErrNobody
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	d.Start(ctx, func(err error) { told <- err })
 	put(t, s, lane("a"), "windfall")
