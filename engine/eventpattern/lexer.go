@@ -105,15 +105,15 @@ func units(s string) (n int) {
 
 // next goes to the next token.
 func (l *lexer) next() (token, error) {
-	if l.pending {
-		if err := l.readString(); err != nil {
-			return tokenEnd, err
-		}
-	}
 	if l.ahead != tokenEnd {
 		l.tok, l.ahead = l.ahead, tokenEnd
 		l.enter(l.tok)
 		return l.tok, nil
+	}
+	if l.pending {
+		if err := l.readString(); err != nil {
+			return tokenEnd, err
+		}
 	}
 	tok, err := l.scan()
 	if err != nil {
