@@ -105,6 +105,9 @@ type Room struct {
 	// Validates is set for a service that holds its inputs against the constraints of its model itself: S3 has an error of its own for each parameter.
 	Validates bool
 
+	// Addressed completes an input by the path that its request was sent to, for a service whose resources have URLs of their own; nil is that paths say nothing.
+	Addressed func(in wire.Shape, path string)
+
 	// Timers are the handlers of the service's timers, by kind.
 	Timers map[string]TimerHandler
 

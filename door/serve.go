@@ -137,6 +137,9 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 	if x.in, err = x.protocol.DecodeRequest(x.endpoint.Op, x.wireRequest()); err != nil {
 		return nil, d.refuse(x, err)
 	}
+	if x.room.Addressed != nil {
+		x.room.Addressed(x.in, x.request.URL.EscapedPath())
+	}
 	if err := x.validate(); err != nil {
 		if e, ok := errors.AsType[*wire.Error](err); ok {
 			err = generic(invalid, x.style, e.Message)

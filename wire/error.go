@@ -17,6 +17,9 @@ type Error struct {
 	Fault   bool // the server's fault, not the sender's
 	Broken  Rule // what Validate found first
 
+	// QueryCode is the code in the query protocol, and in the header for clients that expect it, where it is another one: see ErrorTrait.
+	QueryCode string
+
 	// Details are elements that the error has beside its message, and Header is what stands in the answer's header: the few errors of REST-XML that have them
 	// are told apart by these, such as a bucket's region.
 	Details, Header []Detail

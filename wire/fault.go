@@ -37,7 +37,7 @@ func errorOnWire(err error) wireError {
 		}
 	}
 	if p, ok := errors.AsType[*Error](err); ok {
-		e := wireError{code: p.Code, message: p.Message, status: p.Status, fault: p.Fault, details: p.Details, header: p.Header}
+		e := wireError{code: p.Code, message: p.Message, status: p.Status, fault: p.Fault, details: p.Details, header: p.Header, queryCode: p.QueryCode}
 		if e.status == 0 {
 			e.status = 400
 			if e.fault {
