@@ -189,6 +189,12 @@ func Service(name string) *Principal {
 	return (&Principal{Principal: policy.Principal{Kind: policy.Service, ServiceName: name}}).seal()
 }
 
+// RegionalService is Service for one that policies also know by its name in each region, e.g. logs.eu-central-1.amazonaws.com.
+func RegionalService(name, region string) *Principal {
+	short, domain, _ := strings.Cut(name, ".")
+	return (&Principal{Principal: policy.Principal{Kind: policy.Service, ServiceName: name, RegionalName: short + "." + region + "." + domain}}).seal()
+}
+
 // administrator is the document of the managed policy AdministratorAccess.
 const administrator = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
 

@@ -43,6 +43,8 @@ type Principal struct {
 	Provider string
 	// ServiceName is the name of a service principal (events.amazonaws.com).
 	ServiceName string
+	// RegionalName is the other name of a service principal that has one for each region (logs.eu-central-1.amazonaws.com), or empty. Policies may use either.
+	RegionalName string
 	// CanonicalID is the account's canonical user ID, where the caller of this package has one.
 	CanonicalID string
 }
@@ -112,7 +114,7 @@ func (ps *principals) names(p *Principal) strength {
 	best := unnamed
 	switch p.Kind {
 	case Service:
-		if slices.Contains(ps.services, p.ServiceName) {
+		if slices.Contains(ps.services, p.ServiceName) || p.RegionalName != "" && slices.Contains(ps.services, p.RegionalName) {
 			return byIdentity
 		}
 	case Root:
