@@ -191,12 +191,13 @@ func (a *Attribute) values() (values []value, ok bool) {
 
 // listed are the elements of a JSON array of strings, numbers and literals.
 func listed(text string) ([]value, bool) {
+	if !strings.HasPrefix(strings.TrimSpace(text), "[") || !json.Valid([]byte(text)) {
+		return nil, false
+	}
 	root := newStep()
 	root.into("list").field = 0
 	var r reader
 	r.reset([]byte(`{"list":`+text+`}`), 1)
-	if !strings.HasPrefix(strings.TrimSpace(text), "[") || r.event(root) != nil {
-		return nil, false
-	}
-	return r.values[0], true
+	err := r.event(root)
+	return r.values[0], err == nil
 }

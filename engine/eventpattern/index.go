@@ -27,10 +27,11 @@ type index struct {
 
 	prefixes, suffixes, foldPrefixes, foldSuffixes affixes // suffixes are reversed
 
-	// Wildcards, found by the literal they begin with, or end with, or by trying.
+	// Wildcards are found by the piece they begin with, or end with, or by the longest; those finds are places in wildcards, where all pieces are.
 	begun, ended affixes
-	loose        []wildcard
-	wildcards    []wildcard // of begun and ended, whose hits are places here
+	inside       substrings
+	wildcards    []wildcard
+	anyString    []hit // of a wildcard that is an asterisk
 }
 
 type wildcard struct {
@@ -79,17 +80,20 @@ func (x *index) add(t *test, h hit) {
 
 func (x *index) addWildcard(w wildcard) {
 	place := hit(len(x.wildcards))
+	longest := slices.MaxFunc(w.pieces, func(a, b string) int { return len(a) - len(b) })
 	switch first, last := w.pieces[0], w.pieces[len(w.pieces)-1]; {
 	case len(w.pieces) == 1:
 		x.strings[first] = append(x.strings[first], w.hit)
+		return
+	case longest == "":
+		x.anyString = append(x.anyString, w.hit)
 		return
 	case first != "":
 		x.begun.add(first, place)
 	case last != "":
 		x.ended.add(string(reverse(nil, last)), place)
 	default:
-		x.loose = append(x.loose, w)
-		return
+		x.inside.add(longest, place)
 	}
 	x.wildcards = append(x.wildcards, w)
 }
@@ -99,13 +103,20 @@ func (x *index) seal() {
 	for _, a := range []*affixes{&x.prefixes, &x.suffixes, &x.foldPrefixes, &x.foldSuffixes, &x.begun, &x.ended} {
 		a.seal()
 	}
+	x.inside.seal()
 	x.ranges.seal()
 }
 
 func literal(first byte) int { return strings.IndexByte("tfn", first) }
 
-// look calls found with what a value hits; a hit may come more than once. scratch is memory to use.
-func (x *index) look(v *value, scratch *[]byte, found func(hit)) {
+// scratch is memory that look uses again and again.
+type scratch struct {
+	text []byte
+	seen map[int32]bool
+}
+
+// look calls found with what a value hits; a hit may come more than once.
+func (x *index) look(v *value, s *scratch, found func(hit)) {
 	each(x.exists, found)
 	switch v.kind {
 	case valueLiteral:
@@ -119,36 +130,33 @@ func (x *index) look(v *value, scratch *[]byte, found func(hit)) {
 		each(x.strings[string(v.text)], found)
 		x.prefixes.look(v.text, found)
 		x.networks.look(v.text, found)
-		for i := range x.loose {
-			if matchPieces(x.loose[i].pieces, v.text) {
-				found(x.loose[i].hit)
-			}
-		}
+		each(x.anyString, found)
 		wild := func(place hit) {
 			if w := &x.wildcards[place]; matchPieces(w.pieces, v.text) {
 				found(w.hit)
 			}
 		}
 		x.begun.look(v.text, wild)
+		x.inside.look(v.text, s.seen, wild)
 		if !x.suffixes.empty() || !x.ended.empty() {
-			*scratch = reverse((*scratch)[:0], v.text)
-			x.suffixes.look(*scratch, found)
-			x.ended.look(*scratch, wild)
+			s.text = reverse(s.text[:0], v.text)
+			x.suffixes.look(s.text, found)
+			x.ended.look(s.text, wild)
 		}
-		x.lookFolded(v.text, scratch, found)
+		x.lookFolded(v.text, s, found)
 	}
 }
 
-func (x *index) lookFolded(text []byte, scratch *[]byte, found func(hit)) {
+func (x *index) lookFolded(text []byte, s *scratch, found func(hit)) {
 	if len(x.folds) == 0 && x.foldPrefixes.empty() && x.foldSuffixes.empty() {
 		return
 	}
-	*scratch = appendFold((*scratch)[:0], text)
-	each(x.folds[string(*scratch)], found)
-	x.foldPrefixes.look(*scratch, found)
+	s.text = appendFold(s.text[:0], text)
+	each(x.folds[string(s.text)], found)
+	x.foldPrefixes.look(s.text, found)
 	if !x.foldSuffixes.empty() {
-		slices.Reverse(*scratch)
-		x.foldSuffixes.look(*scratch, found)
+		slices.Reverse(s.text)
+		x.foldSuffixes.look(s.text, found)
 	}
 }
 

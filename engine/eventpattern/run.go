@@ -17,7 +17,7 @@ type run struct {
 	done    []uint32     // by rule: the event that matched it
 	matched []int32
 	budget  int
-	scratch []byte
+	scratch scratch
 }
 
 // exceptions counts the values of a field that are exceptions of a condition.
@@ -36,7 +36,7 @@ func newRun(a *automaton) *run {
 	n := len(a.conditions)
 	return &run{
 		a: a, met: make([]uint32, n), except: make([]exceptions, n), decided: make([]decision, n), hits: make([][]int32, len(a.indexes)),
-		done: make([]uint32, a.rules),
+		done: make([]uint32, a.rules), scratch: scratch{seen: map[int32]bool{}},
 	}
 }
 
