@@ -66,7 +66,8 @@ type Config struct {
 // Service is Amazon EventBridge.
 type Service struct {
 	events.Unimplemented
-	cfg Config
+	cfg  Config
+	tail tail
 }
 
 // New returns the service.
