@@ -127,6 +127,7 @@ var OpConfirmSubscription = &wire.Operation{
 	},
 
 	ResultWrapper: "ConfirmSubscriptionResult",
+	NoAuth:        true,
 	BodyLimit:     1048576,
 
 	Action:    "sns:ConfirmSubscription",
@@ -604,6 +605,7 @@ var OpUnsubscribe = &wire.Operation{
 		&schemaInvalidSecurityException,
 	},
 
+	NoAuth:    true,
 	BodyLimit: 1048576,
 
 	Action:    "sns:Unsubscribe",

@@ -113,7 +113,7 @@ var schemaConfirmSubscriptionInput = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "TopicArn", Target: &schemaTopicARN, Required: true},
-		{Name: "Token", Index: 1, Target: &schemaToken, Required: true},
+		{Name: "Token", Index: 1, Target: &schemaToken, Required: true, Sensitive: true},
 		{Name: "AuthenticateOnUnsubscribe", Index: 2, Target: &schemaAuthenticateOnUnsubscribe},
 	},
 }
@@ -461,10 +461,11 @@ var schemaListTopicsResponse = wire.Schema{
 }
 
 var schemaMessageAttributeMap = wire.Schema{
-	Name: "MessageAttributeMap",
-	Kind: wire.Map,
-	Key:  &wire.Member{Name: "key", Target: &schemaString, LocationName: "Name"},
-	Elem: &wire.Member{Name: "value", Target: &schemaMessageAttributeValue, LocationName: "Value"},
+	Name:      "MessageAttributeMap",
+	Kind:      wire.Map,
+	Key:       &wire.Member{Name: "key", Target: &schemaString, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaMessageAttributeValue, LocationName: "Value"},
+	Sensitive: true,
 }
 
 var schemaMessageAttributeValue = wire.Schema{
@@ -523,10 +524,10 @@ var schemaPublishBatchRequestEntry = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "Id", Target: &schemaString, Required: true},
-		{Name: "Message", Index: 1, Target: &schemaMessage, Required: true},
-		{Name: "Subject", Index: 2, Target: &schemaSubject},
+		{Name: "Message", Index: 1, Target: &schemaMessage, Required: true, Sensitive: true},
+		{Name: "Subject", Index: 2, Target: &schemaSubject, Sensitive: true},
 		{Name: "MessageStructure", Index: 3, Target: &schemaMessageStructure},
-		{Name: "MessageAttributes", Index: 4, Target: &schemaMessageAttributeMap},
+		{Name: "MessageAttributes", Index: 4, Target: &schemaMessageAttributeMap, Sensitive: true},
 		{Name: "MessageDeduplicationId", Index: 5, Target: &schemaString},
 		{Name: "MessageGroupId", Index: 6, Target: &schemaString},
 	},
@@ -570,10 +571,10 @@ var schemaPublishInput = wire.Schema{
 		{Name: "TopicArn", Target: &schemaTopicARN},
 		{Name: "TargetArn", Index: 1, Target: &schemaString},
 		{Name: "PhoneNumber", Index: 2, Target: &schemaPhoneNumber, Sensitive: true},
-		{Name: "Message", Index: 3, Target: &schemaMessage, Required: true},
-		{Name: "Subject", Index: 4, Target: &schemaSubject},
+		{Name: "Message", Index: 3, Target: &schemaMessage, Required: true, Sensitive: true},
+		{Name: "Subject", Index: 4, Target: &schemaSubject, Sensitive: true},
 		{Name: "MessageStructure", Index: 5, Target: &schemaMessageStructure},
-		{Name: "MessageAttributes", Index: 6, Target: &schemaMessageAttributeMap},
+		{Name: "MessageAttributes", Index: 6, Target: &schemaMessageAttributeMap, Sensitive: true},
 		{Name: "MessageDeduplicationId", Index: 7, Target: &schemaString},
 		{Name: "MessageGroupId", Index: 8, Target: &schemaString},
 	},
@@ -682,7 +683,7 @@ var schemaSubscribeInput = wire.Schema{
 	Members: []wire.Member{
 		{Name: "TopicArn", Target: &schemaTopicARN, Required: true},
 		{Name: "Protocol", Index: 1, Target: &schemaProtocol, Required: true},
-		{Name: "Endpoint", Index: 2, Target: &schemaEndpoint},
+		{Name: "Endpoint", Index: 2, Target: &schemaEndpoint, Sensitive: true},
 		{Name: "Attributes", Index: 3, Target: &schemaSubscriptionAttributesMap},
 		{Name: "ReturnSubscriptionArn", Index: 4, Target: &schemaBoolean},
 	},
@@ -703,7 +704,7 @@ var schemaSubscription = wire.Schema{
 		{Name: "SubscriptionArn", Target: &schemaSubscriptionARN},
 		{Name: "Owner", Index: 1, Target: &schemaAccount},
 		{Name: "Protocol", Index: 2, Target: &schemaProtocol},
-		{Name: "Endpoint", Index: 3, Target: &schemaEndpoint},
+		{Name: "Endpoint", Index: 3, Target: &schemaEndpoint, Sensitive: true},
 		{Name: "TopicArn", Index: 4, Target: &schemaTopicARN},
 	},
 }
@@ -930,8 +931,9 @@ var schemaDelegate = wire.Schema{
 }
 
 var schemaEndpoint = wire.Schema{
-	Name: "endpoint",
-	Kind: wire.String,
+	Name:      "endpoint",
+	Kind:      wire.String,
+	Sensitive: true,
 }
 
 var schemaLabel = wire.Schema{
@@ -940,8 +942,9 @@ var schemaLabel = wire.Schema{
 }
 
 var schemaMessage = wire.Schema{
-	Name: "message",
-	Kind: wire.String,
+	Name:      "message",
+	Kind:      wire.String,
+	Sensitive: true,
 }
 
 var schemaMessageId = wire.Schema{
@@ -970,8 +973,9 @@ var schemaString_2 = wire.Schema{
 }
 
 var schemaSubject = wire.Schema{
-	Name: "subject",
-	Kind: wire.String,
+	Name:      "subject",
+	Kind:      wire.String,
+	Sensitive: true,
 }
 
 var schemaSubscriptionARN = wire.Schema{
@@ -980,8 +984,9 @@ var schemaSubscriptionARN = wire.Schema{
 }
 
 var schemaToken = wire.Schema{
-	Name: "token",
-	Kind: wire.String,
+	Name:      "token",
+	Kind:      wire.String,
+	Sensitive: true,
 }
 
 var schemaTopicARN = wire.Schema{

@@ -270,7 +270,7 @@ func (g *service) printOperation(p *printer, name string) {
 		str("InputNamespace", ns.URI)
 	}
 	str("ResultWrapper", op.Output.ResultWrapper)
-	flag("NoAuth", op.AuthType == "none" || len(op.Auth) > 0 && op.Auth[0] == "smithy.api#noAuth")
+	flag("NoAuth", g.special.noAuth[name] || op.AuthType == "none" || len(op.Auth) > 0 && op.Auth[0] == "smithy.api#noAuth")
 	flag("UnsignedPayload", op.UnsignedPayload || op.AuthType == "v4-unsigned-body")
 	flag("ChecksumRequired", op.HTTPChecksumRequired || op.HTTPChecksum.RequestChecksumRequired)
 	streamIn := g.model.streamOf(g.model.Shapes[op.Input.Shape]) != nil

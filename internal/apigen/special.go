@@ -23,6 +23,9 @@ type special struct {
 	// sensitive are shapes that the model does not call sensitive, although what they hold is.
 	sensitive []string
 
+	// noAuth are operations that links in messages lead to, which nobody signs; signed calls of them are verified as ever.
+	noAuth map[string]bool
+
 	// inside are maximal lengths for what other services of the cloud hand over, see wire.Constraint.
 	inside map[string]float64
 
@@ -148,7 +151,12 @@ func specialFor(folder string) special {
 	case "securityhub":
 		return special{bodyLimit: map[string]int64{"BatchImportFindings": 24 * mib}} // 100 findings of 240 KB
 	case "sns":
-		return special{action: map[string]string{"PublishBatch": "Publish"}}
+		return special{
+			action: map[string]string{"PublishBatch": "Publish"},
+			noAuth: map[string]bool{"ConfirmSubscription": true, "Unsubscribe": true},
+			// CloudTrail hides what is published. A token confirms a subscription, and the address of a server may have a password in it.
+			sensitive: []string{"message", "subject", "MessageAttributeMap", "token", "endpoint"},
+		}
 	case "sqs":
 		return special{
 			action: map[string]string{
