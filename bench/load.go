@@ -22,18 +22,32 @@ import (
 // message is a signed request as bytes. It is signed once and sent many times, so that the generator leaves the processor to the server.
 type message []byte
 
-// sign makes the request of an operation, the way an SDK sends it.
+// api is how the requests of a service look.
+type api struct{ service, target, content string }
+
+var (
+	kmsAPI    = api{"kms", "TrentService", "application/x-amz-json-1.1"}
+	sqsAPI    = api{"sqs", "AmazonSQS", "application/x-amz-json-1.0"}
+	eventsAPI = api{"events", "AWSEvents", "application/x-amz-json-1.1"}
+)
+
+// sign makes the request of an operation of KMS.
 func (s *server) sign(operation string, body []byte) (message, error) {
+	return s.signFor(kmsAPI, operation, body)
+}
+
+// signFor makes the request of an operation, the way an SDK sends it.
+func (s *server) signFor(a api, operation string, body []byte) (message, error) {
 	r, err := http.NewRequest(http.MethodPost, s.url+"/", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	r.Header.Set("X-Amz-Target", "TrentService."+operation)
+	r.Header.Set("Content-Type", a.content)
+	r.Header.Set("X-Amz-Target", a.target+"."+operation)
 	r.Header.Set("Amz-Sdk-Invocation-Id", "5a5d3f1e-93c4-4a55-9fb5-3f0f6a0ad1f4")
 	r.Header.Set("Amz-Sdk-Request", "attempt=1; max=3")
 	r.Header.Set("User-Agent", "aws-sdk-go-v2/1.48.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/kms#1.62.6")
-	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: s.key, Secret: s.secret}, "us-east-1", "kms", time.Now(), sigv4.PayloadHash(body))
+	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: s.key, Secret: s.secret}, "us-east-1", a.service, time.Now(), sigv4.PayloadHash(body))
 	var b bytes.Buffer
 	if err := r.Write(&b); err != nil {
 		return nil, err
@@ -41,21 +55,31 @@ func (s *server) sign(operation string, body []byte) (message, error) {
 	return b.Bytes(), nil
 }
 
-// call sends one request and decodes its answer.
+// call sends one request to KMS and decodes its answer.
 func (s *server) call(operation string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	m, err := s.sign(operation, body)
-	if err != nil {
-		return err
-	}
+	return s.callFor(kmsAPI, operation, in, out)
+}
+
+// callFor sends one request on a connection of its own and decodes its answer.
+func (s *server) callFor(a api, operation string, in, out any) error {
 	c, err := s.dial()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	return s.callOn(c, a, operation, in, out)
+}
+
+// callOn sends one request on a connection and decodes its answer.
+func (s *server) callOn(c *conn, a api, operation string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	m, err := s.signFor(a, operation, body)
+	if err != nil {
+		return err
+	}
 	answer, err := c.roundTrip(m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", operation, err)

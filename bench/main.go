@@ -1,7 +1,7 @@
 // Command bench measures Holdfast the way docs/performance.md reports it: server and load generator on one machine, beside floors measured in the same run.
 //
 //	make bench                      all tables
-//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions, trail
+//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions, trail, match, bus, depth
 //
 // What is compared is the ratio to a floor, since the figures themselves belong to the machine. A floor is a net/http server in a process of its own that does a part of
 // what Holdfast does and nothing else:
@@ -37,6 +37,9 @@ var tables = []table{
 	{"engines", engines},
 	{"decisions", decisions},
 	{"trail", trailTable},
+	{"match", matchTable},
+	{"bus", busTable},
+	{"depth", depthTable},
 }
 
 type options struct {
@@ -45,6 +48,8 @@ type options struct {
 	conns   int
 	rows    string
 	records int
+	// messages is how many the table depth puts into a queue.
+	messages int
 }
 
 func main() {
@@ -59,6 +64,7 @@ func main() {
 	flag.IntVar(&o.conns, "conns", 32, "connections that send one request after the other")
 	flag.StringVar(&o.rows, "rows", "", "of the table calls, the rows whose name begins so; all if empty")
 	flag.IntVar(&o.records, "records", 1_000_000, "how many records the table trail makes")
+	flag.IntVar(&o.messages, "messages", 100_000, "how many messages the table depth puts into a queue; an interrupt ends that early")
 	flag.StringVar(&only, "only", "", "tables to print, separated by commas; all if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
