@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/outbox"
 )
 
 // insightJSON is an Insights event: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-insights-fields-trails.html
@@ -101,7 +102,13 @@ func (p *insightsPass) emit(state string, o *insightOngoing, at time.Time) error
 			return err
 		}
 	}
-	return nil
+	if len(found) == 0 {
+		return nil
+	}
+	// EventBridge has one as well: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
+	return p.c.Emit(outbox.Event{
+		DetailType: "AWS Insight via CloudTrail", Source: "aws.cloudtrail", Account: o.Account, Region: o.Region, Time: e.Time, Detail: e.Event,
+	})
 }
 
 // top are the values with the highest numbers, per minute.

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/call"
@@ -88,17 +87,15 @@ func ruleARN(s call.Scope, bus, name string) string {
 type targetRecord struct {
 	Bus, Rule, ID, Account, Region string
 	ARN                            string
-	Role                           string            `json:",omitempty"`
-	Input                          string            `json:",omitempty"` // at most one of Input, InputPath and Transformer is set
-	InputPath                      string            `json:",omitempty"`
-	Transformer                    *transformer      `json:",omitempty"`
-	MessageGroup                   string            `json:",omitempty"` // of a FIFO queue
-	DeadLetter                     string            `json:",omitempty"` // ARN of a queue
-	MaxRetries                     *int32            `json:",omitempty"`
-	MaxAge                         *int32            `json:",omitempty"` // in seconds
-	HTTP                           *httpParameters   `json:",omitempty"`
-	AppSync                        map[string]string `json:",omitempty"` // see AppSyncParameters
-	Others                         map[string]string `json:",omitempty"` // parameters of targets that are not delivered to, as JSON by their name
+	Role                           string          `json:",omitempty"`
+	Input                          string          `json:",omitempty"` // at most one of Input, InputPath and Transformer is set
+	InputPath                      string          `json:",omitempty"`
+	Transformer                    *transformer    `json:",omitempty"`
+	MessageGroup                   string          `json:",omitempty"` // of a FIFO queue
+	DeadLetter                     string          `json:",omitempty"` // ARN of a queue
+	MaxRetries                     *int32          `json:",omitempty"`
+	MaxAge                         *int32          `json:",omitempty"` // in seconds
+	HTTP                           *httpParameters `json:",omitempty"`
 }
 
 // transformer makes the input of a target.
@@ -120,6 +117,3 @@ func (t *targetRecord) bus() busKey { return busKey{t.Account, t.Region, t.Bus} 
 func (t *targetRecord) ruleARN(partition string) string {
 	return ruleARN(call.Scope{Partition: partition, Account: t.Account, Region: t.Region}, t.Bus, t.Rule)
 }
-
-// lane is the subject of the lane of the target's parcels.
-func (t *targetRecord) lane() string { return strings.Join([]string{t.Bus, t.Rule, t.ID}, "/") }

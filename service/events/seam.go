@@ -12,12 +12,19 @@ import (
 type heard struct {
 	Event *outbox.Event
 	Bus   busKey
-	JSON  []byte // the event as it is matched and delivered
+	JSON  []byte // the event as it is matched and delivered; made of Event where it is nil
 
 	// Crossed is set for an event that came from another bus: it goes to no other one any more.
 	Crossed bool
+	// ReadOnly is set for a management event that changed nothing: only rules that say so get it.
+	ReadOnly bool
 	// Rules are the ARNs of the rules that alone get the event of a replay; nil is all.
 	Rules []string
+	// Trace is the X-Ray trace header.
+	Trace string
+
+	bus     *busRecord
+	payload []byte // of its parcels, once it was made
 }
 
 // listener is who gets the events of a bus that match a pattern: a rule, or an archive.
@@ -58,3 +65,14 @@ type step struct {
 
 // note writes a step into the logs of a bus that has some.
 func (s *Service) note(c *call.Call, bus busKey, st step) error { return nil }
+
+// takeEventSource has a partner event source send its events to the bus of its name.
+func (s *Service) takeEventSource(c *call.Call, name string) error {
+	return notDelivered("partner event buses")
+}
+
+// dropEventSource is the end of takeEventSource: the bus is deleted.
+func (s *Service) dropEventSource(c *call.Call, name string) error { return nil }
+
+// removeArchives removes the archives of a bus that is deleted.
+func (s *Service) removeArchives(c *call.Call, account, region, bus string) error { return nil }

@@ -7,6 +7,7 @@ package events
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/api/kms"
@@ -15,12 +16,14 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/outbound"
+	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -35,7 +38,6 @@ type Feed interface {
 // Config is what the service is made of. All of it is needed but Meter, Serves and Report.
 type Config struct {
 	Store      store.Store
-	Clock      clock.Clock
 	Seal       *seal.Keyring
 	Principals *identity.Directory
 	Feed       Feed
@@ -48,6 +50,9 @@ type Config struct {
 	Logs   logs.Client
 	Lambda lambda.Client
 	KMS    kms.Client
+
+	// Trails tells which of the records of Feed are CloudTrail's to pass on.
+	Trails Trails
 
 	// Outbound sends what API destinations get.
 	Outbound *outbound.Client
@@ -66,14 +71,20 @@ type Config struct {
 // Service is Amazon EventBridge.
 type Service struct {
 	events.Unimplemented
-	cfg  Config
-	tail tail
+	cfg       Config
+	box       seal.Box
+	policies  *cache.Cache[policyKey, *policy.Policy]
+	audiences *cache.Cache[busKey, *audience]
+	keys      dataKeys
+
+	feed sync.Mutex   // held during a pass over the audit trail
+	read audit.Cursor // how far the passes of this process have come; guarded by feed
 }
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Feed == nil || cfg.Partition == "" || cfg.Events.Transport == nil || cfg.SQS.Transport == nil ||
-		cfg.SNS.Transport == nil || cfg.Logs.Transport == nil || cfg.Lambda.Transport == nil || cfg.KMS.Transport == nil || cfg.Outbound == nil || cfg.Perform == nil {
+	if cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Feed == nil || cfg.Partition == "" || cfg.Events.Transport == nil || cfg.SQS.Transport == nil ||
+		cfg.SNS.Transport == nil || cfg.Logs.Transport == nil || cfg.Lambda.Transport == nil || cfg.KMS.Transport == nil || cfg.Trails == nil || cfg.Outbound == nil || cfg.Perform == nil {
 		return nil, errors.New("events: Config needs all but Meter, Serves and Report")
 	}
 	if cfg.Serves == nil {
@@ -82,10 +93,22 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Service{cfg: cfg}, nil
+	s := &Service{cfg: cfg, box: cfg.Seal.Box("event"), policies: cache.New(maxPolicies, compilePolicy)}
+	s.keys.kept = make(map[string]*dataKey)
+	s.audiences = cache.Weighed(maxAudience, func(_ busKey, a *audience) int { return 256 + a.weight }, s.loadAudience)
+	s.watch()
+	return s, nil
 }
+
+// CacheStats tells how the cache of who listens on buses does.
+func (s *Service) CacheStats() cache.Stats { return s.audiences.Stats() }
 
 // Room is the service as it stands behind the door.
 func (s *Service) Room() door.Room {
-	return door.Room{Service: events.Service, Endpoints: events.Endpoints(s)}
+	return door.Room{
+		Service: events.Service, Endpoints: events.Endpoints(s),
+		DataEvents: map[string]bool{events.OpPutEvents.Name: true},
+		Timers:     map[string]door.TimerHandler{scheduleTimer: s.scheduleDue},
+		Carriers:   map[string]door.Carrier{outbox.Kind: taker{s}, targetLane: carrier{s}},
+	}
 }

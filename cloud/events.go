@@ -1,0 +1,41 @@
+package cloud
+
+import (
+	"context"
+
+	eventsapi "github.com/holdfast-cloud/holdfast/api/events"
+	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	lambdaapi "github.com/holdfast-cloud/holdfast/api/lambda"
+	logsapi "github.com/holdfast-cloud/holdfast/api/logs"
+	snsapi "github.com/holdfast-cloud/holdfast/api/sns"
+	sqsapi "github.com/holdfast-cloud/holdfast/api/sqs"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/outbound"
+	"github.com/holdfast-cloud/holdfast/service/events"
+)
+
+// openEvents comes after openCloudTrail: API calls reach buses where a trail logs.
+func (c *core) openEvents(cfg Config, partition string) ([]door.Room, error) {
+	config := events.Config{
+		Store: c.store, Seal: c.keyring, Principals: c.directory, Feed: c.trail, Trails: c.trails, Partition: partition, Meter: c.meter,
+		Events: eventsapi.Client{Transport: doorway{c}}, SQS: sqsapi.Client{Transport: doorway{c}}, SNS: snsapi.Client{Transport: doorway{c}},
+		Logs: logsapi.Client{Transport: doorway{c}}, Lambda: lambdaapi.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}},
+		Outbound: outbound.NewClient(cfg.Webhooks),
+		Perform: func(ctx context.Context, service, account, region string, do func(*call.Call) error) error {
+			return c.door.Perform(ctx, service, account, region, do)
+		},
+		Report: func(err error) { cfg.Log.Error("events", "cause", err.Error()) },
+	}
+	if c.peers != nil {
+		config.Serves = c.peers.Serves
+	}
+	s, err := events.New(config)
+	if err != nil {
+		return nil, err
+	}
+	c.background(s.Run)
+	c.beforeStep(s.Follow)
+	c.caches["event_buses"] = s.CacheStats
+	return []door.Room{s.Room()}, nil
+}
