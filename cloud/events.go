@@ -35,7 +35,7 @@ func (c *core) openEvents(cfg Config, partition string) ([]door.Room, error) {
 		return nil, err
 	}
 	c.background(s.Run)
-	c.beforeStep(s.Follow)
+	c.beforeStep(s.FollowTrail)
 	c.caches["event_buses"] = s.CacheStats
 	return []door.Room{s.Room()}, nil
 }

@@ -68,15 +68,15 @@ func (s *Service) Run(ctx context.Context) {
 	for range clock.Tick(ctx, feedEvery) {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
-			if more, err = s.follow(ctx); err != nil && ctx.Err() == nil {
+			if more, err = s.passTrail(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Report(fmt.Errorf("following the audit trail: %w", err))
 			}
 		}
 	}
 }
 
-// Follow publishes the API calls that were recorded up to now, and reports whether there were any that somebody wants.
-func (s *Service) Follow(ctx context.Context) (worked bool, err error) {
+// FollowTrail publishes the API calls that were recorded up to now, and reports whether there were any that somebody wants.
+func (s *Service) FollowTrail(ctx context.Context) (worked bool, err error) {
 	if on, err := s.following(ctx); err != nil || !on {
 		return false, err
 	}
@@ -84,7 +84,7 @@ func (s *Service) Follow(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	for more := true; more; {
-		if more, err = s.follow(ctx); err != nil {
+		if more, err = s.passTrail(ctx); err != nil {
 			return false, err
 		}
 		worked = worked || more
@@ -105,8 +105,8 @@ func (s *Service) following(ctx context.Context) (on bool, err error) {
 	return on, err
 }
 
-// follow is one pass. It reports whether it published something, so that there may be more.
-func (s *Service) follow(ctx context.Context) (worked bool, err error) {
+// passTrail is one pass. It reports whether it published something, so that there may be more.
+func (s *Service) passTrail(ctx context.Context) (worked bool, err error) {
 	s.feed.Lock()
 	defer s.feed.Unlock()
 	if on, err := s.following(ctx); err != nil || !on {

@@ -109,7 +109,7 @@ func (s *Service) publish(c *call.Call, h *heard) error {
 	if err != nil {
 		return err
 	}
-	if len(a.listeners) == 0 {
+	if len(a.listeners) == 0 && !s.tail.any.Load() || a.bus == nil {
 		return nil
 	}
 	if h.JSON == nil {
@@ -117,6 +117,7 @@ func (s *Service) publish(c *call.Call, h *heard) error {
 			return err
 		}
 	}
+	s.follow(c, h)
 	found := a.match(h.JSON)
 	if len(found) == 0 {
 		return nil

@@ -76,6 +76,7 @@ type Service struct {
 	policies  *cache.Cache[policyKey, *policy.Policy]
 	audiences *cache.Cache[busKey, *audience]
 	keys      dataKeys
+	tail      tail
 
 	feed sync.Mutex   // held during a pass over the audit trail
 	read audit.Cursor // how far the passes of this process have come; guarded by feed
