@@ -18,7 +18,7 @@ import (
 // openEvents comes after openCloudTrail: API calls reach buses where a trail logs.
 func (c *core) openEvents(cfg Config, partition string) ([]door.Room, error) {
 	config := events.Config{
-		Store: c.store, Seal: c.keyring, Principals: c.directory, Feed: c.trail, Trails: c.trails, Partition: partition, Meter: c.meter,
+		Store: c.store, Blob: c.blob, Seal: c.keyring, Principals: c.directory, Feed: c.trail, Trails: c.trails, Partition: partition, Meter: c.meter,
 		Events: eventsapi.Client{Transport: doorway{c}}, SQS: sqsapi.Client{Transport: doorway{c}}, SNS: snsapi.Client{Transport: doorway{c}},
 		Logs: logsapi.Client{Transport: doorway{c}}, Lambda: lambdaapi.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}},
 		Outbound: outbound.NewClient(cfg.Webhooks),
@@ -34,6 +34,7 @@ func (c *core) openEvents(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.sweeper.Owners[events.BlobPrefix] = s.Unnamed
 	c.background(s.Run)
 	c.beforeStep(s.FollowTrail)
 	c.caches["event_buses"] = s.CacheStats

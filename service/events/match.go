@@ -88,6 +88,7 @@ func (s *Service) loadAudience(ctx context.Context, k busKey) (*audience, error)
 func (s *Service) watch() {
 	busTable.Watch(s.cfg.Store, func(account, region string, key []string) { s.audiences.Forget(busKey{account, region, key[0]}) })
 	ruleTable.Watch(s.cfg.Store, func(account, region string, key []string) { s.audiences.Forget(busKey{account, region, key[0]}) })
+	s.watchArchives()
 	targetTable.Watch(s.cfg.Store, func(account, region string, key []string) { s.audiences.Forget(busKey{account, region, key[0]}) })
 }
 

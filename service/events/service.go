@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/audit"
+	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
@@ -38,6 +39,7 @@ type Feed interface {
 // Config is what the service is made of. All of it is needed but Meter, Serves and Report.
 type Config struct {
 	Store      store.Store
+	Blob       blob.Store // of sealed objects: what archives hold
 	Seal       *seal.Keyring
 	Principals *identity.Directory
 	Feed       Feed
@@ -76,6 +78,8 @@ type Service struct {
 	policies  *cache.Cache[policyKey, *policy.Policy]
 	audiences *cache.Cache[busKey, *audience]
 	keys      dataKeys
+	archiving archiving
+	rates     rates
 	tail      tail
 
 	feed sync.Mutex   // held during a pass over the audit trail
@@ -84,7 +88,7 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Feed == nil || cfg.Partition == "" || cfg.Events.Transport == nil || cfg.SQS.Transport == nil ||
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Feed == nil || cfg.Partition == "" || cfg.Events.Transport == nil || cfg.SQS.Transport == nil ||
 		cfg.SNS.Transport == nil || cfg.Logs.Transport == nil || cfg.Lambda.Transport == nil || cfg.KMS.Transport == nil || cfg.Trails == nil || cfg.Outbound == nil || cfg.Perform == nil {
 		return nil, errors.New("events: Config needs all but Meter, Serves and Report")
 	}
@@ -109,7 +113,10 @@ func (s *Service) Room() door.Room {
 	return door.Room{
 		Service: events.Service, Endpoints: events.Endpoints(s),
 		DataEvents: map[string]bool{events.OpPutEvents.Name: true},
-		Timers:     map[string]door.TimerHandler{scheduleTimer: s.scheduleDue},
-		Carriers:   map[string]door.Carrier{outbox.Kind: taker{s}, targetLane: carrier{s}},
+		Timers: map[string]door.TimerHandler{
+			scheduleTimer: s.scheduleDue, timerReplay: s.goOnReplay, timerReplayForget: s.forgetReplay, timerSourceExpire: s.expireSource,
+			timerArchivePack: s.packArchive, timerArchiveExpire: s.expireArchive, timerArchiveErase: s.eraseArchive,
+		},
+		Carriers: map[string]door.Carrier{outbox.Kind: taker{s}, targetLane: carrier{s}, authorizeLane: authorizer{s}, logLane: logger{s}},
 	}
 }
