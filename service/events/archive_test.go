@@ -185,12 +185,12 @@ func TestReplayOfADay(t *testing.T) {
 	t.Run("Forgotten", func(t *testing.T) {
 		k.Advance(91 * 24 * time.Hour)
 		_, err := k.DescribeReplay(t.Context(), &eventbridge.DescribeReplayInput{ReplayName: aws.String("again")})
-		wantError(t, err, "ResourceNotFoundException", "Replay again does not exist.")
+		wantExact(t, err, "ResourceNotFoundException", "Replay again does not exist.")
 	})
 }
 
-// wantError holds an error against its code and message.
-func wantError(t *testing.T, err error, code, message string) {
+// wantExact holds an error against its code and message.
+func wantExact(t *testing.T, err error, code, message string) {
 	t.Helper()
 	e, ok := errors.AsType[smithy.APIError](err)
 	if !ok || e.ErrorCode() != code || e.ErrorMessage() != message {
