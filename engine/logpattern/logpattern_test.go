@@ -112,14 +112,14 @@ func TestExtract(t *testing.T) {
 
 // No message takes much longer than another one of its length.
 func TestLinear(t *testing.T) {
-	long := strings.Repeat("a", 1<<20)
+	long := strings.Repeat("a", 1<<18)
 	for _, text := range []string{`%a*a*a*a*a*a*a*b$%`, `{ $.v = %a*a*a*a*b$% }`, `[x=%a*a*a*b%, y]`, `[..., x]`, `{ $.v = "*` + strings.Repeat("a", 500) + `b*" }`} {
 		p, err := logpattern.Compile(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		for _, m := range []string{long, `{"v":"` + long + `"}`, strings.Repeat("[ ", 1<<19), strings.Repeat(`"a `, 1<<18)} {
+		for _, m := range []string{long, `{"v":"` + long + `"}`, strings.Repeat("[ ", 1<<17), strings.Repeat(`"a `, 1<<16)} {
 			p.Match(m)
 		}
 		if took := time.Since(began); took > 5*time.Second {

@@ -142,7 +142,7 @@ type token struct {
 
 // tokens are the words of a message, at most limit of them if that is not zero. rest tells whether there are more.
 func tokens(message string, limit int) (all []token, rest bool) {
-	unclosed := make(map[byte]bool, 2) // marks that are not in the message any more: not looked for again
+	var unclosed [128]bool // marks that are not in the message any more: not looked for again
 	for at := 0; ; {
 		for at < len(message) && strings.IndexByte(spaces, message[at]) >= 0 {
 			at++

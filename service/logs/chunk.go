@@ -281,4 +281,3 @@ func (g *group) size() (sum int64, err error) {
 	}
 	return sum, nil
 }
-

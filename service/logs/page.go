@@ -50,6 +50,7 @@ type page struct {
 	held  []found // a heap: the last of the listing on top
 	size  int64
 	bound *position // nothing from here on belongs to the page
+	ended bool      // bound is where the search ended
 }
 
 // before reports whether a comes before b in the listing.
@@ -85,7 +86,7 @@ func (p *page) end(at position) {
 		p.dropLast()
 	}
 	if p.bound == nil || p.before(at, *p.bound) {
-		p.bound = &at
+		p.bound, p.ended = &at, true
 	}
 }
 

@@ -2,6 +2,7 @@
 package logs
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/engine/logpattern"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/meter"
@@ -42,12 +44,15 @@ type Config struct {
 	Meter *meter.Meter
 }
 
+// maxPatterns is how many compiled filter patterns are kept ready.
+const maxPatterns = 2000
+
 // Service is Amazon CloudWatch Logs.
 type Service struct {
-	logs.Unimplemented
 	cfg      Config
 	box      seal.Box
 	policies *cache.Cache[policyKey, *policy.Policy]
+	patterns *cache.Cache[string, *logpattern.Pattern]
 	zip      *zstd.Encoder
 	unzip    *zstd.Decoder
 
@@ -71,6 +76,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	return &Service{
 		cfg: cfg, box: cfg.Seal.Box("logs"), zip: zip, unzip: unzip, policies: cache.New(maxPolicies, compilePolicy), keys: make(map[keyName]heldKey),
+		patterns: cache.New(maxPatterns, func(_ context.Context, text string) (*logpattern.Pattern, error) { return logpattern.Compile(text) }),
 	}, nil
 }
 
@@ -84,5 +90,6 @@ func (s *Service) Room() door.Room {
 		// CloudTrail has no record of what is logged.
 		DataEvents: map[string]bool{logs.OpPutLogEvents.Name: true},
 		Timers:     map[string]door.TimerHandler{retentionTimer: s.retentionDue, purgeTimer: s.purgeDue},
+		Carriers:   map[string]door.Carrier{subscriptionLane: subscriber{s}},
 	}
 }
