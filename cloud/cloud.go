@@ -24,6 +24,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/attest"
 	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/mail"
 	"github.com/holdfast-cloud/holdfast/outbound"
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/remote/xksproxy"
@@ -80,6 +81,13 @@ type Config struct {
 	// Webhooks says which HTTP servers are reached that customers name as targets, of SNS subscriptions and of EventBridge's API destinations, and how; its zero value reaches public
 	// ones. A cloud in dev mode reaches loopback and private addresses as well.
 	Webhooks outbound.ClientConfig
+
+	// Mail sends e-mail to subscribers of topics; nil is that none is sent.
+	Mail *mail.Server
+
+	// SNSURL is where others reach SNS in a region, with {region} in place of its name, e.g. https://sns.{region}.example.com: links in messages begin with it, those to the
+	// certificates that signatures are verified with among them. Empty is PublicURL.
+	SNSURL string
 
 	// PublicURL is where others reach the cloud: the issuers of its web identity tokens lie below it. Empty is http://127.0.0.1:4566.
 	PublicURL string

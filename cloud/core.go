@@ -31,6 +31,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/service/kms"
+	"github.com/holdfast-cloud/holdfast/service/sns"
 	"github.com/holdfast-cloud/holdfast/service/sts"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
@@ -67,6 +68,7 @@ type core struct {
 	sts       *sts.Service // publishes documents, too
 	keys      *kms.Service
 	trails    *cloudtrail.Service
+	topics    *sns.Service // publishes certificates, too
 	scheduler *timer.Scheduler
 	post      *delivery.Dispatcher
 	registry  *prometheus.Registry

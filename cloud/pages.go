@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/service/sns"
 	"github.com/holdfast-cloud/holdfast/service/sts"
 )
 
@@ -24,6 +25,9 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 		core, release := c.hold()
 		defer release()
 		promhttp.HandlerFor(core.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+		return true
+	case strings.HasPrefix(r.URL.Path, "/"+sns.CertificatePrefix) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Authorization") == "":
+		c.signingCertificate(w, r)
 		return true
 	case !strings.HasPrefix(r.URL.Path, pagePrefix):
 		return false

@@ -213,6 +213,24 @@ type permanent struct{ error }
 
 func (p *permanent) Unwrap() error { return p.error }
 
+// After is the error of an attempt with the time after which the next one is due, where the receiver, or who owns it, has said that. Others wait as Retry has it.
+func After(wait time.Duration, err error) error { return &after{err, wait} }
+
+// WaitAfter is how long a lane waits for the next attempt after one that failed, of so many in a row.
+func WaitAfter(err error, attempts int) time.Duration {
+	if a, ok := errors.AsType[*after](err); ok {
+		return a.wait
+	}
+	return Retry(attempts)
+}
+
+type after struct {
+	error
+	wait time.Duration
+}
+
+func (a *after) Unwrap() error { return a.error }
+
 // Later is the error of a receiver that takes nothing before a time, e.g. at its rate limit. It does not count as an attempt.
 func Later(at time.Time) error { return later{at} }
 

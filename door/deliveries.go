@@ -172,7 +172,7 @@ func (h *handing) end(c *call.Call, p *delivery.Parcel, failure error) error {
 	if err := delivery.Failed(c.Tx(), p, failure); err != nil {
 		return err
 	}
-	return h.wait(c, c.Time.Add(delivery.Retry(p.Attempts+1)))
+	return h.wait(c, c.Time.Add(delivery.WaitAfter(failure, p.Attempts+1)))
 }
 
 // wait has the lane wait for a time.

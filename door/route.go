@@ -176,7 +176,7 @@ func (r *router) find(h *http.Request, scope string, body []byte) (route, error)
 		return s.route(name, wire.RPCv2CBOR)
 	}
 	if action, version, ok := formAction(h, body); ok && (len(candidates) == 0 || !isREST(candidates[0].service)) {
-		for _, all := range [][]*serviceRoutes{candidates, r.queryServices(version)} {
+		for _, all := range [][]*serviceRoutes{candidates, r.queryServices(version), r.linked(h, scope, action, version)} {
 			for _, s := range all {
 				if p := queryProtocol(s.service); p != "" && (version == "" || s.service.APIVersion == version) {
 					return s.route(action, p)
@@ -221,6 +221,19 @@ func (r *router) queryServices(version string) (found []*serviceRoutes) {
 			if s.service.APIVersion == version && queryProtocol(s.service) != "" {
 				found = append(found, s)
 			}
+		}
+	}
+	return found
+}
+
+// linked are the services with an operation that a link leads to: it needs no signature, and the link names no version, as those in messages of SNS do not.
+func (r *router) linked(h *http.Request, scope, action, version string) (found []*serviceRoutes) {
+	if h.Method != http.MethodGet || scope != "" || version != "" {
+		return nil
+	}
+	for _, s := range r.byService {
+		if rt := s.byName[action]; rt != nil && rt.endpoint != nil && rt.endpoint.Op.NoAuth && queryProtocol(s.service) != "" {
+			found = append(found, s)
 		}
 	}
 	return found
