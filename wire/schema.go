@@ -124,7 +124,7 @@ type Member struct {
 
 	Location     Location
 	LocationName string // the name on the wire where it differs from Name, else ""
-	QueryName    string // ec2Query only
+	QueryName    string // in the query protocols, where the name is another one there: of any member in ec2Query, and of a map without a wrapping element in query
 	XMLNamespace string
 	XMLPrefix    string
 

@@ -37,10 +37,13 @@ func listItemName(s *Schema) string {
 	return "member"
 }
 
-// flatName is the name of the elements of a list that has none around them.
+// flatName is the name of the elements of a list, or the entries of a map, that has none around them.
 func flatName(m *Member) string {
-	if m.Target.Kind == List && m.Target.Elem.LocationName != "" {
+	switch {
+	case m.Target.Kind == List && m.Target.Elem.LocationName != "":
 		return m.Target.Elem.LocationName
+	case m.Target.Kind == Map && m.QueryName != "":
+		return m.QueryName
 	}
 	return m.WireName()
 }
@@ -139,11 +142,7 @@ func (w *xmlWriter) EndStruct() { w.pop() }
 
 func (w *xmlWriter) BeginList(m *Member, n int) {
 	if isFlattened(m) {
-		name := w.name(m)
-		if n := len(w.outer); n == 0 || w.outer[n-1].kind == Struct {
-			name = flatName(m)
-		}
-		w.push(xmlFrame{kind: List, item: name})
+		w.push(xmlFrame{kind: List, item: w.flat(m)})
 		return
 	}
 	w.push(xmlFrame{kind: List, end: w.open(m), item: listItemName(m.Target)})
@@ -155,11 +154,19 @@ func (w *xmlWriter) BeginMap(m *Member, n int) {
 	f := xmlFrame{kind: Map, item: "entry"}
 	f.key, f.value = mapNames(m.Target)
 	if isFlattened(m) {
-		f.item = w.name(m)
+		f.item = w.flat(m)
 	} else {
 		f.end = w.open(m)
 	}
 	w.push(f)
+}
+
+// flat is flatName for a list or a map in the container at hand, which names it itself unless it is a structure.
+func (w *xmlWriter) flat(m *Member) string {
+	if n := len(w.outer); n == 0 || w.outer[n-1].kind == Struct {
+		return flatName(m)
+	}
+	return w.name(m)
 }
 
 func (w *xmlWriter) MapKey(k string) {

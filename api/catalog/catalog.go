@@ -793,9 +793,10 @@ func Services() []*wire.Service {
 			ActionPrefix:   "sqs",
 			EventSource:    "sqs.amazonaws.com",
 
-			Protocols:       []wire.ProtocolID{wire.AWSJSON},
+			Protocols:       []wire.ProtocolID{wire.AWSJSON, wire.Query},
 			TargetPrefix:    "AmazonSQS",
 			JSONVersion:     "1.0",
+			XMLNamespace:    "http://queue.amazonaws.com/doc/2012-11-05/",
 			QueryCompatible: true,
 
 			Unbuilt: unbuilt(operationsSqs),

@@ -21,9 +21,10 @@ var Service = &wire.Service{
 	ActionPrefix:   "sqs",
 	EventSource:    "sqs.amazonaws.com",
 
-	Protocols:       []wire.ProtocolID{wire.AWSJSON},
+	Protocols:       []wire.ProtocolID{wire.AWSJSON, wire.Query},
 	TargetPrefix:    "AmazonSQS",
 	JSONVersion:     "1.0",
+	XMLNamespace:    "http://queue.amazonaws.com/doc/2012-11-05/",
 	QueryCompatible: true,
 }
 
@@ -106,7 +107,8 @@ var OpCancelMessageMoveTask = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "CancelMessageMoveTaskResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:CancelMessageMoveTask",
 	Access:    wire.AccessWrite,
@@ -166,7 +168,8 @@ var OpChangeMessageVisibilityBatch = &wire.Operation{
 		&schemaInvalidSecurity,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ChangeMessageVisibilityBatchResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ChangeMessageVisibility",
 	Access:    wire.AccessWrite,
@@ -196,7 +199,8 @@ var OpCreateQueue = &wire.Operation{
 		&schemaInvalidSecurity,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "CreateQueueResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:CreateQueue",
 	Access:    wire.AccessWrite,
@@ -257,7 +261,8 @@ var OpDeleteMessageBatch = &wire.Operation{
 		&schemaInvalidSecurity,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "DeleteMessageBatchResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:DeleteMessage",
 	Access:    wire.AccessWrite,
@@ -312,7 +317,8 @@ var OpGetQueueAttributes = &wire.Operation{
 		&schemaInvalidAddress,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "GetQueueAttributesResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:GetQueueAttributes",
 	Access:    wire.AccessRead,
@@ -340,7 +346,8 @@ var OpGetQueueUrl = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "GetQueueUrlResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:GetQueueUrl",
 	Access:    wire.AccessRead,
@@ -368,7 +375,8 @@ var OpListDeadLetterSourceQueues = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ListDeadLetterSourceQueuesResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ListDeadLetterSourceQueues",
 	Access:    wire.AccessRead,
@@ -396,7 +404,8 @@ var OpListMessageMoveTasks = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ListMessageMoveTasksResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ListMessageMoveTasks",
 	Access:    wire.AccessRead,
@@ -424,7 +433,8 @@ var OpListQueueTags = &wire.Operation{
 		&schemaInvalidSecurity,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ListQueueTagsResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ListQueueTags",
 	Access:    wire.AccessRead,
@@ -451,7 +461,8 @@ var OpListQueues = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ListQueuesResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ListQueues",
 	Access:    wire.AccessRead,
@@ -512,7 +523,8 @@ var OpReceiveMessage = &wire.Operation{
 		&schemaInvalidAddress,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ReceiveMessageResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ReceiveMessage",
 	Access:    wire.AccessRead,
@@ -575,7 +587,8 @@ var OpSendMessage = &wire.Operation{
 		&schemaInvalidAddress,
 	},
 
-	BodyLimit: 3145728,
+	ResultWrapper: "SendMessageResult",
+	BodyLimit:     3145728,
 
 	Action:    "sqs:SendMessage",
 	Access:    wire.AccessWrite,
@@ -614,7 +627,8 @@ var OpSendMessageBatch = &wire.Operation{
 		&schemaInvalidAddress,
 	},
 
-	BodyLimit: 3145728,
+	ResultWrapper: "SendMessageBatchResult",
+	BodyLimit:     3145728,
 
 	Action:    "sqs:SendMessage",
 	Access:    wire.AccessWrite,
@@ -671,7 +685,8 @@ var OpStartMessageMoveTask = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "StartMessageMoveTaskResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:StartMessageMoveTask",
 	Access:    wire.AccessWrite,

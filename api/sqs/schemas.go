@@ -9,14 +9,14 @@ import (
 var schemaAWSAccountIdList = wire.Schema{
 	Name:      "AWSAccountIdList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaString},
+	Elem:      &wire.Member{Name: "member", Target: &schemaString, LocationName: "AWSAccountId"},
 	Flattened: true,
 }
 
 var schemaActionNameList = wire.Schema{
 	Name:      "ActionNameList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaString},
+	Elem:      &wire.Member{Name: "member", Target: &schemaString, LocationName: "ActionName"},
 	Flattened: true,
 }
 
@@ -39,7 +39,7 @@ var schemaAddPermissionResponse = wire.Schema{
 var schemaAttributeNameList = wire.Schema{
 	Name:      "AttributeNameList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaQueueAttributeName},
+	Elem:      &wire.Member{Name: "member", Target: &schemaQueueAttributeName, LocationName: "AttributeName"},
 	Flattened: true,
 }
 
@@ -52,6 +52,7 @@ var schemaBatchEntryIdsNotDistinct = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "BatchEntryIdsNotDistinct",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(BatchEntryIdsNotDistinct) },
 	},
@@ -66,6 +67,7 @@ var schemaBatchRequestTooLong = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "BatchRequestTooLong",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.BatchRequestTooLong",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(BatchRequestTooLong) },
 	},
@@ -85,7 +87,7 @@ var schemaBatchResultErrorEntry = wire.Schema{
 var schemaBatchResultErrorEntryList = wire.Schema{
 	Name:      "BatchResultErrorEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaBatchResultErrorEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaBatchResultErrorEntry, LocationName: "BatchResultErrorEntry"},
 	Flattened: true,
 }
 
@@ -97,7 +99,7 @@ var schemaBinary = wire.Schema{
 var schemaBinaryList = wire.Schema{
 	Name: "BinaryList",
 	Kind: wire.List,
-	Elem: &wire.Member{Name: "member", Target: &schemaBinary},
+	Elem: &wire.Member{Name: "member", Target: &schemaBinary, LocationName: "BinaryListValue"},
 }
 
 var schemaBoolean = wire.Schema{
@@ -148,7 +150,7 @@ var schemaChangeMessageVisibilityBatchRequestEntry = wire.Schema{
 var schemaChangeMessageVisibilityBatchRequestEntryList = wire.Schema{
 	Name:      "ChangeMessageVisibilityBatchRequestEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaChangeMessageVisibilityBatchRequestEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaChangeMessageVisibilityBatchRequestEntry, LocationName: "ChangeMessageVisibilityBatchRequestEntry"},
 	Flattened: true,
 }
 
@@ -172,7 +174,7 @@ var schemaChangeMessageVisibilityBatchResultEntry = wire.Schema{
 var schemaChangeMessageVisibilityBatchResultEntryList = wire.Schema{
 	Name:      "ChangeMessageVisibilityBatchResultEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaChangeMessageVisibilityBatchResultEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaChangeMessageVisibilityBatchResultEntry, LocationName: "ChangeMessageVisibilityBatchResultEntry"},
 	Flattened: true,
 }
 
@@ -196,8 +198,8 @@ var schemaCreateQueueRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "QueueName", Target: &schemaString, Required: true},
-		{Name: "Attributes", Index: 1, Target: &schemaQueueAttributeMap, Flattened: true},
-		{Name: "tags", Index: 2, Target: &schemaTagMap, Flattened: true},
+		{Name: "Attributes", Index: 1, Target: &schemaQueueAttributeMap, Flattened: true, QueryName: "Attribute"},
+		{Name: "tags", Index: 2, Target: &schemaTagMap, Flattened: true, QueryName: "Tag"},
 	},
 }
 
@@ -230,7 +232,7 @@ var schemaDeleteMessageBatchRequestEntry = wire.Schema{
 var schemaDeleteMessageBatchRequestEntryList = wire.Schema{
 	Name:      "DeleteMessageBatchRequestEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaDeleteMessageBatchRequestEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaDeleteMessageBatchRequestEntry, LocationName: "DeleteMessageBatchRequestEntry"},
 	Flattened: true,
 }
 
@@ -254,7 +256,7 @@ var schemaDeleteMessageBatchResultEntry = wire.Schema{
 var schemaDeleteMessageBatchResultEntryList = wire.Schema{
 	Name:      "DeleteMessageBatchResultEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaDeleteMessageBatchResultEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaDeleteMessageBatchResultEntry, LocationName: "DeleteMessageBatchResultEntry"},
 	Flattened: true,
 }
 
@@ -294,6 +296,7 @@ var schemaEmptyBatchRequest = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "EmptyBatchRequest",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.EmptyBatchRequest",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(EmptyBatchRequest) },
 	},
@@ -317,7 +320,7 @@ var schemaGetQueueAttributesResult = wire.Schema{
 	Name: "GetQueueAttributesResult",
 	Kind: wire.Struct,
 	Members: []wire.Member{
-		{Name: "Attributes", Target: &schemaQueueAttributeMap, Flattened: true},
+		{Name: "Attributes", Target: &schemaQueueAttributeMap, Flattened: true, QueryName: "Attribute"},
 	},
 }
 
@@ -347,7 +350,7 @@ var schemaInvalidAddress = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "InvalidAddress",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 404,
 		New:         func() wire.Shape { return new(InvalidAddress) },
 	},
 }
@@ -389,6 +392,7 @@ var schemaInvalidBatchEntryId = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "InvalidBatchEntryId",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.InvalidBatchEntryId",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(InvalidBatchEntryId) },
 	},
@@ -431,7 +435,7 @@ var schemaInvalidSecurity = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "InvalidSecurity",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(InvalidSecurity) },
 	},
 }
@@ -445,6 +449,7 @@ var schemaKmsAccessDenied = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsAccessDenied",
 		Status:      400,
+		QueryCode:   "KMS.AccessDeniedException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsAccessDenied) },
 	},
@@ -459,6 +464,7 @@ var schemaKmsDisabled = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsDisabled",
 		Status:      400,
+		QueryCode:   "KMS.DisabledException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsDisabled) },
 	},
@@ -473,6 +479,7 @@ var schemaKmsInvalidKeyUsage = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsInvalidKeyUsage",
 		Status:      400,
+		QueryCode:   "KMS.InvalidKeyUsageException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsInvalidKeyUsage) },
 	},
@@ -487,6 +494,7 @@ var schemaKmsInvalidState = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsInvalidState",
 		Status:      400,
+		QueryCode:   "KMS.InvalidStateException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsInvalidState) },
 	},
@@ -501,6 +509,7 @@ var schemaKmsNotFound = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsNotFound",
 		Status:      400,
+		QueryCode:   "KMS.NotFoundException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsNotFound) },
 	},
@@ -515,7 +524,8 @@ var schemaKmsOptInRequired = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsOptInRequired",
 		Status:      400,
-		QueryStatus: 400,
+		QueryCode:   "KMS.OptInRequired",
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(KmsOptInRequired) },
 	},
 }
@@ -529,6 +539,7 @@ var schemaKmsThrottled = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsThrottled",
 		Status:      400,
+		QueryCode:   "KMS.ThrottlingException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsThrottled) },
 	},
@@ -589,7 +600,7 @@ var schemaListMessageMoveTasksResultEntry = wire.Schema{
 var schemaListMessageMoveTasksResultEntryList = wire.Schema{
 	Name:      "ListMessageMoveTasksResultEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaListMessageMoveTasksResultEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaListMessageMoveTasksResultEntry, LocationName: "ListMessageMoveTasksResultEntry"},
 	Flattened: true,
 }
 
@@ -605,7 +616,7 @@ var schemaListQueueTagsResult = wire.Schema{
 	Name: "ListQueueTagsResult",
 	Kind: wire.Struct,
 	Members: []wire.Member{
-		{Name: "Tags", Target: &schemaTagMap, Flattened: true},
+		{Name: "Tags", Target: &schemaTagMap, Flattened: true, QueryName: "Tag"},
 	},
 }
 
@@ -640,10 +651,10 @@ var schemaMessage = wire.Schema{
 		{Name: "MessageId", Target: &schemaString},
 		{Name: "ReceiptHandle", Index: 1, Target: &schemaString},
 		{Name: "MD5OfBody", Index: 2, Target: &schemaString},
-		{Name: "Body", Index: 3, Target: &schemaString},
-		{Name: "Attributes", Index: 4, Target: &schemaMessageSystemAttributeMap, Flattened: true},
+		{Name: "Body", Index: 3, Target: &schemaString, Sensitive: true},
+		{Name: "Attributes", Index: 4, Target: &schemaMessageSystemAttributeMap, Flattened: true, QueryName: "Attribute"},
 		{Name: "MD5OfMessageAttributes", Index: 5, Target: &schemaString},
-		{Name: "MessageAttributes", Index: 6, Target: &schemaMessageBodyAttributeMap, Flattened: true},
+		{Name: "MessageAttributes", Index: 6, Target: &schemaMessageBodyAttributeMap, Sensitive: true, Flattened: true, QueryName: "MessageAttribute"},
 	},
 }
 
@@ -655,7 +666,7 @@ var schemaMessageAttributeName = wire.Schema{
 var schemaMessageAttributeNameList = wire.Schema{
 	Name:      "MessageAttributeNameList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaMessageAttributeName},
+	Elem:      &wire.Member{Name: "member", Target: &schemaMessageAttributeName, LocationName: "MessageAttributeName"},
 	Flattened: true,
 }
 
@@ -674,23 +685,23 @@ var schemaMessageAttributeValue = wire.Schema{
 var schemaMessageBodyAttributeMap = wire.Schema{
 	Name:      "MessageBodyAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaString},
-	Elem:      &wire.Member{Name: "value", Target: &schemaMessageAttributeValue},
+	Key:       &wire.Member{Name: "key", Target: &schemaString, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaMessageAttributeValue, LocationName: "Value"},
 	Flattened: true,
 }
 
 var schemaMessageBodySystemAttributeMap = wire.Schema{
 	Name:      "MessageBodySystemAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeNameForSends},
-	Elem:      &wire.Member{Name: "value", Target: &schemaMessageSystemAttributeValue},
+	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeNameForSends, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaMessageSystemAttributeValue, LocationName: "Value"},
 	Flattened: true,
 }
 
 var schemaMessageList = wire.Schema{
 	Name:      "MessageList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaMessage},
+	Elem:      &wire.Member{Name: "member", Target: &schemaMessage, LocationName: "Message"},
 	Flattened: true,
 }
 
@@ -703,6 +714,7 @@ var schemaMessageNotInflight = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "MessageNotInflight",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.MessageNotInflight",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(MessageNotInflight) },
 	},
@@ -711,15 +723,15 @@ var schemaMessageNotInflight = wire.Schema{
 var schemaMessageSystemAttributeList = wire.Schema{
 	Name:      "MessageSystemAttributeList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaMessageSystemAttributeName},
+	Elem:      &wire.Member{Name: "member", Target: &schemaMessageSystemAttributeName, LocationName: "MessageSystemAttributeName"},
 	Flattened: true,
 }
 
 var schemaMessageSystemAttributeMap = wire.Schema{
 	Name:      "MessageSystemAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeName},
-	Elem:      &wire.Member{Name: "value", Target: &schemaString},
+	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeName, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaString, LocationName: "Value"},
 	Flattened: true,
 }
 
@@ -766,7 +778,7 @@ var schemaOverLimit = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "OverLimit",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(OverLimit) },
 	},
 }
@@ -780,7 +792,8 @@ var schemaPurgeQueueInProgress = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "PurgeQueueInProgress",
 		Status:      400,
-		QueryStatus: 400,
+		QueryCode:   "AWS.SimpleQueueService.PurgeQueueInProgress",
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(PurgeQueueInProgress) },
 	},
 }
@@ -801,8 +814,8 @@ var schemaPurgeQueueResponse = wire.Schema{
 var schemaQueueAttributeMap = wire.Schema{
 	Name:      "QueueAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaQueueAttributeName},
-	Elem:      &wire.Member{Name: "value", Target: &schemaString},
+	Key:       &wire.Member{Name: "key", Target: &schemaQueueAttributeName, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaString, LocationName: "Value"},
 	Flattened: true,
 }
 
@@ -821,6 +834,7 @@ var schemaQueueDeletedRecently = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "QueueDeletedRecently",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.QueueDeletedRecently",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(QueueDeletedRecently) },
 	},
@@ -835,6 +849,7 @@ var schemaQueueDoesNotExist = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "QueueDoesNotExist",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.NonExistentQueue",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(QueueDoesNotExist) },
 	},
@@ -849,6 +864,7 @@ var schemaQueueNameExists = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "QueueNameExists",
 		Status:      400,
+		QueryCode:   "QueueAlreadyExists",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(QueueNameExists) },
 	},
@@ -857,7 +873,7 @@ var schemaQueueNameExists = wire.Schema{
 var schemaQueueUrlList = wire.Schema{
 	Name:      "QueueUrlList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaString},
+	Elem:      &wire.Member{Name: "member", Target: &schemaString, LocationName: "QueueUrl"},
 	Flattened: true,
 }
 
@@ -870,7 +886,7 @@ var schemaReceiptHandleIsInvalid = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "ReceiptHandleIsInvalid",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 404,
 		New:         func() wire.Shape { return new(ReceiptHandleIsInvalid) },
 	},
 }
@@ -921,7 +937,7 @@ var schemaRequestThrottled = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "RequestThrottled",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(RequestThrottled) },
 	},
 }
@@ -935,7 +951,7 @@ var schemaResourceNotFoundException = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "ResourceNotFoundException",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 404,
 		New:         func() wire.Shape { return new(ResourceNotFoundException) },
 	},
 }
@@ -954,10 +970,10 @@ var schemaSendMessageBatchRequestEntry = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "Id", Target: &schemaString, Required: true},
-		{Name: "MessageBody", Index: 1, Target: &schemaString, Required: true},
+		{Name: "MessageBody", Index: 1, Target: &schemaString, Required: true, Sensitive: true},
 		{Name: "DelaySeconds", Index: 2, Target: &schemaNullableInteger},
-		{Name: "MessageAttributes", Index: 3, Target: &schemaMessageBodyAttributeMap, Flattened: true},
-		{Name: "MessageSystemAttributes", Index: 4, Target: &schemaMessageBodySystemAttributeMap, Flattened: true},
+		{Name: "MessageAttributes", Index: 3, Target: &schemaMessageBodyAttributeMap, Sensitive: true, Flattened: true, QueryName: "MessageAttribute"},
+		{Name: "MessageSystemAttributes", Index: 4, Target: &schemaMessageBodySystemAttributeMap, Flattened: true, QueryName: "MessageSystemAttribute"},
 		{Name: "MessageDeduplicationId", Index: 5, Target: &schemaString},
 		{Name: "MessageGroupId", Index: 6, Target: &schemaString},
 	},
@@ -966,7 +982,7 @@ var schemaSendMessageBatchRequestEntry = wire.Schema{
 var schemaSendMessageBatchRequestEntryList = wire.Schema{
 	Name:      "SendMessageBatchRequestEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaSendMessageBatchRequestEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaSendMessageBatchRequestEntry, LocationName: "SendMessageBatchRequestEntry"},
 	Flattened: true,
 }
 
@@ -995,7 +1011,7 @@ var schemaSendMessageBatchResultEntry = wire.Schema{
 var schemaSendMessageBatchResultEntryList = wire.Schema{
 	Name:      "SendMessageBatchResultEntryList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaSendMessageBatchResultEntry},
+	Elem:      &wire.Member{Name: "member", Target: &schemaSendMessageBatchResultEntry, LocationName: "SendMessageBatchResultEntry"},
 	Flattened: true,
 }
 
@@ -1004,10 +1020,10 @@ var schemaSendMessageRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "QueueUrl", Target: &schemaString, Required: true},
-		{Name: "MessageBody", Index: 1, Target: &schemaString, Required: true},
+		{Name: "MessageBody", Index: 1, Target: &schemaString, Required: true, Sensitive: true},
 		{Name: "DelaySeconds", Index: 2, Target: &schemaNullableInteger},
-		{Name: "MessageAttributes", Index: 3, Target: &schemaMessageBodyAttributeMap, Flattened: true},
-		{Name: "MessageSystemAttributes", Index: 4, Target: &schemaMessageBodySystemAttributeMap, Flattened: true},
+		{Name: "MessageAttributes", Index: 3, Target: &schemaMessageBodyAttributeMap, Sensitive: true, Flattened: true, QueryName: "MessageAttribute"},
+		{Name: "MessageSystemAttributes", Index: 4, Target: &schemaMessageBodySystemAttributeMap, Flattened: true, QueryName: "MessageSystemAttribute"},
 		{Name: "MessageDeduplicationId", Index: 5, Target: &schemaString},
 		{Name: "MessageGroupId", Index: 6, Target: &schemaString},
 	},
@@ -1030,7 +1046,7 @@ var schemaSetQueueAttributesRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "QueueUrl", Target: &schemaString, Required: true},
-		{Name: "Attributes", Index: 1, Target: &schemaQueueAttributeMap, Required: true, Flattened: true},
+		{Name: "Attributes", Index: 1, Target: &schemaQueueAttributeMap, Required: true, Flattened: true, QueryName: "Attribute"},
 	},
 }
 
@@ -1065,7 +1081,7 @@ var schemaString = wire.Schema{
 var schemaStringList = wire.Schema{
 	Name: "StringList",
 	Kind: wire.List,
-	Elem: &wire.Member{Name: "member", Target: &schemaString},
+	Elem: &wire.Member{Name: "member", Target: &schemaString, LocationName: "StringListValue"},
 }
 
 var schemaTagKey = wire.Schema{
@@ -1076,15 +1092,15 @@ var schemaTagKey = wire.Schema{
 var schemaTagKeyList = wire.Schema{
 	Name:      "TagKeyList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaTagKey},
+	Elem:      &wire.Member{Name: "member", Target: &schemaTagKey, LocationName: "TagKey"},
 	Flattened: true,
 }
 
 var schemaTagMap = wire.Schema{
 	Name:      "TagMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaTagKey},
-	Elem:      &wire.Member{Name: "value", Target: &schemaTagValue},
+	Key:       &wire.Member{Name: "key", Target: &schemaTagKey, LocationName: "Key"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaTagValue, LocationName: "Value"},
 	Flattened: true,
 }
 
@@ -1093,7 +1109,7 @@ var schemaTagQueueRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "QueueUrl", Target: &schemaString, Required: true},
-		{Name: "Tags", Index: 1, Target: &schemaTagMap, Required: true, Flattened: true},
+		{Name: "Tags", Index: 1, Target: &schemaTagMap, Required: true, Flattened: true, QueryName: "Tag"},
 	},
 }
 
@@ -1121,6 +1137,7 @@ var schemaTooManyEntriesInBatchRequest = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "TooManyEntriesInBatchRequest",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(TooManyEntriesInBatchRequest) },
 	},
@@ -1135,6 +1152,7 @@ var schemaUnsupportedOperation = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "UnsupportedOperation",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.UnsupportedOperation",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(UnsupportedOperation) },
 	},

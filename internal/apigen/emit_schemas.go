@@ -198,6 +198,9 @@ func (g *service) printErrorTrait(p *printer, s *Shape) {
 		if trait.Code != "" && trait.Code != s.Name {
 			p.line("QueryCode: %q,", trait.Code)
 		}
+		if trait.queryStatus != 0 {
+			status = trait.queryStatus
+		}
 		p.line("QueryStatus: %d,", status)
 	}
 	p.line("New: func() wire.Shape { return new(%s) },", g.types[s.Name])

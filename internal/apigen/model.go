@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Model is one service-2.json. The fields carry the names of the format.
@@ -131,6 +132,8 @@ type ErrorTrait struct {
 	Code           string `json:"code"`
 	HTTPStatusCode int    `json:"httpStatusCode"`
 	Fault          bool   `json:"fault"`
+
+	queryStatus int // see queryProtocol; 0 is HTTPStatusCode
 }
 
 // Member is a named use of a shape in a structure.
@@ -168,6 +171,21 @@ func (m Members) find(name string) *Member {
 		return &m[i]
 	}
 	return nil
+}
+
+// markSensitive marks a shape, or a member of a structure, as sensitive.
+func (m *Model) markSensitive(name string) error {
+	structure, member, isMember := strings.Cut(name, ".")
+	s := m.Shapes[structure]
+	switch {
+	case s != nil && !isMember:
+		s.Sensitive = true
+		return nil
+	case s != nil && s.Members.find(member) != nil:
+		s.Members.find(member).Sensitive = true
+		return nil
+	}
+	return fmt.Errorf("the model of %s has no %s", m.Folder, name)
 }
 
 // Folders lists the services in a folder of models, sorted.

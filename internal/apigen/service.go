@@ -44,10 +44,14 @@ func newService(in *library, folder string, operations []string) (*service, erro
 	}
 	g := &service{model: m, special: specialFor(folder), global: in.global[m.Metadata.EndpointPrefix]}
 	for _, name := range g.special.sensitive {
-		if m.Shapes[name] == nil {
-			return nil, fmt.Errorf("the model of %s has no shape %s", folder, name)
+		if err := m.markSensitive(name); err != nil {
+			return nil, err
 		}
-		m.Shapes[name].Sensitive = true
+	}
+	if q := g.special.query; q != nil {
+		if err := q.addTo(m); err != nil {
+			return nil, err
+		}
 	}
 	for name, length := range g.special.inside {
 		if m.Shapes[name] == nil {

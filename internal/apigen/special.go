@@ -20,7 +20,7 @@ type special struct {
 	// recorded are read-only operations whose response belongs into the audit record all the same.
 	recorded map[string]bool
 
-	// sensitive are shapes that the model does not call sensitive, although what they hold is.
+	// sensitive are shapes, or members of structures, that the model does not call sensitive, although what they hold is.
 	sensitive []string
 
 	// noAuth are operations that links in messages lead to, which nobody signs; signed calls of them are verified as ever.
@@ -36,6 +36,9 @@ type special struct {
 
 	// rename gives shapes other Go names where two fall together.
 	rename map[string]string
+
+	// query has the service speak the query protocol as well, which AWS still does where the model tells of it no more.
+	query *queryProtocol
 }
 
 // defaultBodyLimit is for the operations that the table does not name: well above the largest request
@@ -79,6 +82,9 @@ func specialFor(folder string) special {
 				"BatchWriteItem": 17 * mib, "TransactWriteItems": 5 * mib,
 			},
 		}
+	case "events":
+		// What events say, and what targets are given, is no part of the record of who put them.
+		return special{sensitive: []string{"PutEventsRequestEntry.Detail", "PutPartnerEventsRequestEntry.Detail", "TargetInput", "TransformerInput", "TestEventPatternRequest.Event"}}
 	case "firehose":
 		return special{bodyLimit: map[string]int64{"PutRecordBatch": 6 * mib, "PutRecord": 2 * mib}} // 4 MiB, in base64
 	case "guardduty":
@@ -165,6 +171,12 @@ func specialFor(folder string) special {
 				"SendMessageBatch":             "SendMessage",
 			},
 			bodyLimit: map[string]int64{"SendMessage": 3 * mib, "SendMessageBatch": 3 * mib}, // 1 MiB, in JSON strings
+			// CloudTrail hides what messages say.
+			sensitive: []string{
+				"SendMessageRequest.MessageBody", "SendMessageBatchRequestEntry.MessageBody", "SendMessageRequest.MessageAttributes",
+				"SendMessageBatchRequestEntry.MessageAttributes", "Message.Body", "Message.MessageAttributes",
+			},
+			query: sqsQuery,
 		}
 	case "sts":
 		return special{
