@@ -30,6 +30,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/remote"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
+	"github.com/holdfast-cloud/holdfast/service/events"
 	"github.com/holdfast-cloud/holdfast/service/kms"
 	"github.com/holdfast-cloud/holdfast/service/sns"
 	"github.com/holdfast-cloud/holdfast/service/sts"
@@ -69,6 +70,7 @@ type core struct {
 	keys      *kms.Service
 	trails    *cloudtrail.Service
 	topics    *sns.Service // publishes certificates, too
+	bus       *events.Service
 	scheduler *timer.Scheduler
 	post      *delivery.Dispatcher
 	registry  *prometheus.Registry

@@ -35,8 +35,22 @@ func (c *core) openEvents(cfg Config, partition string) ([]door.Room, error) {
 		return nil, err
 	}
 	c.sweeper.Owners[events.BlobPrefix] = s.Unnamed
+	c.bus = s
 	c.background(s.Run)
+	c.background(func(ctx context.Context) {
+		<-ctx.Done()
+		s.EndFollowing()
+	})
 	c.beforeStep(s.FollowTrail)
 	c.caches["event_buses"] = s.CacheStats
 	return []door.Room{s.Room()}, nil
+}
+
+// FollowEvents calls fn with the events that come to buses from now on, until ctx ends, fn returns an error, or the cloud is closed or reset. started is called once events
+// are followed.
+func (c *Cloud) FollowEvents(ctx context.Context, f events.Following, started func(), fn func(events.Followed) error) error {
+	core, release := c.hold()
+	bus := core.bus
+	release()
+	return bus.Follow(ctx, f, started, fn)
 }

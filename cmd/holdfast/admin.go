@@ -55,6 +55,8 @@ type admin struct {
 	contact contact
 	token   [sha256.Size]byte // its hash: comparing hashes takes the same time wherever they differ
 	path    string
+	over    context.Context // ends when the server does, and what would not end by itself
+	end     context.CancelFunc
 }
 
 func newAdmin(dir, endpoint string, t *tls.Config, log *slog.Logger) *admin {
@@ -63,7 +65,9 @@ func newAdmin(dir, endpoint string, t *tls.Config, log *slog.Logger) *admin {
 		sum := sha256.Sum256(t.Certificates[0].Certificate[0])
 		k.Certificate = hex.EncodeToString(sum[:])
 	}
-	return &admin{log: log, contact: k, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
+	a := &admin{log: log, contact: k, token: sha256.Sum256([]byte(k.Token)), path: filepath.Join(dir, adminFile)}
+	a.over, a.end = context.WithCancel(context.Background())
+	return a
 }
 
 // leave leaves the way to the server. No other one may have the directory.
@@ -110,7 +114,12 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// What went wrong comes after what was found until then.
 	w.Header().Set("Trailer", errorTrailer)
-	err := task(r.Context(), c, r.Body, w)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if name == tailTask {
+		defer context.AfterFunc(a.over, cancel)()
+	}
+	err := task(ctx, c, r.Body, w)
 	// The audit trail tells of calls; this is what tells of who came by the data directory.
 	a.log.Info("command", "name", name, "done", err == nil)
 	if err != nil {
@@ -133,6 +142,8 @@ var tasks = map[string]task{
 
 	"why":             explainCalls,
 	"policy-generate": generatePolicy,
+
+	tailTask: tailEvents,
 }
 
 // errNoServer says that no server answers for the data directory.
@@ -273,6 +284,9 @@ type eventsParams struct {
 }
 
 func events(ctx context.Context, e *env, args []string) error {
+	if len(args) > 0 && args[0] == "tail" {
+		return tail(ctx, e, args[1:])
+	}
 	f, data, sealSpec := commandFlags(e, "events", "[flags]")
 	var p eventsParams
 	f.Func("from", "only records from this `time` on, e.g. 2027-01-01T00:00:00Z", instant(&p.From))

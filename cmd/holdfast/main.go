@@ -24,7 +24,7 @@ type command struct {
 
 var commands = []command{
 	{"serve", "[flags]", "start the cloud", serve},
-	{"events", "[flags]", "print the audit records, oldest first, one JSON object a line", events},
+	{"events", "[tail] [flags]", "print the audit records, oldest first, one JSON object a line; tail follows the events of EventBridge", events},
 	{"why", "EVENT-OR-REQUEST-ID [flags]", "tell why a recorded call was allowed or denied", why},
 	{"policy", "generate [flags]", "make a least-privilege policy of what a principal was recorded to do", policyCommand},
 	{"credentials", "[flags]", "make an access key for a root user, or for an IAM user with a policy", credentials},

@@ -132,6 +132,7 @@ func serve(ctx context.Context, e *env, args []string) error {
 	gate := newGate(e, &cfg, endpoint, tlsConfig)
 	site := s.start(append(further, listener), gate, log)
 	defer site.close()
+	site.http.RegisterOnShutdown(gate.end)
 	c, err := cloud.Open(ctx, cfg)
 	if err != nil {
 		return unlessOver(ctx, err)

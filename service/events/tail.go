@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -22,6 +23,9 @@ type Followed struct {
 	Missed int // how many came before it that the follower was too slow for
 }
 
+// ErrOver is what ends following when the service does.
+var ErrOver = errors.New("events are followed no more: the cloud closes, or was reset")
+
 // maxBehind is how many events a follower may be behind; what comes then it misses.
 const maxBehind = 1024
 
@@ -30,6 +34,7 @@ type tail struct {
 	any       atomic.Bool // somebody follows
 	mu        sync.Mutex  // guards followers, and what they missed
 	followers map[*follower]bool
+	over      bool
 }
 
 type follower struct {
@@ -39,8 +44,8 @@ type follower struct {
 	missed int
 }
 
-// Follow calls fn with the events that come to the buses of this process from now on, in the order in which they came to each, until ctx ends or fn returns an error.
-// started, unless it is nil, is called once events are followed.
+// Follow calls fn with the events that come to the buses of this process from now on, in the order in which they came to each, until ctx ends, fn returns an error, or
+// EndFollowing (ErrOver). started, unless it is nil, is called once events are followed.
 func (s *Service) Follow(ctx context.Context, f Following, started func(), fn func(Followed) error) error {
 	one := &follower{Following: f, events: make(chan Followed, maxBehind)}
 	if f.Pattern != nil {
@@ -48,14 +53,19 @@ func (s *Service) Follow(ctx context.Context, f Following, started func(), fn fu
 		set.Add(struct{}{}, f.Pattern)
 		one.one = set.Matcher()
 	}
-	s.tail.add(one)
+	if !s.tail.add(one) {
+		return ErrOver
+	}
 	defer s.tail.remove(one)
 	if started != nil {
 		started()
 	}
 	for {
 		select {
-		case e := <-one.events:
+		case e, ok := <-one.events:
+			if !ok {
+				return ErrOver
+			}
 			if err := fn(e); err != nil {
 				return err
 			}
@@ -65,14 +75,31 @@ func (s *Service) Follow(ctx context.Context, f Following, started func(), fn fu
 	}
 }
 
-func (t *tail) add(f *follower) {
+// EndFollowing ends all following, now and in the time to come.
+func (s *Service) EndFollowing() {
+	t := &s.tail
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for f := range t.followers {
+		close(f.events)
+	}
+	t.followers, t.over = nil, true
+	t.any.Store(false)
+}
+
+// add reports whether it is not over yet.
+func (t *tail) add(f *follower) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return false
+	}
 	if t.followers == nil {
 		t.followers = map[*follower]bool{}
 	}
 	t.followers[f] = true
 	t.any.Store(true)
+	return true
 }
 
 func (t *tail) remove(f *follower) {

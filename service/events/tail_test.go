@@ -78,4 +78,14 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%d came: %v", n, err)
 		}
 	})
+	t.Run("Over", func(t *testing.T) {
+		s := new(Service)
+		if err := s.Follow(t.Context(), Following{}, s.EndFollowing, nil); !errors.Is(err, ErrOver) {
+			t.Errorf("following ends with %v", err)
+		}
+		if err := s.Follow(t.Context(), Following{}, nil, nil); !errors.Is(err, ErrOver) {
+			t.Errorf("following begins, with %v", err)
+		}
+		s.tail.tell(bus, Followed{})
+	})
 }
