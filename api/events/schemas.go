@@ -1435,7 +1435,7 @@ var schemaInputTransformer = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "InputPathsMap", Target: &schemaTransformerPaths},
-		{Name: "InputTemplate", Index: 1, Target: &schemaTransformerInput, Required: true},
+		{Name: "InputTemplate", Index: 1, Target: &schemaTransformerInput, Required: true, Sensitive: true},
 	},
 }
 
@@ -2047,7 +2047,7 @@ var schemaPutEventsRequestEntry = wire.Schema{
 		{Name: "Source", Index: 1, Target: &schemaString},
 		{Name: "Resources", Index: 2, Target: &schemaEventResourceList},
 		{Name: "DetailType", Index: 3, Target: &schemaString},
-		{Name: "Detail", Index: 4, Target: &schemaString},
+		{Name: "Detail", Index: 4, Target: &schemaString, Sensitive: true},
 		{Name: "EventBusName", Index: 5, Target: &schemaNonPartnerEventBusNameOrArn},
 		{Name: "TraceHeader", Index: 6, Target: &schemaTraceHeader},
 	},
@@ -2101,7 +2101,7 @@ var schemaPutPartnerEventsRequestEntry = wire.Schema{
 		{Name: "Source", Index: 1, Target: &schemaEventSourceName},
 		{Name: "Resources", Index: 2, Target: &schemaEventResourceList},
 		{Name: "DetailType", Index: 3, Target: &schemaString},
-		{Name: "Detail", Index: 4, Target: &schemaString},
+		{Name: "Detail", Index: 4, Target: &schemaString, Sensitive: true},
 	},
 }
 
@@ -2757,7 +2757,7 @@ var schemaTarget = wire.Schema{
 		{Name: "Id", Target: &schemaTargetId, Required: true},
 		{Name: "Arn", Index: 1, Target: &schemaTargetArn, Required: true},
 		{Name: "RoleArn", Index: 2, Target: &schemaRoleArn},
-		{Name: "Input", Index: 3, Target: &schemaTargetInput},
+		{Name: "Input", Index: 3, Target: &schemaTargetInput, Sensitive: true},
 		{Name: "InputPath", Index: 4, Target: &schemaTargetInputPath},
 		{Name: "InputTransformer", Index: 5, Target: &schemaInputTransformer},
 		{Name: "KinesisParameters", Index: 6, Target: &schemaKinesisParameters},
@@ -2797,6 +2797,7 @@ var schemaTargetInput = wire.Schema{
 	Name:       "TargetInput",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Max: 8192, HasMax: true},
+	Sensitive:  true,
 }
 
 var schemaTargetInputPath = wire.Schema{
@@ -2823,7 +2824,7 @@ var schemaTestEventPatternRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "EventPattern", Target: &schemaEventPattern, Required: true},
-		{Name: "Event", Index: 1, Target: &schemaString, Required: true},
+		{Name: "Event", Index: 1, Target: &schemaString, Required: true, Sensitive: true},
 	},
 }
 
@@ -2863,6 +2864,7 @@ var schemaTransformerInput = wire.Schema{
 	Name:       "TransformerInput",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 8192, HasMax: true},
+	Sensitive:  true,
 }
 
 var schemaTransformerPaths = wire.Schema{

@@ -10,9 +10,15 @@ import (
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
-// Stored as (see store.Table): events / account / region / archive / name → archiveRecord.
+// Stored as (see store.Table): events / account / region / archive / name → archiveRecord. The index "api" has those of default buses: API calls come to them.
 var archiveTable = store.NewTable("events", "archive", func(a *archiveRecord) store.Key { return store.Key{a.Name} },
-	store.Index[archiveRecord]{Name: "bus", Entries: func(a *archiveRecord) []store.Key { return []store.Key{{a.Bus, a.Name}} }})
+	store.Index[archiveRecord]{Name: "bus", Entries: func(a *archiveRecord) []store.Key { return []store.Key{{a.Bus, a.Name}} }},
+	store.Index[archiveRecord]{Name: "api", Global: true, Entries: func(a *archiveRecord) []store.Key {
+		if a.Bus != defaultBus {
+			return nil
+		}
+		return []store.Key{{}}
+	}})
 
 // archiveRecord is an archive: the events of a bus that match a pattern, kept for a time.
 type archiveRecord struct {
@@ -90,6 +96,11 @@ func (s *Service) CreateArchive(c *call.Call, in *events.CreateArchiveRequest) (
 	}
 	if err := s.encryptUnder(c, a, deref(in.KmsKeyIdentifier)); err != nil {
 		return nil, err
+	}
+	if a.Bus == defaultBus {
+		if err := s.listen(c); err != nil {
+			return nil, err
+		}
 	}
 	err = archiveTable.In(a.Account, a.Region).Insert(c.Tx(), a)
 	if errors.Is(err, store.ErrExists) {

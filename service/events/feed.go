@@ -47,11 +47,8 @@ type Trails interface {
 	Logs(ctx context.Context, r store.Reader, e *eventselect.Event) (bool, error)
 }
 
-// listen makes sure that API calls come to a rule from now on.
-func (s *Service) listen(c *call.Call, r *ruleRecord) error {
-	if r.Bus != defaultBus || r.Pattern == "" || r.State == string(events.RuleStateDisabled) {
-		return nil
-	}
+// listen makes sure that API calls come to default buses from now on, for who is going to listen there.
+func (s *Service) listen(c *call.Call) error {
 	_, err := feedTable.In(call.OwnAccount, "").Get(c.Tx(), feedName)
 	if !missing(err) {
 		return err
@@ -92,17 +89,35 @@ func (s *Service) FollowTrail(ctx context.Context) (worked bool, err error) {
 	return worked, nil
 }
 
-// following reports whether anybody listens.
+// following reports whether anybody listens. When nobody does any more, the place in the log is forgotten.
 func (s *Service) following(ctx context.Context) (on bool, err error) {
+	left := false
 	err = s.cfg.Store.View(ctx, func(r store.Reader) error {
-		_, err := feedTable.In(call.OwnAccount, "").Get(r, feedName)
-		on = err == nil
-		if missing(err) {
-			return nil
+		if _, err := feedTable.In(call.OwnAccount, "").Get(r, feedName); err != nil {
+			return absent(err)
 		}
+		on, err = s.heardBySomebody(r)
+		left = err == nil && !on
 		return err
 	})
-	return on, err
+	if err != nil || !left {
+		return on, err
+	}
+	return false, s.cfg.Perform(ctx, events.Service.Package, call.OwnAccount, "", func(c *call.Call) error {
+		if on, err := s.heardBySomebody(c.Tx()); err != nil || on {
+			return err
+		}
+		return absent(feedTable.In(call.OwnAccount, "").Delete(c.Tx(), feedName))
+	})
+}
+
+// heardBySomebody reports whether there is a rule or an archive that API calls can come to.
+func (s *Service) heardBySomebody(r store.Reader) (bool, error) {
+	n, err := ruleTable.In("", "").Count(r, store.Query{Index: "api", Limit: 1})
+	if err == nil && n == 0 {
+		n, err = archiveTable.In("", "").Count(r, store.Query{Index: "api", Limit: 1})
+	}
+	return n > 0, err
 }
 
 // passTrail is one pass. It reports whether it published something, so that there may be more.

@@ -3,6 +3,7 @@ package events
 import (
 	"time"
 
+	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -12,13 +13,20 @@ import (
 //
 //	events / account / region / bus / NAME                     the bus; the default one has a record once something about it was set
 //	events / account / region / rule / BUS / NAME              the rule
+//	events /  /  / rule.api / account / region / BUS / NAME    those that API calls can come to
 //	events / account / region / target / BUS / RULE / ID       the target
 //	events / account / region / target.arn / ARN / BUS / RULE  which rules have a target
 //
 // BUS is the name of a bus. What belongs to archives, replays, connections and API destinations stands in their own files.
 var (
-	busTable    = store.NewTable("events", "bus", func(b *busRecord) store.Key { return store.Key{b.Name} })
-	ruleTable   = store.NewTable("events", "rule", func(r *ruleRecord) store.Key { return store.Key{r.Bus, r.Name} })
+	busTable  = store.NewTable("events", "bus", func(b *busRecord) store.Key { return store.Key{b.Name} })
+	ruleTable = store.NewTable("events", "rule", func(r *ruleRecord) store.Key { return store.Key{r.Bus, r.Name} },
+		store.Index[ruleRecord]{Name: "api", Global: true, Entries: func(r *ruleRecord) []store.Key {
+			if !r.hearsAPI() {
+				return nil
+			}
+			return []store.Key{{}}
+		}})
 	targetTable = store.NewTable("events", "target", func(t *targetRecord) store.Key { return store.Key{t.Bus, t.Rule, t.ID} },
 		store.Index[targetRecord]{Name: "arn", Entries: func(t *targetRecord) []store.Key { return []store.Key{{t.ARN, t.Bus, t.Rule}} }})
 )
@@ -67,6 +75,11 @@ type ruleRecord struct {
 	Role                       string            `json:",omitempty"` // ARN
 	ManagedBy                  string            `json:",omitempty"` // the principal of the service that the rule belongs to
 	Tags                       map[string]string `json:",omitempty"`
+}
+
+// hearsAPI reports whether API calls can come to the rule: they come to default buses.
+func (r *ruleRecord) hearsAPI() bool {
+	return r.Bus == defaultBus && r.Pattern != "" && r.State != string(events.RuleStateDisabled)
 }
 
 func (r *ruleRecord) bus() busKey { return busKey{r.Account, r.Region, r.Bus} }

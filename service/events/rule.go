@@ -168,8 +168,10 @@ func (s *Service) PutRule(c *call.Call, in *events.PutRuleRequest) (*events.PutR
 	if err := s.reschedule(c, &was, r.ruleRecord); err != nil {
 		return nil, err
 	}
-	if err := s.listen(c, r.ruleRecord); err != nil {
-		return nil, err
+	if r.hearsAPI() {
+		if err := s.listen(c); err != nil {
+			return nil, err
+		}
 	}
 	return &events.PutRuleResponse{RuleArn: new(r.arn(c.Scope.Partition))}, ruleTable.In(r.Account, r.Region).Put(c.Tx(), r.ruleRecord)
 }
@@ -259,8 +261,10 @@ func (s *Service) setState(c *call.Call, busName, name *string, state events.Rul
 	if err := s.reschedule(c, &was, r.ruleRecord); err != nil {
 		return err
 	}
-	if err := s.listen(c, r.ruleRecord); err != nil {
-		return err
+	if r.hearsAPI() {
+		if err := s.listen(c); err != nil {
+			return err
+		}
 	}
 	return ruleTable.In(r.Account, r.Region).Put(c.Tx(), r.ruleRecord)
 }
