@@ -22,23 +22,20 @@ type polls struct {
 type poll struct {
 	end  <-chan time.Time
 	runs int
+	over bool // it has waited in vain
 }
 
-// wait waits for messages, with no transaction and no lock, and has the call run again. It reports false when the call is to be answered with nothing: at the end of its
-// time, or where it belongs to a transaction that cannot wait.
+// wait waits for messages, with no transaction and no lock, after which the call is to be run again. It reports false, and has not waited, when the call is to be answered with
+// nothing: at the end of its time, or where it belongs to a transaction that cannot wait.
 //
 // The time is that of the world: the client waits at the other end of a connection, and for as long as it does a clock that somebody moves, or that stands still, must not hold
 // it. What it waits for comes by the domain clock, which has messages in flight become visible.
 func (s *Service) wait(c *call.Call, f *front, seconds int) bool {
 	p := s.polls.begin(c.RequestID, seconds)
-	if p == nil || !c.Release() {
-		s.polls.over(c.RequestID)
+	if p == nil || p.over || !c.Release() {
 		return false
 	}
-	if !s.await(c.Context, f, p.end) {
-		s.polls.over(c.RequestID)
-		return false
-	}
+	p.over = !s.await(c.Context, f, p.end)
 	return true
 }
 
