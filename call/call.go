@@ -131,13 +131,14 @@ func (c *Call) Begun() store.Tx { return c.tx }
 var ErrAgain = errors.New("to be run again")
 
 // Release ends the call's transaction before something that takes long, so that it does not stay open meanwhile. Nothing was written in it; the handler returns ErrAgain when it is
-// done. It reports false, and does nothing, for a call that is a part of another one, in whose transaction it goes on.
+// done, or an answer that owes nothing to what was read. It reports false, and does nothing, for a call that is a part of another one, in whose transaction it goes on.
 func (c *Call) Release() bool {
 	if c.Source.Service != "" || c.outermost() != c {
 		return false
 	}
 	if c.tx != nil {
 		c.tx.Discard()
+		c.tx = nil
 	}
 	return true
 }
