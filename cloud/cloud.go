@@ -175,6 +175,13 @@ func (c *Cloud) Close() error {
 	return c.core.close()
 }
 
+// EndPolls has calls answered that wait for something to happen, and others not wait any more: the cloud is about to be closed, and waits for its calls.
+func (c *Cloud) EndPolls() {
+	core, release := c.hold()
+	defer release()
+	core.queues.EndPolls()
+}
+
 // RootKey makes an access key for the root user of the default account if that has none, which is so at the first start. The secret
 // is told this once.
 func (c *Cloud) RootKey(ctx context.Context) (accessKeyID, secret string, made bool, err error) {
@@ -336,6 +343,7 @@ func (c *Cloud) Reset(ctx context.Context) error {
 	if !c.cfg.Dev {
 		return ErrNotDev
 	}
+	c.EndPolls()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.core.close(); err != nil {

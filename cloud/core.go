@@ -33,6 +33,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/service/events"
 	"github.com/holdfast-cloud/holdfast/service/kms"
 	"github.com/holdfast-cloud/holdfast/service/sns"
+	"github.com/holdfast-cloud/holdfast/service/sqs"
 	"github.com/holdfast-cloud/holdfast/service/sts"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
@@ -69,6 +70,7 @@ type core struct {
 	sts       *sts.Service // publishes documents, too
 	keys      *kms.Service
 	trails    *cloudtrail.Service
+	queues    *sqs.Service
 	topics    *sns.Service // publishes certificates, too
 	bus       *events.Service
 	scheduler *timer.Scheduler

@@ -13,6 +13,7 @@ func (c *core) openSQS(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.queues = queues
 	c.background(queues.Run)
 	c.caches["queue_policies"] = queues.CacheStats
 	return []door.Room{queues.Room()}, nil

@@ -146,7 +146,7 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	log.Info("ready", "endpoint", endpoint, "data", s.data, "dev", s.dev, "fips", cloud.FIPS(), "version", cloud.Version, "started_in", watch.Elapsed().Round(time.Millisecond).String())
-	return site.run(ctx)
+	return site.run(ctx, c.EndPolls)
 }
 
 // reachable is the address at which a caller on this machine finds a listener that may listen on all of them.
@@ -180,14 +180,15 @@ func (s *settings) start(ways listeners, h http.Handler, log *slog.Logger) *site
 
 func (v *site) close() { _ = v.http.Close() }
 
-// run returns when ctx has ended, and calls with it.
-func (v *site) run(ctx context.Context) error {
+// run returns when ctx has ended, and calls with it, of which hurry ends those that wait.
+func (v *site) run(ctx context.Context, hurry func()) error {
 	select {
 	case err := <-v.ended:
 		return err
 	case <-ctx.Done():
 	}
 	v.log.Info("draining")
+	hurry()
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := v.http.Shutdown(finish); err != nil {

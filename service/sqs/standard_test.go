@@ -246,3 +246,19 @@ func TestPurgeAndDelete(t *testing.T) {
 	h.queue("jobs")
 	h.want(bodies(h.receive(h.url)), "")
 }
+
+// Long polls end when the cloud is about to, and when their client has gone.
+func TestEndPolls(t *testing.T) {
+	h := start(t)
+	got := make(chan string)
+	go func() { got <- bodies(h.receive(h.url, wait(20))) }()
+	h.send(h.url, "x") // by which the poll may or may not have begun
+	<-got
+	begun := time.Now()
+	go func() { got <- bodies(h.receive(h.url, wait(20))) }()
+	h.EndPolls()
+	h.want(<-got, "")
+	if d := time.Since(begun); d > 10*time.Second {
+		t.Errorf("a poll went on for %s", d)
+	}
+}
