@@ -79,7 +79,7 @@ func (s *Service) CreateArchive(c *call.Call, in *events.CreateArchiveRequest) (
 	if err := c.Authorize(&call.Resource{ARN: a.arn(c.Scope.Partition), Type: archiveType}); err != nil {
 		return nil, err
 	}
-	bus, err := s.ownBus(c, *in.EventSourceArn)
+	bus, err := s.heardBus(c, *in.EventSourceArn)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,18 @@ func (s *Service) CreateArchive(c *call.Call, in *events.CreateArchiveRequest) (
 		return nil, err
 	}
 	return &events.CreateArchiveResponse{ArchiveArn: new(a.arn(c.Scope.Partition)), CreationTime: &a.Created, State: events.ArchiveStateEnabled}, nil
+}
+
+// heardBus asks for the operation's own action on a bus of the caller's whose events are archived or replayed, and finds it.
+func (s *Service) heardBus(c *call.Call, busARN string) (*busRecord, error) {
+	b, err := s.named(c, &busARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Authorize(b.resource(c.Scope.Partition)); err != nil {
+		return nil, err
+	}
+	return s.ownBus(c, busARN)
 }
 
 // UpdateArchive changes what an archive keeps, and for how long. A shorter time holds for what it has already, too.
@@ -162,7 +174,7 @@ func (s *Service) DescribeArchive(c *call.Call, in *events.DescribeArchiveReques
 
 // ListArchives lists the archives of the account and region by name.
 func (s *Service) ListArchives(c *call.Call, in *events.ListArchivesRequest) (*events.ListArchivesResponse, error) {
-	if err := c.Authorize(&call.Resource{ARN: archiveARN(c.Scope, "*")}); err != nil {
+	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
 	if err := oneFilter("ListArchives", in.NamePrefix != nil, in.EventSourceArn != nil, in.State != ""); err != nil {

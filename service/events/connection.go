@@ -373,7 +373,7 @@ func (s *Service) DescribeConnection(c *call.Call, in *events.DescribeConnection
 
 // ListConnections lists the connections of the account and region by name.
 func (s *Service) ListConnections(c *call.Call, in *events.ListConnectionsRequest) (*events.ListConnectionsResponse, error) {
-	if err := c.Authorize(&call.Resource{ARN: connectionARN(c.Scope, "*")}); err != nil {
+	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
 	keep := func(n *connectionRecord) bool { return in.ConnectionState == "" || in.ConnectionState == n.State }

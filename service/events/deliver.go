@@ -53,8 +53,9 @@ func (x carrier) Deliver(c *call.Call, p *delivery.Parcel) (outside func(context
 		c.Tx().OnCommitted(done)
 		return nil, s.note(c, t.bus(), step{Type: "INVOCATION_SUCCESS", Event: h, Rule: t.ruleARN(c.Scope.Partition), Target: t})
 	}
+	send := outside // which the function returned takes the name of
 	return func(ctx context.Context) error {
-		err := outside(ctx)
+		err := send(ctx)
 		if err == nil {
 			done()
 			return nil

@@ -69,6 +69,12 @@ func (d *destinationRecord) state(r store.Reader, s call.Scope) (events.ApiDesti
 	return events.ApiDestinationStateActive, nil
 }
 
+// askConnection asks for the operation's own action on the destination's connection.
+func (d *destinationRecord) askConnection(c *call.Call) error {
+	name, _ := secondName(d.Connection)
+	return c.Authorize(&call.Resource{ARN: connectionARN(c.Scope, name), Type: connectionType})
+}
+
 // check refuses what a destination cannot have.
 func (d *destinationRecord) check(c *call.Call) error {
 	n, err := findConnection(c.Tx(), c.Scope, d.Connection)
@@ -97,6 +103,9 @@ func (s *Service) CreateApiDestination(c *call.Call, in *events.CreateApiDestina
 		d.Rate = *in.InvocationRateLimitPerSecond
 	}
 	if err := c.Authorize(&call.Resource{ARN: destinationARN(c.Scope, d.Name), Type: destinationType}); err != nil {
+		return nil, err
+	}
+	if err := d.askConnection(c); err != nil {
 		return nil, err
 	}
 	if err := d.check(c); err != nil {
@@ -176,6 +185,9 @@ func (s *Service) DescribeApiDestination(c *call.Call, in *events.DescribeApiDes
 	if err != nil {
 		return nil, err
 	}
+	if err := d.askConnection(c); err != nil {
+		return nil, err
+	}
 	state, err := d.state(c.Tx(), c.Scope)
 	if err != nil {
 		return nil, err
@@ -188,7 +200,7 @@ func (s *Service) DescribeApiDestination(c *call.Call, in *events.DescribeApiDes
 
 // ListApiDestinations lists the API destinations of the account and region by name.
 func (s *Service) ListApiDestinations(c *call.Call, in *events.ListApiDestinationsRequest) (*events.ListApiDestinationsResponse, error) {
-	if err := c.Authorize(&call.Resource{ARN: destinationARN(c.Scope, "*")}); err != nil {
+	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
 	connection := deref(in.ConnectionArn)

@@ -60,6 +60,7 @@ func (s *Service) callDestination(c *call.Call, t *targetRecord, input []byte) (
 	now := c.Time
 	return func(ctx context.Context) error {
 		if n.Type == events.ConnectionAuthorizationTypeOauthClientCredentials && token == "" {
+			var err error
 			if token, err = s.fetchToken(ctx, n, secrets); err != nil {
 				return err
 			}

@@ -85,7 +85,7 @@ func (s *Service) StartReplay(c *call.Call, in *events.StartReplayRequest) (*eve
 	if !strings.Contains(*in.Destination.Arn, ":event-bus/") {
 		return nil, badParameter("Destination.Arn", "Must contain an event bus ARN.")
 	}
-	bus, err := s.ownBus(c, *in.Destination.Arn)
+	bus, err := s.heardBus(c, *in.Destination.Arn)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +134,9 @@ func (s *Service) replayed(c *call.Call, archive string) (*archiveRecord, error)
 	if err != nil || !ok {
 		return nil, badParameter("EventSourceArn", "Must contain an archive ARN.")
 	}
+	if err := c.Authorize(&call.Resource{ARN: archive, Account: parsed.Account, Type: archiveType}); err != nil {
+		return nil, err
+	}
 	a, err := archiveTable.In(c.Scope.Account, c.Scope.Region).Get(c.Tx(), name)
 	if missing(err) || err == nil && a.arn(c.Scope.Partition) != archive {
 		return nil, badParameter("EventSourceArn", "Archive "+name+" does not exist.")
@@ -181,7 +184,7 @@ func (s *Service) DescribeReplay(c *call.Call, in *events.DescribeReplayRequest)
 
 // ListReplays lists the replays of the account and region by name.
 func (s *Service) ListReplays(c *call.Call, in *events.ListReplaysRequest) (*events.ListReplaysResponse, error) {
-	if err := c.Authorize(&call.Resource{ARN: replayARN(c.Scope, "*")}); err != nil {
+	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
 	if err := oneFilter("ListReplays", in.NamePrefix != nil, in.EventSourceArn != nil, in.State != ""); err != nil {

@@ -131,6 +131,9 @@ func TestWalk(t *testing.T) {
 		})
 		done = append(done, o.name)
 	}
+	for _, o := range walkedMore {
+		done = append(done, o.name)
+	}
 	if err := walk.Check(walk.File, done, nil); err != nil {
 		t.Error(err)
 	}
