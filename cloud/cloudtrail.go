@@ -4,8 +4,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	logsapi "github.com/holdfast-cloud/holdfast/api/logs"
 	organizationsapi "github.com/holdfast-cloud/holdfast/api/organizations"
 	s3api "github.com/holdfast-cloud/holdfast/api/s3"
+	snsapi "github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 )
@@ -14,6 +16,7 @@ func (c *core) openCloudTrail(cfg Config, partition string) ([]door.Room, error)
 	t, err := cloudtrail.New(cloudtrail.Config{
 		History: c.trail, Feed: c.trail, Store: c.store, Blob: c.blob, Seal: c.keyring, Principals: c.directory, Organizations: c.members, Partition: partition,
 		S3: s3api.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}}, Registrar: organizationsapi.Client{Transport: doorway{c}},
+		SNS: snsapi.Client{Transport: doorway{c}}, Logs: logsapi.Client{Transport: doorway{c}},
 		Report: func(err error) { cfg.Log.Error("cloudtrail", "cause", err.Error()) },
 	})
 	if err != nil {

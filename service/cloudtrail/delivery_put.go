@@ -225,6 +225,14 @@ func (p *pass) put(d *delivering, to place, events []heldEvent) (failure string,
 	}
 	p.measured.Files++
 	p.measured.Events += uint64(len(events))
+	if err := p.notify(d, object); err != nil {
+		return "", err
+	}
+	if to.kind == trailfile.Events {
+		if err := p.send(d, to, events); err != nil {
+			return "", err
+		}
+	}
 	p.written += len(file.RecordHashes) * 4 / 3 // as Base64
 	if !t.Validation {
 		return "", nil

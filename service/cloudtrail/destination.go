@@ -118,6 +118,16 @@ func (s *Service) reach(c *call.Call, t *trailRecord) error {
 	return nil
 }
 
+// reachAll is reach, for all that the trail delivers to.
+func (s *Service) reachAll(c *call.Call, t *trailRecord) error {
+	for _, reach := range []func(*call.Call, *trailRecord) error{s.reach, s.reachTopic, s.reachLogs} {
+		if err := reach(c, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writable refuses a trail whose bucket is not there or does not take objects of CloudTrail. It tries to replace an object by one condition that is never met, which S3 looks at when it has
 // decided whether the object may be put: so nothing has to be left in the bucket.
 func (s *Service) writable(c *call.Call, t *trailRecord, trailARN, folder string) error {

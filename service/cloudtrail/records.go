@@ -20,6 +20,9 @@ type trailRecord struct {
 	Prefix string `json:",omitempty"` // of the log files' names: what lies before "/AWSLogs"
 	Key    string `json:",omitempty"` // ARN of the KMS key under which log files are encrypted
 
+	Topic             string `json:",omitempty"` // ARN of the SNS topic that is told of log files
+	LogGroup, LogRole string `json:",omitempty"` // ARNs of the log group that gets the events, with ":*", and of the role that sends them there
+
 	MultiRegion  bool   `json:",omitempty"`
 	GlobalEvents bool   `json:",omitempty"` // has the events of global services, such as IAM
 	Validation   bool   `json:",omitempty"` // digest files are delivered
@@ -52,6 +55,11 @@ type statusRecord struct {
 
 	DigestDelivered time.Time `json:",omitzero"`
 	DigestError     string    `json:",omitempty"`
+
+	Notified    time.Time `json:",omitzero"` // when the topic was last told of a file
+	NotifyError string    `json:",omitempty"`
+	Logged      time.Time `json:",omitzero"` // when the log group last got events
+	LogError    string    `json:",omitempty"`
 }
 
 // tagsRecord has the tags of a trail, a channel or an event data store.

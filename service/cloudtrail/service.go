@@ -11,8 +11,10 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/api/cloudtraildata"
 	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/cache"
@@ -52,6 +54,10 @@ type Config struct {
 	S3  s3.Client
 	KMS kms.Client
 
+	// Where trails tell of their files, and send their events.
+	SNS  sns.Client
+	Logs logs.Client
+
 	// Registrar is where delegated administrators are registered.
 	Registrar organizations.Client
 
@@ -75,7 +81,7 @@ type Service struct {
 // New returns the service.
 func New(cfg Config) (*Service, error) {
 	if cfg.History == nil || cfg.Feed == nil || cfg.Store == nil || cfg.Blob == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Organizations == nil || cfg.Partition == "" ||
-		cfg.S3.Transport == nil || cfg.KMS.Transport == nil || cfg.Registrar.Transport == nil {
+		cfg.S3.Transport == nil || cfg.SNS.Transport == nil || cfg.Logs.Transport == nil || cfg.KMS.Transport == nil || cfg.Registrar.Transport == nil {
 		return nil, errors.New("cloudtrail: Config needs all but Report")
 	}
 	if cfg.Report == nil {
@@ -90,7 +96,7 @@ func (s *Service) Rooms() []door.Room {
 		{Service: cloudtrail.Service, Endpoints: cloudtrail.Endpoints(s), Invalid: breach, Timers: map[string]door.TimerHandler{
 			deliverTimer: s.deliverDue, digestTimer: s.digestDue, insightsTimer: s.insightsDue,
 			readingTimer: s.readingDue, pendingTimer: s.pendingDue, retentionTimer: s.retentionDue, deletionTimer: s.deletionDue, queryTimer: s.queryDue,
-		}},
+		}, Carriers: map[string]door.Carrier{topicLane: teller{s}, logsLane: sender{s}}},
 		{
 			Service: cloudtraildata.Service, Endpoints: cloudtraildata.Endpoints(s), Invalid: outsideBreach,
 			DataEvents: map[string]bool{cloudtraildata.OpPutAuditEvents.Name: true},

@@ -6,22 +6,10 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // maxTrails is how many trails show in a region of an account: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/WhatIsCloudTrail-Limits.html
 const maxTrails = 5
-
-// unbuilt refuses what trails cannot do here: to tell of each file by SNS, and to send events to CloudWatch Logs.
-func unbuilt(op *wire.Operation, topic, group, role *string) error {
-	switch {
-	case deref(topic) != "":
-		return wire.NotImplemented(cloudtrail.Service.Package, op.Name+" with SnsTopicName")
-	case deref(group) != "" || deref(role) != "":
-		return wire.NotImplemented(cloudtrail.Service.Package, op.Name+" with CloudWatchLogsLogGroupArn or CloudWatchLogsRoleArn")
-	}
-	return nil
-}
 
 // CreateTrail makes a trail. It does not log before StartLogging.
 func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (*cloudtrail.CreateTrailResponse, error) {
@@ -52,9 +40,10 @@ func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (
 	if problem != nil {
 		return nil, problem
 	}
-	if err := unbuilt(c.Op, in.SnsTopicName, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn); err != nil {
+	if t.Topic, err = topicARN(c, t, deref(in.SnsTopicName)); err != nil {
 		return nil, err
 	}
+	t.LogGroup, t.LogRole = deref(in.CloudWatchLogsLogGroupArn), deref(in.CloudWatchLogsRoleArn)
 	if err := t.check(); err != nil {
 		return nil, err
 	}
@@ -64,7 +53,7 @@ func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (
 	if t.Key, err = s.encryptionKey(c, arn, deref(in.KmsKeyId)); err != nil {
 		return nil, err
 	}
-	if err := s.reach(c, t); err != nil {
+	if err := s.reachAll(c, t); err != nil {
 		return nil, err
 	}
 	if err := trailTable.In(t.Account, t.Region).Insert(c.Tx(), t); err != nil {
@@ -76,6 +65,7 @@ func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (
 	return &cloudtrail.CreateTrailResponse{
 		Name: &t.Name, TrailARN: &arn, S3BucketName: &t.Bucket, S3KeyPrefix: some(t.Prefix), KmsKeyId: some(t.Key), IncludeGlobalServiceEvents: &t.GlobalEvents,
 		IsMultiRegionTrail: &t.MultiRegion, LogFileValidationEnabled: &t.Validation, IsOrganizationTrail: new(t.Organization != ""),
+		SnsTopicName: t.topicName(), SnsTopicARN: some(t.Topic), CloudWatchLogsLogGroupArn: some(t.LogGroup), CloudWatchLogsRoleArn: some(t.LogRole),
 	}, nil
 }
 
@@ -124,15 +114,19 @@ func (s *Service) UpdateTrail(c *call.Call, in *cloudtrail.UpdateTrailRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := unbuilt(c.Op, in.SnsTopicName, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn); err != nil {
-		return nil, err
-	}
 	was, arn := *t, t.arn(s.cfg.Partition)
 	set(&t.Bucket, in.S3BucketName)
 	set(&t.Prefix, in.S3KeyPrefix)
 	set(&t.MultiRegion, in.IsMultiRegionTrail)
 	set(&t.GlobalEvents, in.IncludeGlobalServiceEvents)
 	set(&t.Validation, in.EnableLogFileValidation)
+	set(&t.LogGroup, in.CloudWatchLogsLogGroupArn)
+	set(&t.LogRole, in.CloudWatchLogsRoleArn)
+	if in.SnsTopicName != nil {
+		if t.Topic, err = topicARN(c, t, *in.SnsTopicName); err != nil {
+			return nil, err
+		}
+	}
 	if in.IsOrganizationTrail != nil {
 		if err := t.convert(c, *in.IsOrganizationTrail); err != nil {
 			return nil, err
@@ -151,6 +145,16 @@ func (s *Service) UpdateTrail(c *call.Call, in *cloudtrail.UpdateTrailRequest) (
 			return nil, err
 		}
 	}
+	if t.Topic != was.Topic {
+		if err := s.reachTopic(c, t); err != nil {
+			return nil, err
+		}
+	}
+	if t.LogGroup != was.LogGroup || t.LogRole != was.LogRole {
+		if err := s.reachLogs(c, t); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.retryDelivery(c, t); err != nil {
 		return nil, err
 	}
@@ -160,6 +164,7 @@ func (s *Service) UpdateTrail(c *call.Call, in *cloudtrail.UpdateTrailRequest) (
 	return &cloudtrail.UpdateTrailResponse{
 		Name: &t.Name, TrailARN: &arn, S3BucketName: &t.Bucket, S3KeyPrefix: some(t.Prefix), KmsKeyId: some(t.Key), IncludeGlobalServiceEvents: &t.GlobalEvents,
 		IsMultiRegionTrail: &t.MultiRegion, LogFileValidationEnabled: &t.Validation, IsOrganizationTrail: new(t.Organization != ""),
+		SnsTopicName: t.topicName(), SnsTopicARN: some(t.Topic), CloudWatchLogsLogGroupArn: some(t.LogGroup), CloudWatchLogsRoleArn: some(t.LogRole),
 	}, nil
 }
 

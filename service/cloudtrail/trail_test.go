@@ -131,8 +131,9 @@ func TestCreateTrailRefuses(t *testing.T) {
 		"TagTwice":             {cloudtrail.CreateTrailInput{TagsList: []types.Tag{{Key: aws.String("x")}, {Key: aws.String("x")}}}, "InvalidTagParameterException", ""},
 		"TooManyTags":          {cloudtrail.CreateTrailInput{TagsList: manyTags(51)}, "TagsLimitExceededException", ""},
 		"NoOrganization":       {cloudtrail.CreateTrailInput{IsOrganizationTrail: aws.Bool(true)}, "OrganizationsNotInUseException", ""},
-		"SNS":                  {cloudtrail.CreateTrailInput{SnsTopicName: aws.String("topic")}, "NotImplemented", "Holdfast does not implement cloudtrail:CreateTrail with SnsTopicName."},
-		"Logs":                 {cloudtrail.CreateTrailInput{CloudWatchLogsRoleArn: aws.String("arn:aws:iam::111122223333:role/r")}, "NotImplemented", ""},
+		"SNS":                  {cloudtrail.CreateTrailInput{SnsTopicName: aws.String("topic")}, "InsufficientSnsTopicPolicyException", "SNS Topic does not exist or the topic policy is incorrect!"},
+		"TopicName":            {cloudtrail.CreateTrailInput{SnsTopicName: aws.String("arn:aws:sqs:us-east-1:111122223333:q")}, "InvalidSnsTopicNameException", ""},
+		"Logs":                 {cloudtrail.CreateTrailInput{CloudWatchLogsRoleArn: aws.String("arn:aws:iam::111122223333:role/r")}, "InvalidParameterCombinationException", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.in.Name == nil {

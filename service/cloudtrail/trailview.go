@@ -1,6 +1,7 @@
 package cloudtrail
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ func (s *Service) show(t *trailRecord) cloudtrail.Trail {
 		Name: &t.Name, TrailARN: new(t.arn(s.cfg.Partition)), HomeRegion: &t.Region, S3BucketName: &t.Bucket, S3KeyPrefix: some(t.Prefix), KmsKeyId: some(t.Key),
 		IncludeGlobalServiceEvents: &t.GlobalEvents, IsMultiRegionTrail: &t.MultiRegion, LogFileValidationEnabled: &t.Validation,
 		IsOrganizationTrail: new(t.Organization != ""), HasCustomEventSelectors: new(t.custom()), HasInsightSelectors: new(len(t.Insights) > 0),
+		SnsTopicName: t.topicName(), SnsTopicARN: some(t.Topic), CloudWatchLogsLogGroupArn: some(t.LogGroup), CloudWatchLogsRoleArn: some(t.LogRole),
 	}
 }
 
@@ -98,12 +100,22 @@ func (s *Service) GetTrailStatus(c *call.Call, in *cloudtrail.GetTrailStatusRequ
 	if err != nil {
 		st = &statusRecord{}
 	}
+	notify, err := waitsFor(c, t, topicLane)
+	if err != nil {
+		return nil, err
+	}
+	send, err := waitsFor(c, t, logsLane)
+	if err != nil {
+		return nil, err
+	}
 	out := &cloudtrail.GetTrailStatusResponse{
+		LatestNotificationTime: at(st.Notified), LatestNotificationError: some(cmp.Or(notify, st.NotifyError)),
+		LatestCloudWatchLogsDeliveryTime: at(st.Logged), LatestCloudWatchLogsDeliveryError: some(cmp.Or(send, st.LogError)),
 		IsLogging: &t.Logging, StartLoggingTime: at(t.Started), StopLoggingTime: at(t.Stopped),
 		LatestDeliveryTime: at(st.Delivered), LatestDeliveryError: some(st.Error), LatestDigestDeliveryTime: at(st.DigestDelivered), LatestDigestDeliveryError: some(st.DigestError),
 		// These are not in use any more, and still answered.
 		TimeLoggingStarted: new(said(t.Started)), TimeLoggingStopped: new(said(t.Stopped)), LatestDeliveryAttemptTime: new(said(st.Attempt)),
-		LatestDeliveryAttemptSucceeded: new(said(st.Succeeded)), LatestNotificationAttemptTime: new(""), LatestNotificationAttemptSucceeded: new(""),
+		LatestDeliveryAttemptSucceeded: new(said(st.Succeeded)), LatestNotificationAttemptTime: new(said(st.Notified)), LatestNotificationAttemptSucceeded: new(said(st.Notified)),
 	}
 	return out, nil
 }
