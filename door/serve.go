@@ -31,7 +31,8 @@ type exchange struct {
 	authErr  error                // of parsing the signature; told once the route says in which words
 	caller   *identity.Principal
 	scope    call.Scope
-	body     []byte
+	body     []byte // as it was sent
+	unpacked []byte // see unpack
 	stream   io.ReadCloser
 	in       wire.Shape
 	decoding wire.Request // what the protocol is given; kept here so that it costs no allocation
@@ -134,6 +135,9 @@ func (d *Door) serve(x *exchange) (out wire.Shape, err error) {
 		}
 		x.stream = nil
 	}
+	if err := x.unpack(); err != nil {
+		return nil, d.refuse(x, err)
+	}
 	if x.in, err = x.protocol.DecodeRequest(x.endpoint.Op, x.wireRequest()); err != nil {
 		return nil, d.refuse(x, err)
 	}
@@ -167,7 +171,7 @@ func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()
 func (x *exchange) wireRequest() *wire.Request {
 	r := x.request
 	x.decoding = wire.Request{
-		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.body, Stream: x.stream, Labels: x.labels,
+		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.plain(), Stream: x.stream, Labels: x.labels,
 	}
 	return &x.decoding
 }
@@ -187,9 +191,12 @@ func (d *Door) find(x *exchange) error {
 		if err := x.read(r.Body, defaultBodyLimit); err != nil {
 			return err
 		}
+		if err := x.unpack(); err != nil {
+			return err
+		}
 	}
 	var err error
-	x.route, err = d.router.find(r, signing, x.body)
+	x.route, err = d.router.find(r, signing, x.plain())
 	if x.peers && d.peer(x.auth) == nil {
 		x.route, err = x.route.hidden()
 	}
