@@ -190,7 +190,7 @@ func (x *callContext) ofSource(name string) ([]string, bool) {
 	if account == "" {
 		return nil, false
 	}
-	if name == "sourceaccount" {
+	if name == "sourceaccount" || name == "sourceowner" { // the second is what the policies of SNS topics have had ever since
 		return one(account)
 	}
 	if name != "sourceorgid" && name != "sourceorgpaths" {
