@@ -8,36 +8,19 @@ func fill(env *Env, args []argument) (Value, error) {
 	if args[0].isText || args[0].Kind == Scalar || with.Kind == Array || with.isText && with.text != "REPEAT" && with.text != "LINEAR" {
 		return Value{}, errArgument
 	}
-	var failed error
-	out, err := eachSeries(env, args[0].Value, func(s Series) []Point {
-		times := timesOf(env, s)
-		if err := env.spend(len(times)); err != nil {
-			failed = err
-			return nil
+	out := Value{Kind: args[0].Kind}
+	for _, s := range args[0].Series {
+		period := s.Period
+		if period < time.Second {
+			period = env.Period
 		}
-		return fillSeries(s.Points, times, with)
-	})
-	if failed != nil {
-		err = failed
+		times, err := env.times(period)
+		if err != nil {
+			return Value{}, err
+		}
+		out.Series = append(out.Series, Series{s.Label, s.Period, fillSeries(s.Points, times, with)})
 	}
-	return out, err
-}
-
-// timesOf are the times at which a series could have points.
-func timesOf(env *Env, s Series) []int64 {
-	step := int64(s.Period / time.Second)
-	if step <= 0 {
-		step = int64(env.Period / time.Second)
-	}
-	from, to := env.From.Unix(), env.To.Unix()
-	if step <= 0 || (to-from)/step > maxWork {
-		return nil
-	}
-	var times []int64
-	for at := from; at < to; at += step {
-		times = append(times, at)
-	}
-	return times
+	return out, nil
 }
 
 func fillSeries(points []Point, times []int64, with argument) []Point {

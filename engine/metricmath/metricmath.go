@@ -62,7 +62,7 @@ type Env struct {
 	// Metrics returns the metrics that there are, for METRICS; with a text only those that have it in their label or identifier.
 	Metrics func(text string) []Series
 
-	// From and To bound the times of TIME_SERIES, which follow each other by Period.
+	// From and To bound the times of series that are made of a number, which follow each other by Period.
 	From, To time.Time
 	Period   time.Duration
 
@@ -115,16 +115,49 @@ func finite(points []Point) []Point {
 	return out
 }
 
-// Constant is a series with the same number at each period from one time to before another.
-func Constant(v float64, from, to time.Time, period time.Duration) Series {
-	s := Series{Period: period}
-	if period < time.Second {
-		return s
+// constant is a series with the same number at each period.
+func (e *Env) constant(v float64) (Value, error) {
+	times, err := e.times(e.Period)
+	if err != nil {
+		return Value{}, err
 	}
-	for at := from.Unix(); at < to.Unix(); at += int64(period / time.Second) {
-		s.Points = append(s.Points, Point{at, v})
+	s := Series{Period: e.Period, Points: make([]Point, len(times))}
+	for i, at := range times {
+		s.Points[i] = Point{at, v}
 	}
-	return s
+	return Of(s), nil
+}
+
+// times are those at which a series with a period could have points.
+func (e *Env) times(period time.Duration) ([]int64, error) {
+	step := int64(period / time.Second)
+	if step <= 0 || !e.From.Before(e.To) {
+		return nil, nil
+	}
+	n := (e.To.Unix() - e.From.Unix() + step - 1) / step
+	if n > maxWork {
+		return nil, ErrTooMuch
+	}
+	if err := e.spend(int(n)); err != nil {
+		return nil, err
+	}
+	times := make([]int64, n)
+	for i := range times {
+		times[i] = e.From.Unix() + int64(i)*step
+	}
+	return times, nil
+}
+
+// Constant turns a scalar into a time series; other values stay what they are.
+func (e *Env) Constant(v Value) (Value, error) {
+	if v.Kind != Scalar {
+		return v, nil
+	}
+	out, err := e.constant(v.Number)
+	if err == nil {
+		out.Series[0].Points = finite(out.Series[0].Points)
+	}
+	return out, err
 }
 
 // node is a part of an expression.
@@ -164,11 +197,9 @@ func (n listNode) eval(env *Env) (Value, error) {
 			return Value{}, err
 		}
 		if v.Kind == Scalar {
-			s := Constant(v.Number, env.From, env.To, env.Period)
-			if err := env.spend(len(s.Points)); err != nil {
+			if v, err = env.constant(v.Number); err != nil {
 				return Value{}, err
 			}
-			v = Of(s)
 		}
 		if out.Series = append(out.Series, v.Series...); len(out.Series) > maxSeries {
 			return Value{}, ErrTooMuch
