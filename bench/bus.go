@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -170,7 +169,9 @@ func (q *queue) drain(ctx context.Context, conns int, d time.Duration) (*result,
 			mu.Lock()
 			defer mu.Unlock()
 			total.latencies = append(total.latencies, lat...)
-			failed = errors.Join(failed, err)
+			if failed == nil {
+				failed = err
+			}
 		})
 	}
 	wg.Wait()
@@ -234,7 +235,9 @@ func (q *queue) follow(ctx context.Context, d time.Duration, rate, conns, each i
 	fail := func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		failed = errors.Join(failed, err)
+		if failed == nil {
+			failed = err
+		}
 	}
 	putting, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

@@ -120,7 +120,7 @@ func (c *conn) roundTrip(m message) ([]byte, error) {
 	}
 	ok := bytes.HasPrefix(status, []byte("HTTP/1.1 200"))
 	first := string(bytes.TrimSpace(status[:min(len(status), 40)]))
-	length := -1
+	length, chunked := -1, false
 	for {
 		line, err := c.r.ReadSlice('\n')
 		if err != nil {
@@ -129,23 +129,54 @@ func (c *conn) roundTrip(m message) ([]byte, error) {
 		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
 			break
 		}
-		if name, value, _ := strings.Cut(string(line), ":"); strings.EqualFold(name, "Content-Length") {
+		switch name, value, _ := strings.Cut(string(line), ":"); {
+		case strings.EqualFold(name, "Content-Length"):
 			if length, err = strconv.Atoi(strings.TrimSpace(value)); err != nil {
 				return nil, err
 			}
+		case strings.EqualFold(name, "Transfer-Encoding"):
+			chunked = true
 		}
 	}
-	if length < 0 {
-		return nil, fmt.Errorf("answer without a length: %s", first)
+	switch {
+	case chunked:
+		err = c.readChunks()
+	case length < 0:
+		err = fmt.Errorf("answer without a length: %s", first)
+	default:
+		c.body = slices.Grow(c.body[:0], length)[:length]
+		_, err = io.ReadFull(c.r, c.body)
 	}
-	c.body = slices.Grow(c.body[:0], length)[:length]
-	if _, err := io.ReadFull(c.r, c.body); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return nil, fmt.Errorf("%s: %s", first, c.body)
 	}
 	return c.body, nil
+}
+
+// readChunks reads a body that comes in chunks, as long ones do.
+func (c *conn) readChunks() error {
+	c.body = c.body[:0]
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 31)
+		if err != nil {
+			return err
+		}
+		from := len(c.body)
+		c.body = slices.Grow(c.body, int(n)+2)[:from+int(n)+2]
+		if _, err := io.ReadFull(c.r, c.body[from:]); err != nil {
+			return err
+		}
+		if c.body = c.body[:from+int(n)]; n == 0 {
+			return nil
+		}
+	}
 }
 
 // result is what a measurement came to.
