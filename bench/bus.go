@@ -94,7 +94,7 @@ func queueTable(ctx context.Context, o options, s, f *server) error {
 		return err
 	}
 	fmt.Printf("## Queues\n\nStandard queue, messages of %d bytes, %d connections; durable, encrypted at rest, calls recorded as in every mode. The floor answers requests of the size of SendMessage, and does nothing else.\n\n"+
-		"| | requests/s | messages/s | p50 | p99 | of the floor's requests |\n| --- | ---: | ---: | ---: | ---: | ---: |\n", messageSize, o.conns)
+		"| | requests/s | messages/s | p50 | p99 | server CPU µs/request | of the floor |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n", messageSize, o.conns)
 	one, err := q.sendOne()
 	if err != nil {
 		return err
@@ -137,11 +137,15 @@ func printQueueRow(name string, r *result, messages float64, floor *result) {
 	if messages == 0 {
 		each = ""
 	}
-	fmt.Printf("| %s | %.0f | %s | %s | %s | %.2f |\n", name, r.perSecond(), each, short(r.quantile(.5)), short(r.quantile(.99)), r.perSecond()/floor.perSecond())
+	fmt.Printf("| %s | %.0f | %s | %s | %s | %.1f | %.1f |\n", name, r.perSecond(), each, short(r.quantile(.5)), short(r.quantile(.99)), r.cpuMicros(), r.cpuMicros()/floor.cpuMicros())
 }
 
 // drain takes messages out of the queue for a time, and counts them. A request of the result is a receive with its delete, which count as two.
 func (q *queue) drain(ctx context.Context, conns int, d time.Duration) (*result, int64, error) {
+	before, err := q.at.cpu()
+	if err != nil {
+		return nil, 0, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var mu sync.Mutex
@@ -176,6 +180,11 @@ func (q *queue) drain(ctx context.Context, conns int, d time.Duration) (*result,
 	}
 	wg.Wait()
 	total.elapsed, total.requests = time.Since(begin), 2*len(total.latencies)
+	after, err := q.at.cpu()
+	if err != nil {
+		return nil, 0, err
+	}
+	total.cpu = after - before
 	return total, messages.Load(), failed
 }
 
@@ -186,7 +195,7 @@ func endToEnd(ctx context.Context, o options, s *server) error {
 		return err
 	}
 	fmt.Printf("## From PutEvents to a queue\n\nEvents of the account's own, matched by one of 100 rules, delivered to a queue, and received from it with long polls; the time of an event is from before PutEvents to after ReceiveMessage.\n\n" +
-		"| | events/s | p50 | p99 |\n| --- | ---: | ---: | ---: |\n")
+		"| | events/s | p50 | p99 | server CPU µs/event |\n| --- | ---: | ---: | ---: | ---: |\n")
 	for _, load := range []struct {
 		name  string
 		rate  int // of requests a second; 0: as fast as they are answered
@@ -197,7 +206,7 @@ func endToEnd(ctx context.Context, o options, s *server) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", load.name, err)
 		}
-		fmt.Printf("| %s | %.0f | %s | %s |\n", load.name, rate, short(r.quantile(.5)), short(r.quantile(.99)))
+		fmt.Printf("| %s | %.0f | %s | %s | %.0f |\n", load.name, rate, short(r.quantile(.5)), short(r.quantile(.99)), r.cpuMicros())
 	}
 	fmt.Println()
 	return nil
@@ -228,6 +237,10 @@ func (s *server) routed() (*queue, error) {
 
 // follow puts events for a time and receives them all, and returns how long each took and how many came a second.
 func (q *queue) follow(ctx context.Context, d time.Duration, rate, conns, each int) (*result, float64, error) {
+	before, err := q.at.cpu()
+	if err != nil {
+		return nil, 0, err
+	}
 	var put, got atomic.Int64
 	var mu sync.Mutex
 	total := &result{}
@@ -294,6 +307,11 @@ func (q *queue) follow(ctx context.Context, d time.Duration, rate, conns, each i
 	close(over)
 	getters.Wait()
 	elapsed := time.Since(begin)
+	after, err := q.at.cpu()
+	if err != nil {
+		return nil, 0, err
+	}
+	total.requests, total.cpu = int(got.Load()), after-before
 	if failed == nil && got.Load() < put.Load() {
 		failed = fmt.Errorf("%d of %d events came", got.Load(), put.Load())
 	}
