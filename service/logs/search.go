@@ -8,12 +8,18 @@ import (
 // maxSearched is how many bytes of events a call looks at, about, before it answers with what it has and a token.
 const maxSearched = 32 << 20
 
-// source is a stream that is searched, at its next chunk.
+// source is a stream that is searched, at its next chunk. Before it is opened, that is one as long as the stream: a group may have many streams, of which a page needs few.
 type source struct {
 	st    *streamRecord
 	chunk *chunkRecord
 	next  func() (*chunkRecord, error, bool)
 	stop  func()
+}
+
+func (src *source) close() {
+	if src.stop != nil {
+		src.stop()
+	}
 }
 
 // search offers the events of streams to a page: those of the window that keep, if it is not nil, lets through. It looks at chunks in the order of the events that come first in the
@@ -22,22 +28,26 @@ func (s *Service) search(g *group, streams []*streamRecord, w *window, p *page, 
 	q := &sources{reverse: w.Reverse}
 	defer func() {
 		for _, src := range q.all {
-			src.stop()
+			src.close()
 		}
 	}()
 	for _, st := range streams {
-		next, stop := iter.Pull2(g.chunks(st, w))
-		if err := q.advance(&source{st: st, next: next, stop: stop}); err != nil {
-			return err
-		}
+		heap.Push(q, &source{st: st, chunk: &chunkRecord{From: st.First, To: st.Last}})
 	}
 	searched := int64(0)
 	for len(q.all) > 0 {
 		src := heap.Pop(q).(*source)
 		ch := src.chunk
-		if p.over(ch) || searched > maxSearched && p.stopAt(ch, w) {
-			src.stop()
+		if p.over(ch) || searched > s.searchLimit && p.stopAt(ch, w) {
+			src.close()
 			return nil
+		}
+		if src.next == nil {
+			src.next, src.stop = iter.Pull2(g.chunks(src.st, w))
+			if err := q.advance(src); err != nil {
+				return err
+			}
+			continue
 		}
 		searched += ch.Bytes
 		err := s.read(g, ch, func(e event) bool {
@@ -48,7 +58,7 @@ func (s *Service) search(g *group, streams []*streamRecord, w *window, p *page, 
 			return true
 		})
 		if err != nil {
-			src.stop()
+			src.close()
 			return err
 		}
 		if err := q.advance(src); err != nil {
@@ -69,16 +79,16 @@ func (p *page) over(ch *chunkRecord) bool {
 	return ch.From > p.bound.Time
 }
 
-// stopAt ends the page before a chunk, which was not searched, if that leaves anything of the window behind.
+// stopAt ends the page before a chunk, which was not searched, if the next one then begins further on than this one did.
 func (p *page) stopAt(ch *chunkRecord, w *window) bool {
 	if w.Reverse {
-		if ch.To+1 >= w.To {
+		if ch.To+2 >= w.To {
 			return false
 		}
 		p.end(position{Time: ch.To + 1})
 		return true
 	}
-	if ch.From <= w.From {
+	if ch.From <= w.From+1 {
 		return false
 	}
 	p.end(position{Time: ch.From})
@@ -95,7 +105,7 @@ type sources struct {
 func (q *sources) advance(src *source) error {
 	ch, err, ok := src.next()
 	if err != nil || !ok {
-		src.stop()
+		src.close()
 		return err
 	}
 	src.chunk = ch

@@ -56,6 +56,8 @@ type Service struct {
 	zip      *zstd.Encoder
 	unzip    *zstd.Decoder
 
+	searchLimit int64 // see maxSearched
+
 	mu   sync.Mutex // guards keys
 	keys map[keyName]heldKey
 }
@@ -75,7 +77,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		cfg: cfg, box: cfg.Seal.Box("logs"), zip: zip, unzip: unzip, policies: cache.New(maxPolicies, compilePolicy), keys: make(map[keyName]heldKey),
+		cfg: cfg, box: cfg.Seal.Box("logs"), zip: zip, unzip: unzip, policies: cache.New(maxPolicies, compilePolicy), keys: make(map[keyName]heldKey), searchLimit: maxSearched,
 		patterns: cache.New(maxPatterns, func(_ context.Context, text string) (*logpattern.Pattern, error) { return logpattern.Compile(text) }),
 	}, nil
 }

@@ -77,7 +77,7 @@ func (noKMS) Decrypt(*call.Call, *kmsapi.DecryptRequest) (*kmsapi.DecryptRespons
 // scene is the service with a store, and no door.
 type scene struct {
 	*Service
-	t   *testing.T
+	t   testing.TB
 	s   store.Store
 	now time.Time
 }
@@ -87,7 +87,7 @@ type nowhere struct{}
 func (nowhere) Load(context.Context) ([]byte, error)       { return nil, seal.ErrEmpty }
 func (nowhere) Swap(context.Context, []byte, []byte) error { return nil }
 
-func newScene(t *testing.T, f Lambda) *scene {
+func newScene(t testing.TB, f Lambda) *scene {
 	t.Helper()
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
