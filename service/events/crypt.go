@@ -30,11 +30,19 @@ type parcelHead struct {
 	Key      []byte `json:",omitempty"` // the data key, as KMS encrypted it; none is the cloud's own key
 }
 
-// wrap makes the payload of the parcels of an event.
-func (s *Service) wrap(c *call.Call, h *heard) ([]byte, error) {
-	if h.payload != nil {
-		return h.payload, nil
+// wrap makes the payload of the parcels of an event, once. It is nil if that fails, and the event is spoiled.
+func (s *Service) wrap(c *call.Call, h *heard) (payload []byte, err error) {
+	if h.payload == nil && !h.spoiled {
+		if h.payload, err = s.seal(c, h); err != nil {
+			h.spoiled = true
+			return nil, s.spoil(c, h, err)
+		}
 	}
+	return h.payload, nil
+}
+
+// seal encrypts an event.
+func (s *Service) seal(c *call.Call, h *heard) ([]byte, error) {
 	head := parcelHead{ID: h.Event.ID, Bus: h.Bus, Ingested: c.Time, Crossed: h.Crossed, Trace: h.Trace}
 	var sealed []byte
 	if h.bus.KMSKey == "" {
@@ -54,8 +62,7 @@ func (s *Service) wrap(c *call.Call, h *heard) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.payload = append(append(line, '\n'), sealed...)
-	return h.payload, nil
+	return append(append(line, '\n'), sealed...), nil
 }
 
 // unwrap reads the payload of a parcel.

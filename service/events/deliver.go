@@ -42,7 +42,7 @@ func (x carrier) Deliver(c *call.Call, p *delivery.Parcel) (outside func(context
 	}
 	head, event, err := s.unwrap(c, p.Payload)
 	if err != nil {
-		return nil, s.failed(c, t, nil, err)
+		return nil, s.failed(c, t, nil, undecrypted(err))
 	}
 	h := &heard{Event: &outbox.Event{ID: head.ID}, Bus: head.Bus, JSON: event, Crossed: head.Crossed, Trace: head.Trace}
 	if outside, err = s.send(c, t, h, head); err != nil {

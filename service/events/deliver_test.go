@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -205,4 +206,43 @@ func TestKey(t *testing.T) {
 	}
 	_, err := h.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("yours"), KmsKeyIdentifier: key.Arn})
 	wantError(t, err, "ValidationException", "Parameter KmsKeyIdentifier is not valid.")
+}
+
+// An event that many targets want comes to all of them, although their parcels do not fit into one transaction.
+func TestSpread(t *testing.T) {
+	h := start(t)
+	q := h.queue(home, "q", true)
+	const rules = 10
+	for i := range rules {
+		h.rule(h.Client, "", fmt.Sprintf("r%d", i), shop, to(q), to(q), to(q), to(q), to(q))
+	}
+	h.put(h.Client, entry(`{"text":"`+strings.Repeat("x", 100<<10)+`"}`))
+	if n := len(q.take()); n != rules*5 {
+		t.Errorf("%d of %d messages arrived", n, rules*5)
+	}
+}
+
+// What fails for a reason that may pass is tried again: here EventBridge may not decrypt, until the key's policy lets it.
+func TestRetry(t *testing.T) {
+	h := start(t)
+	keys := kms.NewFromConfig(h.Config())
+	policy := func(actions string) *string {
+		return aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + home + `:root"},"Action":"kms:*","Resource":"*"},
+			{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":` + actions + `,"Resource":"*"}]}`)
+	}
+	key := must(keys.CreateKey(t.Context(), &kms.CreateKeyInput{Policy: policy(`"kms:GenerateDataKey"`)}))(t).KeyMetadata
+	must(h.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("mine"), KmsKeyIdentifier: key.Arn}))(t)
+	q := h.queue(home, "q", true)
+	h.rule(h.Client, "mine", "r", shop, to(q))
+	e := entry(`{}`)
+	e.EventBusName = aws.String("mine")
+	h.put(h.Client, e)
+	if n := len(q.take()); n != 0 {
+		t.Fatalf("%d messages, and nobody could decrypt", n)
+	}
+	must(keys.PutKeyPolicy(t.Context(), &kms.PutKeyPolicyInput{KeyId: key.KeyId, Policy: policy(`"kms:*"`)}))(t)
+	h.Advance(time.Minute)
+	if n := len(q.take()); n != 1 {
+		t.Errorf("%d messages after a retry", n)
+	}
 }

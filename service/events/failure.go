@@ -59,6 +59,16 @@ func failureOf(err error) *failure {
 	return &failure{"INTERNAL_ERROR", "The event could not be delivered.", false}
 }
 
+// undecrypted is the error of an event that cannot be decrypted. It is not the target's fault, and may pass: the key may be enabled again, or its policy changed.
+func undecrypted(err error) error {
+	if errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	f := *failureOf(err)
+	f.permanent = false
+	return &f
+}
+
 // failed is the error of a delivery that did not succeed. c is nil outside of a transaction.
 func (s *Service) failed(c *call.Call, t *targetRecord, h *heard, err error) error {
 	if errors.Is(err, store.ErrConflict) {

@@ -133,7 +133,7 @@ func (s *Service) passTrail(ctx context.Context) (worked bool, err error) {
 	}
 	var read audit.Cursor
 	err = s.cfg.Perform(ctx, events.Service.Package, call.OwnAccount, "", func(c *call.Call) error {
-		p := &feedPass{s: s, c: c}
+		p := &feedPass{s: s, c: c, room: newRoom()}
 		if err := p.run(); err != nil {
 			return err
 		}
@@ -154,6 +154,7 @@ type feedPass struct {
 	read      int // records
 	published int // bytes
 	full      bool
+	room      *room
 }
 
 func (p *feedPass) run() error {
@@ -219,7 +220,7 @@ func (p *feedPass) publish(e audit.Entry) error {
 	if len(a.listeners) == 0 || readOnly && !a.allReads || p.caused(e.Record) {
 		return nil
 	}
-	h := &heard{Bus: bus, ReadOnly: readOnly, Event: &outbox.Event{
+	h := &heard{Bus: bus, ReadOnly: readOnly, room: p.room, Event: &outbox.Event{
 		ID: newID(), DetailType: detailType(event.Type), Source: sourceOf(event.Source), Account: event.Account, Time: e.Time, Region: event.Region, Detail: json.RawMessage(bytes.Clone(e.Record)),
 	}}
 	if h.JSON, err = encode(h.Event, ""); err != nil {

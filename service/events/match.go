@@ -133,7 +133,7 @@ func (s *Service) publish(c *call.Call, h *heard) error {
 			return err
 		}
 	}
-	return nil
+	return s.spread(c, h)
 }
 
 // ruleListener is a rule with its targets.
@@ -157,6 +157,10 @@ func (l *ruleListener) hear(s *Service, c *call.Call, h *heard) error {
 		return err
 	}
 	s.count(c, h.Bus, l.Name, "TriggeredRules", 1)
+	if !h.room.takes(len(h.JSON) * len(l.to)) {
+		h.rest = append(h.rest, l.Name)
+		return nil
+	}
 	return s.post(c, h, l.to)
 }
 
@@ -178,8 +182,8 @@ func (t *targetRecord) lane() delivery.Lane {
 func (s *Service) post(c *call.Call, h *heard, to []*targetRecord) error {
 	for _, t := range to {
 		payload, err := s.wrap(c, h)
-		if err != nil {
-			return s.spoil(c, h, err)
+		if err != nil || payload == nil {
+			return err
 		}
 		p := &delivery.Parcel{Lane: t.lane(), Created: c.Time, Payload: payload, MaxAttempts: defaultRetries + 1, Expires: c.Time.Add(defaultAge)}
 		if t.MaxRetries != nil {

@@ -37,7 +37,7 @@ func (s *Service) PutEvents(c *call.Call, in *events.PutEventsRequest) (*events.
 		return nil, invalid("Total size of the entries in the request is over the limit.")
 	}
 	out := &events.PutEventsResponse{Entries: make([]events.PutEventsResultEntry, len(in.Entries))}
-	failed := int32(0)
+	failed, room := int32(0), newRoom()
 	for i := range in.Entries {
 		entry := &in.Entries[i]
 		if code, message := refused(entry); code != "" {
@@ -57,7 +57,7 @@ func (s *Service) PutEvents(c *call.Call, in *events.PutEventsRequest) (*events.
 		if !b.there {
 			continue
 		}
-		h := &heard{Event: e, Bus: b.key(), Trace: deref(entry.TraceHeader)}
+		h := &heard{Event: e, Bus: b.key(), Trace: deref(entry.TraceHeader), room: room}
 		if err := s.publish(c, h); err != nil {
 			return nil, err
 		}

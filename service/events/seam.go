@@ -23,6 +23,10 @@ type heard struct {
 
 	bus     *busRecord
 	payload []byte // of its parcels, once it was made
+	spoiled bool   // it could not be encrypted
+
+	room *room    // nil is one of its own
+	rest []string // names of the rules whose targets get it later
 }
 
 // listener is who gets the events of a bus that match a pattern: a rule, or an archive.

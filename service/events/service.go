@@ -117,6 +117,6 @@ func (s *Service) Room() door.Room {
 			scheduleTimer: s.scheduleDue, timerReplay: s.goOnReplay, timerReplayForget: s.forgetReplay, timerSourceExpire: s.expireSource,
 			timerArchivePack: s.packArchive, timerArchiveExpire: s.expireArchive, timerArchiveErase: s.eraseArchive,
 		},
-		Carriers: map[string]door.Carrier{outbox.Kind: taker{s}, targetLane: carrier{s}, authorizeLane: authorizer{s}, logLane: logger{s}},
+		Carriers: map[string]door.Carrier{outbox.Kind: taker{s}, targetLane: carrier{s}, spreadLane: spreader{s}, authorizeLane: authorizer{s}, logLane: logger{s}},
 	}
 }
