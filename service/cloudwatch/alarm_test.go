@@ -231,7 +231,35 @@ func TestPutAlarmRefuses(t *testing.T) {
 	}
 }
 
-// Alarms that nothing happens to cost nothing, those of which there is data at each minute little.
+// Alarms that there is data for at each minute cost some milliseconds a minute, more where they turn each time.
+func TestBusyHours(t *testing.T) {
+	for name, turns := range map[string]bool{"Steady": false, "Turning": true} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t)
+			for i := range 10 {
+				h.watch(fmt.Sprint("a", i), fmt.Sprint("m", i))
+				in := &cloudwatch.PutMetricDataInput{Namespace: aws.String("Test")}
+				for minute := range 110 {
+					value := 11.0
+					if turns && minute%2 == 0 {
+						value = 0
+					}
+					in.MetricData = append(in.MetricData, types.MetricDatum{MetricName: aws.String(fmt.Sprint("m", i)), Value: &value, Timestamp: aws.Time(noon.Add(time.Duration(minute) * time.Minute))})
+				}
+				must(h.PutMetricData(t.Context(), in))(t)
+			}
+			began := time.Now()
+			h.Advance(110 * time.Minute)
+			t.Logf("110 minutes with ten alarms took %s", time.Since(began))
+			out := must(h.DescribeAlarmHistory(t.Context(), &cloudwatch.DescribeAlarmHistoryInput{AlarmName: aws.String("a3"), HistoryItemType: types.HistoryItemTypeStateUpdate}))(t)
+			if n := len(out.AlarmHistoryItems); turns && (n != 100 || out.NextToken == nil) || !turns && n != 1 {
+				t.Errorf("the alarm turned %d times", n)
+			}
+		})
+	}
+}
+
+// Alarms that nothing happens to cost nothing.
 func TestMonth(t *testing.T) {
 	h := start(t)
 	for i := range 10 {
