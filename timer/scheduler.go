@@ -230,6 +230,14 @@ func (s *Scheduler) MoveTo(ctx context.Context, c *clock.Movable, to time.Time) 
 				return err
 			case worked:
 				continue // it may have set timers
+			}
+			// What ended just before step looked may have set one since t was looked for.
+			sooner, err := s.peek(ctx)
+			switch {
+			case err != nil:
+				return err
+			case sooner != nil && (t == nil || sooner.Due.Before(t.Due)):
+				continue
 			case t == nil || t.Due.After(to):
 				if to.After(c.Now()) {
 					c.Set(to)

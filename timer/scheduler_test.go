@@ -297,3 +297,18 @@ func TestSetForATimeThatIsOver(t *testing.T) {
 	s.move(4)
 	s.want("0@0 1@1 2@2 late@2 3@3 zlate@3 again@3.5 4@4")
 }
+
+// What is done beside the scheduler may end, and set a timer, after the scheduler looked for one and before it asked whether anything is being done.
+func TestMoveToSeesWhatWasJustSet(t *testing.T) {
+	s := newSchedule(t)
+	done := false
+	s.BeforeStep(func(context.Context) (bool, error) {
+		if !done {
+			done = true
+			s.set("retry", 1)
+		}
+		return false, nil
+	})
+	s.move(3)
+	s.want("retry@1")
+}
