@@ -92,6 +92,9 @@ type Room struct {
 	// the protocol's own error.
 	Internal wire.ModeledError
 
+	// Denied is the code of a refusal where the service has one of its own, such as AuthorizationError of SNS; empty is the protocol's.
+	Denied string
+
 	// Invalid makes the service's own error of what wire.Validate says about an input; nil, and an answer of nil, is the protocol's own.
 	Invalid func(*wire.Error) wire.ModeledError
 

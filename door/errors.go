@@ -87,7 +87,11 @@ func answerable(err error, rt *route) (visible error, hide bool) {
 		return e, e.Status >= 500 && e.Status != 501
 	}
 	if d, ok := errors.AsType[*call.Denied](err); ok {
-		return generic(accessDenied, rt.style, sentence(d, rt.style)), false
+		visible := generic(accessDenied, rt.style, sentence(d, rt.style))
+		if rt.room != nil && rt.room.Denied != "" {
+			visible.Code = rt.room.Denied
+		}
+		return visible, false
 	}
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
 		status, code, message := e.Answer(rt.style)

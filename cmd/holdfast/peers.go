@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"crypto/x509"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -59,46 +56,13 @@ func (p *peers) config(e *env, region string) (*remote.PeersConfig, error) {
 		return nil, nil
 	}
 	cfg := &remote.PeersConfig{Regions: append(slices.Clone(p.regions), region), Peers: p.urls}
+	if p.secret == "" {
+		return nil, fmt.Errorf("%w: --peer needs --peer-secret file:PATH or env:NAME", errUsage)
+	}
 	var err error
-	if cfg.Secret, err = p.readSecret(e); err != nil {
+	if cfg.Secret, err = readSecret(e, "peer-secret", p.secret); err != nil {
 		return nil, err
 	}
-	if p.ca == "" {
-		return cfg, nil
-	}
-	pem, err := os.ReadFile(p.ca)
-	if err != nil {
-		return nil, fmt.Errorf("reading the peers' authorities: %w", err)
-	}
-	if cfg.CAs = x509.NewCertPool(); !cfg.CAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%w: --peer-ca %s has no certificate in it", errUsage, p.ca)
-	}
-	return cfg, nil
-}
-
-// readSecret reads the secret, without spaces and line ends around it. A file that others can read may have been read.
-func (p *peers) readSecret(e *env) ([]byte, error) {
-	kind, name, _ := strings.Cut(p.secret, ":")
-	switch {
-	case kind == "env" && name != "":
-		v := strings.TrimSpace(e.getenv(name))
-		if v == "" {
-			return nil, fmt.Errorf("%w: --peer-secret: the environment has no %s", errUsage, name)
-		}
-		return []byte(v), nil
-	case kind == "file" && name != "":
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading the peers' secret: %w", err)
-		}
-		if info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
-			return nil, fmt.Errorf("the peers' secret in %s can be read by others than its owner (mode %04o): chmod 600 it, or make a new one", name, info.Mode().Perm())
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading the peers' secret: %w", err)
-		}
-		return bytes.TrimSpace(b), nil
-	}
-	return nil, fmt.Errorf("%w: --peer needs --peer-secret file:PATH or env:NAME", errUsage)
+	cfg.CAs, err = authorities("peer-ca", p.ca)
+	return cfg, err
 }

@@ -35,6 +35,8 @@ type settings struct {
 	clusters                      clusters
 	keyStores                     keyStores
 	webhooks                      webhooks
+	smtp                          smtp
+	snsURL                        string
 	peers                         peers
 }
 
@@ -71,6 +73,8 @@ func (s *settings) register(f *flags) {
 	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
 	s.keyStores.register(f)
 	s.webhooks.register(f)
+	s.smtp.register(f)
+	f.StringVar(&s.snsURL, "sns-url", "", "`URL` at which others reach SNS, with {region} in place of a region's name, such as https://sns.{region}.example.com; links in its messages begin with it (default that of --public-url)")
 	s.peers.register(f)
 	f.Func("cloudhsm", "token that stands for a CloudHSM cluster, in a build with -tags pkcs11: `ID=URI[,ca=FILE]`, with an RFC 7512 URI that has module-path, and the certificate that key stores must name; may be given several times, or with blanks", s.clusters.add)
 	f.DurationVar(&s.auditRetention, "audit-retention", 90*24*time.Hour, "`time` that audit records are kept")
@@ -108,6 +112,9 @@ func serve(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if cfg.Peers, err = s.peers.config(e, s.region); err != nil {
+		return err
+	}
+	if cfg.Mail, err = s.smtp.config(e); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", s.listen)
@@ -260,6 +267,10 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 		return cfg, fmt.Errorf("%w: --public-url %q is no URL such as https://cloud.example.com", errUsage, s.publicURL)
 	}
 	cfg.PublicURL = s.publicURL
+	if u, err := url.Parse(strings.ReplaceAll(s.snsURL, "{region}", "region")); s.snsURL != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
+		return cfg, fmt.Errorf("%w: --sns-url %q is no URL such as https://sns.{region}.example.com", errUsage, s.snsURL)
+	}
+	cfg.SNSURL = s.snsURL
 	var err error
 	if cfg.CloudHSM, err = s.clusters.config(); err != nil {
 		return cfg, err

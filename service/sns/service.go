@@ -98,6 +98,7 @@ func (s *Service) CacheStats() cache.Stats { return s.filters.Stats() }
 func (s *Service) Room() door.Room {
 	return door.Room{
 		Service: sns.Service, Endpoints: sns.Endpoints(s),
+		Denied:   "AuthorizationError",
 		Internal: &sns.InternalErrorException{Message: "An internal error occurred."},
 		// https://docs.aws.amazon.com/sns/latest/dg/logging-using-cloudtrail.html#sns-data-events-cloudtrail
 		DataEvents: map[string]bool{sns.OpPublish.Name: true, sns.OpPublishBatch.Name: true},
