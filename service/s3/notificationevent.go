@@ -82,7 +82,7 @@ type messageBucket struct {
 }
 
 type messageObject struct {
-	Key       string `json:"key"` // as a form encodes it
+	Key       string `json:"key"` // as a form encodes it, but for slashes
 	Size      *int64 `json:"size,omitempty"`
 	ETag      string `json:"eTag,omitempty"`
 	Sequencer string `json:"sequencer"`
@@ -180,7 +180,7 @@ func (b *bucket) message(d *destination, h happened) any {
 		S3: messageS3{
 			SchemaVersion: "1.0", ConfigurationID: d.ID,
 			Bucket: messageBucket{b.Name, messageIdentity{deref(owner(b.Account).ID)}, b.arn()},
-			Object: messageObject{Key: url.QueryEscape(o.Key), Sequencer: sequencer(o)},
+			Object: messageObject{Key: strings.ReplaceAll(url.QueryEscape(o.Key), "%2F", "/"), Sequencer: sequencer(o)},
 		},
 	}
 	if h.created() {
