@@ -303,10 +303,7 @@ type fronts struct {
 
 // of is the front of a pile.
 func (fs *fronts) of(p pile) *front {
-	fs.mu.RLock()
-	f := fs.piles[p.id]
-	fs.mu.RUnlock()
-	if f != nil {
+	if f := fs.known(p.id); f != nil {
 		return f
 	}
 	fs.mu.Lock()
@@ -317,9 +314,16 @@ func (fs *fronts) of(p pile) *front {
 	if fs.piles == nil {
 		fs.piles = make(map[string]*front)
 	}
-	f = &front{pile: p}
+	f := &front{pile: p}
 	fs.piles[p.id] = f
 	return f
+}
+
+// known is the front of a pile, or nil if nobody has asked for it.
+func (fs *fronts) known(id string) *front {
+	fs.mu.RLock()
+	defer fs.mu.RUnlock()
+	return fs.piles[id]
 }
 
 // forget drops the front of a pile that is no queue's any more. Who waits at it is woken.
@@ -346,10 +350,7 @@ func (fs *fronts) watch(s store.Store) {
 			if !ok {
 				continue
 			}
-			fs.mu.RLock()
-			f := fs.piles[string(id)]
-			fs.mu.RUnlock()
-			switch {
+			switch f := fs.known(string(id)); {
 			case f == nil:
 			case string(table) == "due":
 				f.note(entry(rest))

@@ -67,6 +67,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.stop = sync.OnceFunc(func() { close(s.stopped) })
 	s.fronts.watch(cfg.Store)
+	cfg.Meter.Collect(s.gauge)
 	return s, nil
 }
 
