@@ -183,7 +183,7 @@ func (s *Service) toQueue(own *call.Call, queueARN, group string, body []byte, t
 // message itself: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html#targets-specifics-cwl
 func (s *Service) toLogs(own *call.Call, t *targetRecord, a arn.ARN, body []byte) error {
 	own.Scope.Region = a.Region
-	group, _, _ := strings.Cut(strings.TrimPrefix(a.Resource, "log-group:"), ":")
+	name, _, _ := strings.Cut(strings.TrimPrefix(a.Resource, "log-group:"), ":")
 	stream := t.Rule + "/" + t.ID
 	line := logs.InputLogEvent{Timestamp: new(own.Time.UnixMilli()), Message: new(string(body))}
 	if t.Transformer != nil {
@@ -195,7 +195,6 @@ func (s *Service) toLogs(own *call.Call, t *targetRecord, a arn.ARN, body []byte
 			line = logs.InputLogEvent{Timestamp: said.Timestamp, Message: said.Message}
 		}
 	}
-	name := "arn:" + a.Partition + ":logs:" + a.Region + ":" + a.Account + ":log-group:" + group
 	put := func() error {
 		_, err := s.cfg.Logs.PutLogEvents(own, &logs.PutLogEventsRequest{LogGroupName: &name, LogStreamName: &stream, LogEvents: []logs.InputLogEvent{line}})
 		return err
