@@ -2,12 +2,14 @@ package scheduler_test
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -60,7 +62,9 @@ func TestQueue(t *testing.T) {
 	if len(m) != 3 {
 		t.Fatalf("%d messages", len(m))
 	}
-	slices.SortFunc(m, func(a, b sqstypes.Message) int { return strings.Compare(a.Attributes["SentTimestamp"], b.Attributes["SentTimestamp"]) })
+	slices.SortFunc(m, func(a, b sqstypes.Message) int {
+		return strings.Compare(a.Attributes["SentTimestamp"], b.Attributes["SentTimestamp"])
+	})
 	if *m[0].Body != "<b>text</b> & 1" {
 		t.Errorf("the first message is %s", *m[0].Body)
 	}
@@ -100,6 +104,22 @@ func TestFIFOQueue(t *testing.T) {
 	}
 }
 
+// A universal target whose operation streams.
+func TestObject(t *testing.T) {
+	h := start(t)
+	c := s3.NewFromConfig(h.Config(), func(o *s3.Options) { o.UsePathStyle = true })
+	must(c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("a-bucket")}))(t)
+	h.create("put", "at(2026-11-27T02:00:00)", &types.Target{
+		Arn: aws.String("arn:aws:scheduler:::aws-sdk:s3:putObject"), RoleArn: aws.String(roleARN), Input: aws.String(`{"Bucket":"a-bucket","Key":"k","Body":"content","ContentType":"text/plain"}`),
+	})
+	h.Advance(time.Hour)
+	out := must(c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("a-bucket"), Key: aws.String("k")}))(t)
+	defer out.Body.Close()
+	if content, err := io.ReadAll(out.Body); err != nil || string(content) != "content" || *out.ContentType != "text/plain" {
+		t.Errorf("the object is %q of type %s, %v", content, *out.ContentType, err)
+	}
+}
+
 // What a target refuses goes to the dead-letter queue at once, with all that is known of it.
 func TestDeadLetters(t *testing.T) {
 	h := start(t)
@@ -116,7 +136,9 @@ func TestDeadLetters(t *testing.T) {
 	if len(all) != 2 {
 		t.Fatalf("%d messages", len(all))
 	}
-	slices.SortFunc(all, func(a, b sqstypes.Message) int { return strings.Compare(a.Attributes["SentTimestamp"], b.Attributes["SentTimestamp"]) })
+	slices.SortFunc(all, func(a, b sqstypes.Message) int {
+		return strings.Compare(a.Attributes["SentTimestamp"], b.Attributes["SentTimestamp"])
+	})
 	attributes := func(m sqstypes.Message) map[string]string {
 		got := make(map[string]string)
 		for k, v := range m.MessageAttributes {

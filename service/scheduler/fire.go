@@ -15,8 +15,8 @@ import (
 
 // A schedule that is due again has a timer for the next time. When it fires, one transaction puts the invocation into a lane, and sets the timer for the time after: so each time is invoked once, also over a crash.
 //
-// The times do not drift: the next one is counted from the one before, and not from when the timer fired. Those that came while nobody was there fire as soon as somebody is again: the first of them, and of the
-// others those that are not older than the target's MaximumEventAgeInSeconds, which says how late an invocation may be.
+// The times do not drift: the next one is counted from the one before, and not from when the timer fired. Those that came while nobody was there fire as soon as somebody is again, in order. A target with a
+// MaximumEventAgeInSeconds of its own says how late an invocation may be: of those that are older, only the first fires. The usual 24 hours bound nothing, for nothing is to be lost where nobody said so.
 
 // times is when the schedule is due, its dates aside. Its error is one for the caller.
 func (r *scheduleRecord) times() (schedule.Schedule, error) {
@@ -59,7 +59,7 @@ func (r *scheduleRecord) next(after time.Time) (time.Time, bool) {
 // dueTimer is the payload of a schedule's timer.
 type dueTimer struct {
 	Version string
-	Due     time.Time // by the expression; within a flexible window, the timer fires later
+	Due, At time.Time // by the expression, and when the timer was set for: within a flexible window, that is later
 }
 
 // subject names a schedule in its account and region.
@@ -79,7 +79,7 @@ func arm(c *call.Call, r *scheduleRecord, after time.Time) (bool, error) {
 		}
 		at = due.Add(time.Duration(binary.BigEndian.Uint64(b[:])%uint64(60*r.Window)) * time.Second)
 	}
-	payload, err := json.Marshal(dueTimer{r.Version, due})
+	payload, err := json.Marshal(dueTimer{r.Version, due, at})
 	if err != nil {
 		return false, err
 	}
@@ -97,9 +97,8 @@ func (s *Service) fire(c *call.Call, subject string, payload []byte) error {
 	if err != nil || r == nil || r.Version != t.Version || r.Disabled {
 		return err // it was changed meanwhile, and has another timer or none
 	}
-	age := time.Duration(r.Target.Age) * time.Second
-	after := t.Due
-	if oldest := c.Time.Add(-age - 1); after.Before(oldest) {
+	age, after := time.Duration(r.Target.Age)*time.Second, t.Due
+	if oldest := c.Time.Add(-age - time.Duration(r.Window)*time.Minute - 1); r.Target.Age < defaultAge && after.Before(oldest) {
 		after = oldest
 	}
 	more, err := arm(c, r, after)
@@ -119,6 +118,6 @@ func (s *Service) fire(c *call.Call, subject string, payload []byte) error {
 	// Each invocation has a lane of its own: it is tried again whatever becomes of the next one.
 	return c.Post(&delivery.Parcel{
 		Lane:    delivery.Lane{Service: c.Service(), Account: c.Scope.Account, Region: c.Scope.Region, Kind: targetLane, Subject: subject + "/" + i.ID},
-		Payload: payload, MaxAttempts: int(r.Target.Retries) + 1, Expires: t.Due.Add(age),
+		Payload: payload, MaxAttempts: int(r.Target.Retries) + 1, Expires: t.At.Add(age),
 	})
 }

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
-
-	"maps"
 
 	"github.com/holdfast-cloud/holdfast/wire"
 )

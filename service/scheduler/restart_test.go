@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cloud"
 )
 
-// A server that was down fires what it missed: the first time that was missed, and of the others those that are not older than an invocation may be.
+// A server that was down fires what it missed: all of it, or where an invocation may not be that old, the first time that was missed and those that are young enough.
 func TestMissed(t *testing.T) {
 	dir := t.TempDir()
 	at := func(when time.Time) func(*cloud.Config) {
@@ -29,6 +29,7 @@ func TestMissed(t *testing.T) {
 		h.create("once", "at(2026-11-27T02:00:00)", aged("once", 60))
 		h.create("hourly", "cron(0 * * * ? *)", aged("hourly", 3*3600))
 		h.create("rare", "rate(10 hours)", aged("rare", 60))
+		h.create("all", "cron(0 0/4 * * ? *)", aged("all", 86400))
 		h.Advance(10 * time.Minute)
 	})
 	t.Run("After", func(t *testing.T) { // ten hours and twenty minutes later
@@ -45,6 +46,7 @@ func TestMissed(t *testing.T) {
 		want := []string{
 			"rare/2026-11-27T01:30:00Z/", "once/2026-11-27T02:00:00Z/", "hourly/2026-11-27T02:00:00Z/", // before the next ones, in any order with them
 			"hourly/2026-11-27T09:00:00Z/", "hourly/2026-11-27T10:00:00Z/", "rare/2026-11-27T11:30:00Z/", "hourly/2026-11-27T11:00:00Z/", "hourly/2026-11-27T12:00:00Z/", "hourly/2026-11-27T13:00:00Z/",
+			"all/2026-11-27T04:00:00Z/", "all/2026-11-27T08:00:00Z/", "all/2026-11-27T12:00:00Z/",
 		}
 		seen := make(map[string]int)
 		for _, p := range paths {

@@ -37,7 +37,7 @@ type template struct {
 	json     bool   // the input must be JSON
 }
 
-// templates are the templated targets by the service in their ARN. Those without a resource are known, and not built.
+// templates are the templated targets by the service in their ARN. Which of them there are says Config.Operation.
 var templates = map[string]template{
 	"sqs":          {service: "sqs", operation: "sendmessage"},
 	"sns":          {service: "sns", operation: "publish"},
@@ -71,7 +71,7 @@ func (s *Service) aim(scope call.Scope, target string) (aim, error) {
 		return s.aimUniversal(a)
 	}
 	t, ok := templates[a.Service]
-	if !ok || !strings.HasPrefix(a.Resource, t.resource) || a.Region == "" && a.Service != "events" || a.Account == "" {
+	if !ok || !strings.HasPrefix(a.Resource, t.resource) || a.Region == "" || a.Account == "" {
 		return aim{}, badTarget()
 	}
 	op := s.cfg.Operation(t.service, t.operation)
