@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
@@ -196,4 +197,157 @@ func wantExact(t *testing.T, err error, code, message string) {
 	if !ok || e.ErrorCode() != code || e.ErrorMessage() != message {
 		t.Errorf("got %v, want %s: %s", err, code, message)
 	}
+}
+
+// TestArchiveErrors holds errors against those that AWS was seen to answer with.
+func TestArchiveErrors(t *testing.T) {
+	k := newKeeper(t)
+	archive := k.archive("a")
+	done(k.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("other")}))(t)
+	bus := func(name string) *string { return aws.String(busARN + name) }
+	start := func(change func(*eventbridge.StartReplayInput)) error {
+		in := &eventbridge.StartReplayInput{
+			ReplayName: aws.String("r"), EventSourceArn: &archive, EventStartTime: aws.Time(time.Unix(1, 0)), EventEndTime: aws.Time(time.Unix(2, 0)),
+			Destination: &types.ReplayDestination{Arn: bus("default")},
+		}
+		change(in)
+		return answer(k.StartReplay(t.Context(), in))
+	}
+	for _, tt := range []struct {
+		err           error
+		code, message string
+	}{
+		{answer(k.CreateArchive(t.Context(), &eventbridge.CreateArchiveInput{ArchiveName: aws.String("b"), EventSourceArn: bus("no")})), "ResourceNotFoundException", "Event bus no does not exist."},
+		{answer(k.CreateArchive(t.Context(), &eventbridge.CreateArchiveInput{ArchiveName: aws.String("a"), EventSourceArn: bus("default")})), "ResourceAlreadyExistsException", "Archive a already exists."},
+		{answer(k.DescribeArchive(t.Context(), &eventbridge.DescribeArchiveInput{ArchiveName: aws.String("no")})), "ResourceNotFoundException", "Archive no does not exist."},
+		{answer(k.DeleteArchive(t.Context(), &eventbridge.DeleteArchiveInput{ArchiveName: aws.String("no")})), "ResourceNotFoundException", "Archive no does not exist."},
+		{answer(k.ListArchives(t.Context(), &eventbridge.ListArchivesInput{EventSourceArn: bus("no")})), "ResourceNotFoundException", "Event bus no does not exist."},
+		{answer(k.ListArchives(t.Context(), &eventbridge.ListArchivesInput{EventSourceArn: bus("default"), NamePrefix: aws.String("a")})), "ValidationException",
+			"At most one filter is allowed for ListArchives. Use either : State, EventSourceArn, or NamePrefix."},
+		{start(func(in *eventbridge.StartReplayInput) { in.Destination.Arn = bus("no") }), "ResourceNotFoundException", "Event bus no does not exist."},
+		{start(func(in *eventbridge.StartReplayInput) { in.Destination.Arn = bus("other") }), "ValidationException",
+			"Parameter Destination.Arn is not valid. Reason: Cross event bus replay is not permitted."},
+		{start(func(in *eventbridge.StartReplayInput) { in.EventSourceArn = aws.String(archive + "x") }), "ValidationException",
+			"Parameter EventSourceArn is not valid. Reason: Archive ax does not exist."},
+		{start(func(in *eventbridge.StartReplayInput) { in.EventEndTime = in.EventStartTime }), "ValidationException",
+			"Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime."},
+		{start(func(in *eventbridge.StartReplayInput) { in.ReplayName = aws.String("twice") }), "", ""},
+		{start(func(in *eventbridge.StartReplayInput) { in.ReplayName = aws.String("twice") }), "ResourceAlreadyExistsException", "Replay twice already exists."},
+		{answer(k.CancelReplay(t.Context(), &eventbridge.CancelReplayInput{ReplayName: aws.String("no")})), "ResourceNotFoundException", "Replay no does not exist."},
+	} {
+		if tt.code == "" {
+			if tt.err != nil {
+				t.Error(tt.err)
+			}
+			continue
+		}
+		wantExact(t, tt.err, tt.code, tt.message)
+	}
+	wantError(t, answer(k.CreateArchive(t.Context(), &eventbridge.CreateArchiveInput{ArchiveName: aws.String("b"), EventSourceArn: bus("default"), EventPattern: aws.String(`{"source":[{"fuzzy":1}]}`)})),
+		"InvalidEventPatternException", "Event pattern is not valid. Reason: ")
+}
+
+// Of many events those whose time is over go, whether they were packed or not, and those that an archive does not want it has never had.
+func TestArchiveKeeps(t *testing.T) {
+	k := newKeeper(t)
+	archive := k.archive("a", func(in *eventbridge.CreateArchiveInput) {
+		in.RetentionDays, in.EventPattern = aws.Int32(2), aws.String(`{"source":["orchard"],"detail":{"tree":[{"prefix":"oak"}]}}`)
+	})
+	about := func() *eventbridge.DescribeArchiveOutput {
+		return done(k.DescribeArchive(t.Context(), &eventbridge.DescribeArchiveInput{ArchiveName: aws.String("a")}))(t)
+	}
+	began := *about().CreationTime
+	for day := range 3 {
+		for i := range 20 {
+			k.plant(fmt.Sprintf("oak %d of day %d", i, day))
+			k.plant("elm")
+		}
+		k.Advance(20 * time.Hour)
+	}
+	if n := about().EventCount; n != 40 {
+		t.Errorf("after sixty hours the archive has %d events, want those of forty-eight", n)
+	}
+	url := k.queue("q")
+	k.start("all", archive, began.Add(-time.Hour), began.Add(96*time.Hour))
+	k.Advance(time.Second)
+	if got := k.receive(url); len(got) != 40 || got[0].Detail.Tree != "oak 0 of day 1" || got[39].Detail.Tree != "oak 19 of day 2" {
+		t.Errorf("replayed %d: %v", len(got), got)
+	}
+	done(k.UpdateArchive(t.Context(), &eventbridge.UpdateArchiveInput{ArchiveName: aws.String("a"), RetentionDays: aws.Int32(1)}))(t)
+	k.Advance(24 * time.Hour)
+	if n := about().EventCount; n != 0 {
+		t.Errorf("in the end the archive has %d events", n)
+	}
+}
+
+// A replay that a stop has cut in two loses no event and repeats none.
+func TestReplayCutInTwo(t *testing.T) {
+	dir, url := t.TempDir(), ""
+	const n = 600
+	t.Run("Before", func(t *testing.T) {
+		k := newKeeper(t, func(cfg *cloud.Config) { cfg.Dir = dir })
+		archive := k.archive("a")
+		for i := 0; i < n; i += 10 {
+			var entries []types.PutEventsRequestEntry
+			for j := range 10 {
+				entries = append(entries, types.PutEventsRequestEntry{
+					Source: aws.String("orchard"), DetailType: aws.String("Tree Planted"), Detail: aws.String(fmt.Sprintf(`{"tree":"%d"}`, i+j)),
+				})
+			}
+			done(k.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: entries}))(t)
+		}
+		url = k.queue("q")
+		k.start("r", archive, time.Unix(0, 0), k.Clock.Now().Add(time.Hour))
+		for range 1000 {
+			if r := done(k.DescribeReplay(t.Context(), &eventbridge.DescribeReplayInput{ReplayName: aws.String("r")}))(t); r.EventLastReplayedTime != nil {
+				return
+			}
+		}
+		t.Error("the replay does not begin")
+	})
+	t.Run("After", func(t *testing.T) {
+		k := newKeeper(t, func(cfg *cloud.Config) { cfg.Dir = dir })
+		k.Advance(time.Second)
+		got := k.receive("https://sqs.us-east-1.amazonaws.com/" + keeperAccount + url[len(url)-len("/q.fifo"):])
+		if len(got) != n {
+			t.Fatalf("%d of %d events were replayed", len(got), n)
+		}
+		for i, r := range got {
+			if r.Detail.Tree != fmt.Sprint(i) {
+				t.Fatalf("event %d is %v", i, r)
+			}
+		}
+	})
+}
+
+// What an archive with a key of KMS holds cannot be had without the key.
+func TestArchiveUnderKey(t *testing.T) {
+	k := newKeeper(t)
+	keys := kms.NewFromConfig(k.Root(keeperAccount))
+	key := *done(keys.CreateKey(t.Context(), &kms.CreateKeyInput{Policy: aws.String(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + keeperAccount + `:root"},"Action":"kms:*","Resource":"*"},
+		{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":["kms:GenerateDataKey","kms:Decrypt"],"Resource":"*",
+			"Condition":{"StringEquals":{"kms:EncryptionContext:aws:events:event-bus:arn":"` + orchardBus + `","aws:SourceAccount":"` + keeperAccount + `"}}}]}`)}))(t).KeyMetadata.Arn
+	archive := k.archive("a", func(in *eventbridge.CreateArchiveInput) { in.KmsKeyIdentifier = &key })
+	for i := range 5 {
+		k.plant(fmt.Sprint(i))
+	}
+	k.Advance(2 * time.Hour) // and they are packed
+	k.plant("5")
+	url := k.queue("q")
+	k.start("r", archive, time.Unix(0, 0), k.Clock.Now().Add(time.Hour))
+	k.Advance(time.Second)
+	if got := k.receive(url); len(got) != 6 || got[0].Detail.Tree != "0" || got[5].Detail.Tree != "5" {
+		t.Errorf("replayed %v", got)
+	}
+	done(keys.DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: &key}))(t)
+	k.Advance(time.Hour)
+	k.plant("lost")
+	done(keys.EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: &key}))(t)
+	k.Advance(time.Hour)
+	if n := done(k.DescribeArchive(t.Context(), &eventbridge.DescribeArchiveInput{ArchiveName: aws.String("a")}))(t).EventCount; n != 6 {
+		t.Errorf("the archive has %d events", n)
+	}
+	_, err := k.CreateArchive(t.Context(), &eventbridge.CreateArchiveInput{ArchiveName: aws.String("b"), EventSourceArn: aws.String(orchardBus), KmsKeyIdentifier: aws.String("alias/none")})
+	wantError(t, err, "ValidationException", "Parameter KmsKeyIdentifier is not valid. Reason: ")
 }

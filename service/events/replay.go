@@ -238,14 +238,14 @@ func (s *Service) goOnReplay(c *call.Call, name string, _ []byte) error {
 	if len(next) == 0 {
 		return s.endReplay(c, r, events.ReplayStateCompleted, "")
 	}
-	size := 0
+	size, room := 0, newRoom()
 	for i := range next {
-		if err := s.replayEvent(c, r, next[i].Event); err != nil {
+		if err := s.replayEvent(c, r, next[i].Event, room); err != nil {
 			return err
 		}
 		r.Last = next[i].position()
-		if size += len(next[i].Event); size > replayStepSize {
-			break
+		if size += len(next[i].Event); size > replayStepSize || room.left < maxRoom/2 {
+			break // what has no room would come after what has
 		}
 	}
 	r.State = events.ReplayStateRunning
@@ -274,7 +274,7 @@ func (s *Service) forgetReplay(c *call.Call, name string, _ []byte) error {
 }
 
 // replayEvent puts an archived event on its bus again.
-func (s *Service) replayEvent(c *call.Call, r *replayRecord, event []byte) error {
+func (s *Service) replayEvent(c *call.Call, r *replayRecord, event []byte, room *room) error {
 	e := new(outbox.Event)
 	if err := json.Unmarshal(event, e); err != nil {
 		return fmt.Errorf("an archived event does not decode: %w", err)
@@ -283,5 +283,5 @@ func (s *Service) replayEvent(c *call.Call, r *replayRecord, event []byte) error
 	if err != nil {
 		return err
 	}
-	return s.publish(c, &heard{Event: e, Bus: busKey{r.Account, r.Region, r.Bus}, JSON: text, Rules: r.Rules, Replayed: true})
+	return s.publish(c, &heard{Event: e, Bus: busKey{r.Account, r.Region, r.Bus}, JSON: text, Rules: r.Rules, Replayed: true, room: room})
 }
