@@ -35,6 +35,7 @@ type front struct {
 	filling bool
 	noted   []entry   // while filling
 	waiters []*waiter // long polls, in the order in which they came
+	closed  bool      // the pile is no queue's any more
 	oldest  uint64    // there is no message with a lower sequence
 	lowest  uint64    // sequence that was written since somebody began to look for the oldest
 
@@ -240,7 +241,7 @@ func (f *front) expireLocked() {
 	}
 }
 
-// available reports whether there is an entry below before. If not, it says when there is one, as far as is known now.
+// available reports whether there is an entry below before, or the queue has to be looked up again, as it has another pile. If not, it says when there is one, as far as is known now.
 func (f *front) available(ctx context.Context, s store.Store, before entry) (bool, entry, error) {
 	if err := f.fill(ctx, s, before); err != nil {
 		return false, never, err
@@ -256,7 +257,7 @@ func (f *front) available(ctx context.Context, s store.Store, before entry) (boo
 	for _, e := range f.late {
 		next = min(next, e)
 	}
-	return slices.ContainsFunc(f.late, free) || slices.ContainsFunc(f.ready, free), next, nil
+	return f.closed || slices.ContainsFunc(f.late, free) || slices.ContainsFunc(f.ready, free), next, nil
 }
 
 // waiter is a long poll.
@@ -337,6 +338,7 @@ func (fs *fronts) forget(id string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = true
 	for len(f.waiters) > 0 {
 		f.wakeLocked()
 	}

@@ -234,8 +234,18 @@ func TestPurgeAndDelete(t *testing.T) {
 	h.delete(h.url, m)
 	_, err := h.PurgeQueue(t.Context(), &sqs.PurgeQueueInput{QueueUrl: &h.url})
 	wantError(t, err, "AWS.SimpleQueueService.PurgeQueueInProgress", "Only one PurgeQueue operation on jobs is allowed every 60 seconds.")
+	got := make(chan string)
+	go func() { got <- bodies(h.receive(h.url, wait(20))) }()
 	h.send(h.url, "after")
-	h.want(bodies(h.receive(h.url)), "after")
+	h.want(<-got, "after")
+
+	// A poll that has begun before goes on with what comes after.
+	h.Advance(time.Minute)
+	h.delete(h.url, h.receive(h.url)[0])
+	go func() { got <- bodies(h.receive(h.url, wait(20))) }()
+	must(h.PurgeQueue(t.Context(), &sqs.PurgeQueueInput{QueueUrl: &h.url}))(t)
+	h.send(h.url, "later")
+	h.want(<-got, "later")
 
 	must(h.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &h.url}))(t)
 	_, err = h.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &h.url, MessageBody: new("x")})
