@@ -161,9 +161,13 @@ func TestNotifyTopic(t *testing.T) {
 	topics := sns.NewFromConfig(h.Root(home))
 	topic := must(topics.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("topic")}))(t).TopicArn
 	config := &types.NotificationConfiguration{TopicConfigurations: []types.TopicConfiguration{{TopicArn: topic, Events: []types.Event{types.EventS3ObjectCreatedPut}}}}
+	open := func(condition string) {
+		policy := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"sns:Publish","Resource":"` + *topic + `","Condition":` + condition + `}}`
+		must(topics.SetTopicAttributes(t.Context(), &sns.SetTopicAttributesInput{TopicArn: topic, AttributeName: aws.String("Policy"), AttributeValue: &policy}))(t)
+	}
+	open(strings.ReplaceAll(ofBucket, home, other))
 	wantUnreachable(t, h.notify(config))
-	policy := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"sns:Publish","Resource":"` + *topic + `","Condition":` + ofBucket + `}}`
-	must(topics.SetTopicAttributes(t.Context(), &sns.SetTopicAttributesInput{TopicArn: topic, AttributeName: aws.String("Policy"), AttributeValue: &policy}))(t)
+	open(ofBucket)
 	if err := h.notify(config); err != nil {
 		t.Fatal(err)
 	}
