@@ -51,7 +51,7 @@ type Request struct {
 	Body   []byte
 }
 
-// Response is an answer with a status that is no redirect.
+// Response is an answer with a final status that is no redirect.
 type Response struct {
 	Status int
 	Header http.Header
@@ -66,6 +66,8 @@ var (
 	ErrURL = errors.New("not an address of an HTTP server")
 	// ErrRedirect: the server sends elsewhere.
 	ErrRedirect = errors.New("the server redirects, which is not followed")
+	// ErrAnswer: the server wants to speak something else than HTTP.
+	ErrAnswer = errors.New("the server does not answer the request")
 )
 
 // NewClient returns a client.
@@ -108,6 +110,9 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, fmt.Errorf("request to %s: %w", u.Host, unaddressed(err))
 	}
 	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode < 200 { // 101: what follows is a conversation without an end, which the context does not end either
+		return nil, fmt.Errorf("request to %s: %w: status %d", u.Host, ErrAnswer, response.StatusCode)
+	}
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return nil, fmt.Errorf("request to %s: %w: status %d", u.Host, ErrRedirect, response.StatusCode)
 	}

@@ -276,3 +276,35 @@ func (n *nameServer) answer(q []byte) []byte {
 	out = append(out, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
 	return append(out, n.answers[at][:]...)
 }
+
+// A server that switches to a protocol of its own, and says nothing more, holds nobody up.
+func TestClientSwitchesNoProtocol(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	held := make(chan net.Conn, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+		held <- conn
+	}()
+	answered := make(chan error, 1)
+	go func() {
+		_, err := get(t, outbound.ClientConfig{Guard: loopback, Timeout: time.Second}, "http://"+l.Addr().String())
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		if !errors.Is(err, outbound.ErrAnswer) {
+			t.Errorf("%v, want ErrAnswer", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the client waits for the end of a conversation")
+	}
+	(<-held).Close()
+}

@@ -37,11 +37,16 @@ func (g Guard) Check(address string) error {
 // Control is Check as net.Dialer.Control takes it.
 func (g Guard) Control(_, address string, _ syscall.RawConn) error { return g.Check(address) }
 
+// unicast6 is all of IPv6 that has been given out as global unicast addresses. Nothing outside of it is the public internet: neither IPv4 addresses in disguise (::/96, 64:ff9b::/96)
+// nor the networks of a house (fc00::/7, fec0::/10).
+var unicast6 = netip.MustParsePrefix("2000::/3")
+
 // special are the networks that netip's methods do not know and that are not the public internet.
 // https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NAT
+	netip.MustParsePrefix("100.64.0.0/10"),    // carriers' NAT
+	netip.MustParsePrefix("168.63.129.16/32"), // a public address that Azure answers its machines at, with their secrets
 	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"),
 	netip.MustParsePrefix("192.88.99.0/24"), // 6to4 relays
@@ -49,16 +54,12 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("198.51.100.0/24"),
 	netip.MustParsePrefix("203.0.113.0/24"),
 	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), // NAT64: an IPv4 address in disguise, maybe a private one
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
 	netip.MustParsePrefix("2001::/23"), // Teredo and others
 	netip.MustParsePrefix("2001:db8::/32"),
 	netip.MustParsePrefix("2002::/16"), // 6to4
-	netip.MustParsePrefix("5f00::/16"),
-	netip.MustParsePrefix("fec0::/10"),
+	netip.MustParsePrefix("3fff::/20"),
 }
 
 func public(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
+	return a.IsGlobalUnicast() && !a.IsPrivate() && (a.Is4() || unicast6.Contains(a)) && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }

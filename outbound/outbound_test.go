@@ -20,6 +20,8 @@ func TestGuard(t *testing.T) {
 		{"10.2.0.1:443", false, false}, {"127.0.0.1:443", false, false}, {"[::ffff:127.0.0.1]:443", false, false},
 		{"169.254.169.254:80", false, false}, {"0.0.0.0:443", false, false}, {"[fe80::1%eth0]:443", false, false},
 		{"100.64.0.1:443", false, false}, {"[64:ff9b::7f00:1]:443", false, false}, {"224.0.0.1:443", false, false},
+		{"[::7f00:1]:443", false, false}, {"[::a9fe:a9fe]:80", false, false}, {"[64:ff9b:1::1]:443", false, false}, {"[3fff::1]:443", false, false}, {"[4000::1]:443", false, false},
+		{"168.63.129.16:80", false, false}, {"[fec0::1]:443", false, false}, {"[2001:0:7f00:1::]:443", false, false},
 		{"example.com:443", false, false}, {"8.8.8.8", false, false}, {"", false, false},
 	} {
 		for g, want := range map[*outbound.Guard]bool{{}: tt.zero, &house: tt.inside} {
