@@ -216,9 +216,25 @@ func TestSpread(t *testing.T) {
 	for i := range rules {
 		h.rule(h.Client, "", fmt.Sprintf("r%d", i), shop, to(q), to(q), to(q), to(q), to(q))
 	}
-	h.put(h.Client, entry(`{"text":"`+strings.Repeat("x", 100<<10)+`"}`))
+	large := entry(`{"text":"` + strings.Repeat("x", 100<<10) + `"}`)
+	h.put(h.Client, large)
 	if n := len(q.take()); n != rules*5 {
 		t.Errorf("%d of %d messages arrived", n, rules*5)
+	}
+
+	// So does one that comes from another bus.
+	for _, name := range []string{"from", "to"} {
+		must(h.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: &name}))(t)
+	}
+	h.rule(h.Client, "from", "on", shop, types.Target{Arn: aws.String(busARN + "to")})
+	const more = 30
+	for i := range more {
+		h.rule(h.Client, "to", fmt.Sprintf("r%d", i), shop, to(q), to(q), to(q), to(q), to(q))
+	}
+	large.EventBusName = aws.String("from")
+	h.put(h.Client, large)
+	if n := len(q.take()); n != more*5 {
+		t.Errorf("%d of %d messages arrived from another bus", n, more*5)
 	}
 }
 

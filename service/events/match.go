@@ -124,6 +124,9 @@ func (s *Service) publish(c *call.Call, h *heard) error {
 		return nil
 	}
 	h.bus = a.bus
+	if h.room == nil {
+		h.room = newRoom()
+	}
 	if err := s.note(c, h.Bus, step{Type: "EVENT_RECEIPT", Event: h}); err != nil {
 		return err
 	}
@@ -157,7 +160,7 @@ func (l *ruleListener) hear(s *Service, c *call.Call, h *heard) error {
 		return err
 	}
 	s.count(c, h.Bus, l.Name, "TriggeredRules", 1)
-	if !h.room.takes(len(h.JSON) * len(l.to)) {
+	if !h.room.takes(len(l.to), len(h.JSON)) {
 		h.rest = append(h.rest, l.Name)
 		return nil
 	}

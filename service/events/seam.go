@@ -25,7 +25,7 @@ type heard struct {
 	payload []byte // of its parcels, once it was made
 	spoiled bool   // it could not be encrypted
 
-	room *room    // nil is one of its own
+	room *room    // shared by what is put in one transaction; nil is one of its own
 	rest []string // names of the rules whose targets get it later
 }
 

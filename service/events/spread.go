@@ -16,19 +16,21 @@ import (
 // An event that many rules want makes more parcels than a transaction takes. Those that have no room stay together in one parcel in a lane of the bus, and are posted from there, piece by
 // piece.
 
-// room is how many bytes of parcels may still go into a transaction. A nil room has space for maxRoom each time.
+// room is how many bytes of parcels may still go into a transaction.
 type room struct{ left int }
 
-// maxRoom leaves the most of store.MaxTxSize to what parcels take beside their payload, and to what else is in the transaction.
-const maxRoom = store.MaxTxSize / 4
+const (
+	// maxRoom leaves the most of store.MaxTxSize to what else is in the transaction. A payload is written as text, which is a third longer.
+	maxRoom = store.MaxTxSize / 4
+	// parcelSize is about what a parcel takes beside its payload: the names of its lane stand in it, and in its key.
+	parcelSize = 1 << 10
+)
 
 func newRoom() *room { return &room{maxRoom} }
 
-// takes reports whether there is room for n more bytes, and takes them.
-func (r *room) takes(n int) bool {
-	if r == nil {
-		return n <= maxRoom
-	}
+// takes reports whether there is room for so many parcels with a payload of size bytes, and takes it.
+func (r *room) takes(parcels, size int) bool {
+	n := parcels * (size + parcelSize)
 	if n > r.left {
 		return false
 	}
@@ -83,7 +85,7 @@ func (x spreader) Deliver(c *call.Call, p *delivery.Parcel) (outside func(contex
 			}
 			to = append(to, t)
 		}
-		if i > 0 && !left.takes(len(payload)*len(to)) {
+		if i > 0 && !left.takes(len(to), len(payload)) {
 			return nil, postRest(c, bus, rules[i:], payload)
 		}
 		if err := x.s.post(c, h, to); err != nil {
