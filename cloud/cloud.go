@@ -332,6 +332,7 @@ func (c *Cloud) moveClock(ctx context.Context, target func(now time.Time) time.T
 	if err := core.saveOffset(ctx, m.Offset()+to.Sub(now)); err != nil {
 		return err
 	}
+	defer core.post.Hold()()
 	if err := core.scheduler.MoveTo(ctx, m, to); err != nil {
 		return errors.Join(err, core.saveOffset(context.WithoutCancel(ctx), m.Offset()))
 	}

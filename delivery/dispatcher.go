@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// Workers is how many lanes are worked on at once.
+	// Workers is how many lanes are worked on at once, and Outside how many are waited for whose receivers are outside: those are slow, and must not keep others waiting.
 	Workers = 32
+	Outside = 256
 
 	maxBatch     = 64      // parcels that are handed over in one go
 	maxBatchSize = 1 << 20 // their payloads, in bytes
@@ -25,6 +26,8 @@ type Outcome struct {
 	Failed             int // attempts
 	// Waits is set if the lane waits for a timer, which wakes it.
 	Waits bool
+	// Outside is set, and nothing else, if the first parcel goes to a receiver outside: it brings it there, with no transaction open.
+	Outside func(context.Context) (Outcome, error)
 }
 
 // ErrNobody is the error of a lane that nobody carries the parcels of, such as one of a service that this binary has not.
@@ -42,7 +45,10 @@ type Dispatcher struct {
 	lanes   map[Lane]*lane // that may have parcels
 	ready   []Lane         // to be worked on, first come first served
 	workers int
-	idle    chan struct{} // closed when no lane is ready or worked on; nil while nobody waits for that
+	away    []errand      // that wait until fewer than Outside are on their way
+	outside int           // that are on their way
+	holds   int           // of Hold: nobody works but Settle
+	idle    chan struct{} // closed when no lane is ready or worked on, or nobody is to work on it; nil while nobody waits for that
 	work    sync.WaitGroup
 	stats   map[Kind]*Stats
 }
@@ -56,6 +62,14 @@ type lane struct {
 	early  string          // the first place of what was written there meanwhile
 	taken  map[string]bool // the places that are being worked on
 	oldest time.Time       // when the parcel was put there that is the next; zero if that is not known
+}
+
+// errand is what is left to do for a parcel whose receiver is outside.
+type errand struct {
+	lane  Lane
+	of    *lane
+	batch []*Parcel // the one
+	run   func(context.Context) (Outcome, error)
 }
 
 type state int
@@ -176,7 +190,7 @@ func (d *Dispatcher) enqueue(l Lane, s *lane) {
 
 // hire sees to it that there are workers for a lane more. It is called with mu held.
 func (d *Dispatcher) hire() {
-	if d.ctx == nil || d.ctx.Err() != nil || d.workers == Workers {
+	if d.ctx == nil || d.ctx.Err() != nil || d.workers == Workers || d.holds > 0 {
 		return
 	}
 	d.workers++
@@ -186,22 +200,64 @@ func (d *Dispatcher) hire() {
 func (d *Dispatcher) worker() {
 	for {
 		d.mu.Lock()
-		if len(d.ready) == 0 || d.ctx.Err() != nil {
+		if len(d.ready) == 0 || d.ctx.Err() != nil || d.holds > 0 {
 			d.workers--
-			if d.workers == 0 && d.idle != nil {
-				close(d.idle)
-				d.idle = nil
-			}
+			d.rest()
 			d.mu.Unlock()
 			return
 		}
-		l := d.ready[0]
-		d.ready = d.ready[1:]
-		s := d.lanes[l]
-		s.state, s.again, s.woken = working, false, false
-		from := s.from
+		d.next()
+	}
+}
+
+// next works on the lane that is ready first. It is called with mu held, and returns without.
+func (d *Dispatcher) next() {
+	l := d.ready[0]
+	d.ready = d.ready[1:]
+	s := d.lanes[l]
+	s.state, s.again, s.woken = working, false, false
+	from := s.from
+	d.mu.Unlock()
+	d.attend(l, s, from)
+}
+
+// rest tells who waits for it that nobody works any more. It is called with mu held.
+func (d *Dispatcher) rest() {
+	if d.workers == 0 && d.outside == 0 && d.idle != nil {
+		close(d.idle)
+		d.idle = nil
+	}
+}
+
+// send has an errand run, while workers go on.
+func (d *Dispatcher) send(e errand) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.outside == Outside {
+		d.away = append(d.away, e)
+		return
+	}
+	d.outside++
+	d.work.Go(func() { d.run(e) })
+}
+
+// run runs an errand, and then those that wait.
+func (d *Dispatcher) run(e errand) {
+	for {
+		o, err := e.run(d.ctx)
+		d.end(e.lane, e.of, e.batch, o, err)
+		d.mu.Lock()
+		if len(d.ready) > 0 {
+			d.hire()
+		}
+		if len(d.away) == 0 || d.ctx.Err() != nil {
+			d.outside--
+			d.rest()
+			d.mu.Unlock()
+			return
+		}
+		e, d.away = d.away[0], d.away[1:]
 		d.mu.Unlock()
-		d.attend(l, s, from)
 	}
 }
 
@@ -216,6 +272,10 @@ func (d *Dispatcher) attend(l Lane, s *lane, from string) {
 	if err == nil && len(batch) > 0 {
 		d.begin(s, batch)
 		o, err = d.carry(d.ctx, batch)
+	}
+	if err == nil && o.Outside != nil {
+		d.send(errand{l, s, batch[:1:1], o.Outside})
+		return
 	}
 	d.end(l, s, batch, o, err)
 }
@@ -280,12 +340,50 @@ func (d *Dispatcher) count(l Lane, o Outcome) {
 	n.Failed += uint64(o.Failed)
 }
 
+// Hold has nobody hand parcels over but Settle, until release is called: lane by lane, in the order in which they came to have some. So what happens at one time while the
+// clock is moved happens in the same order each time. Who is at work ends it.
+func (d *Dispatcher) Hold() (release func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holds++
+	return sync.OnceFunc(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.holds--
+		for range d.ready {
+			d.hire()
+		}
+	})
+}
+
 // Settle waits until no lane has anything that can be delivered at the time it is, and reports whether it had to.
 func (d *Dispatcher) Settle(ctx context.Context) (worked bool, err error) {
-	d.mu.Lock()
-	if d.ctx == nil || d.ctx.Err() != nil || d.workers == 0 && len(d.ready) == 0 {
+	for {
+		waited, err := d.quiet(ctx)
+		worked = worked || waited
+		if err != nil {
+			return worked, err
+		}
+		d.mu.Lock()
+		if d.ctx == nil || d.ctx.Err() != nil || d.holds == 0 || len(d.ready) == 0 {
+			d.mu.Unlock()
+			return worked, nil
+		}
+		for d.holds > 0 && len(d.ready) > 0 && d.ctx.Err() == nil && ctx.Err() == nil {
+			d.next()
+			d.mu.Lock()
+		}
+		worked = true
 		d.mu.Unlock()
-		return false, nil
+	}
+}
+
+// quiet waits until nobody works, and reports whether it had to.
+func (d *Dispatcher) quiet(ctx context.Context) (waited bool, err error) {
+	d.mu.Lock()
+	if d.ctx == nil || d.ctx.Err() != nil || d.workers == 0 && d.outside == 0 {
+		d.mu.Unlock()
+		return false, ctx.Err()
 	}
 	if d.idle == nil {
 		d.idle = make(chan struct{})

@@ -216,6 +216,88 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+// While the dispatcher is held, Settle works alone, on the lanes in the order in which they came to have parcels.
+func TestHold(t *testing.T) {
+	s := memstore.New()
+	defer s.Close()
+	var mu sync.Mutex
+	var got []string
+	d, _ := run(t, s, func(p *delivery.Parcel) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, string(p.Payload))
+		return false
+	})
+	release := d.Hold()
+	var want []string
+	for i := range 200 {
+		payload := strconv.Itoa(i)
+		put(t, s, lane("lane "+strconv.Itoa(rand.IntN(1e9))), payload)
+		want = append(want, payload)
+	}
+	if len(got) != 0 {
+		t.Errorf("%v were delivered, and nobody settled", got)
+	}
+	if worked, err := d.Settle(t.Context()); !worked || err != nil {
+		t.Errorf("Settle() = %t, %v", worked, err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	if worked, err := d.Settle(t.Context()); worked || err != nil {
+		t.Errorf("Settle() = %t, %v when all is delivered", worked, err)
+	}
+	put(t, s, lane("a"), "after")
+	release()
+	settled(t, s, d, "a")
+	if got[len(got)-1] != "after" {
+		t.Errorf("got %v after the release", got[len(got)-1])
+	}
+}
+
+// Receivers outside that are slow, however many, keep no others waiting.
+func TestOutside(t *testing.T) {
+	s := memstore.New()
+	defer s.Close()
+	r := &receiver{store: s, got: make(map[string][]string)}
+	slow := make(chan struct{})
+	d := delivery.NewDispatcher(s, func(ctx context.Context, batch []*delivery.Parcel) (delivery.Outcome, error) {
+		if batch[0].Subject == "near" {
+			return r.carry(ctx, batch)
+		}
+		return delivery.Outcome{Outside: func(ctx context.Context) (delivery.Outcome, error) {
+			<-slow
+			return r.carry(ctx, batch[:1])
+		}}, nil
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	d.Start(ctx, func(err error) { t.Error(err) })
+	defer func() { stop(); d.Wait() }()
+	var far []string
+	for i := range delivery.Outside + 10 {
+		far = append(far, "far "+strconv.Itoa(i))
+		put(t, s, lane(far[i]), "1", "2")
+	}
+	put(t, s, lane("near"), "parcel")
+	for near := 1; near > 0; {
+		err := s.View(t.Context(), func(rd store.Reader) error {
+			left, err := delivery.Waiting(rd, lane("near"), 1)
+			near = len(left)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(slow)
+	settled(t, s, d, far...)
+	for _, subject := range far {
+		if !slices.Equal(r.got[subject], []string{"1", "2"}) {
+			t.Errorf("%s got %v", subject, r.got[subject])
+		}
+	}
+}
+
 func TestNobody(t *testing.T) {
 	s := memstore.New()
 	defer s.Close()

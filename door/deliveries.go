@@ -42,14 +42,20 @@ func (d *Door) Carry(ctx context.Context, batch []*delivery.Parcel) (delivery.Ou
 	case errors.Is(err, store.ErrTooLarge):
 		err = h.settle(ctx, batch[0], delivery.Permanent(err))
 	case err == nil && h.outside != nil:
-		within, cancel := context.WithTimeout(ctx, outsideTime)
-		failure := h.guarded(func() error { return h.outside(within) })
-		cancel()
-		if ctx.Err() != nil {
-			return delivery.Outcome{}, ctx.Err() // nobody knows whether it arrived
-		}
-		err = h.settle(ctx, batch[0], failure)
+		return delivery.Outcome{Outside: func(ctx context.Context) (delivery.Outcome, error) { return h.beyond(ctx, batch[0]) }}, nil
 	}
+	return h.outcome, err
+}
+
+// beyond brings a parcel to a receiver outside.
+func (h *handing) beyond(ctx context.Context, p *delivery.Parcel) (delivery.Outcome, error) {
+	within, cancel := context.WithTimeout(ctx, outsideTime)
+	defer cancel()
+	failure := h.guarded(func() error { return h.outside(within) })
+	if ctx.Err() != nil {
+		return delivery.Outcome{}, ctx.Err() // nobody knows whether it arrived
+	}
+	err := h.settle(ctx, p, failure)
 	return h.outcome, err
 }
 
