@@ -166,7 +166,7 @@ func (w Rows[R]) Insert(tx Tx, r *R) error { return w.put(tx, r, true) }
 
 func (w Rows[R]) put(tx Tx, r *R, insert bool) error {
 	key := w.encode("", w.t.key(r))
-	old, err := w.t.load(tx, key)
+	old, err := w.t.replaced(tx, key)
 	switch {
 	case err == nil && insert:
 		return fmt.Errorf("%s: %w", w.t.name, ErrExists)
@@ -205,7 +205,7 @@ func (w Rows[R]) put(tx Tx, r *R, insert bool) error {
 // Delete removes the record with a primary key and its index entries, or returns ErrNotFound.
 func (w Rows[R]) Delete(tx Tx, key ...any) error {
 	k := w.encode("", key)
-	old, err := w.t.load(tx, k)
+	old, err := w.t.replaced(tx, k)
 	if err != nil {
 		return err
 	}
@@ -214,6 +214,17 @@ func (w Rows[R]) Delete(tx Tx, key ...any) error {
 	}
 	tx.Delete(k)
 	return nil
+}
+
+// replaced returns the record that a write replaces, for its index entries. Of a table that has no indexes it is not decoded, and has nothing in it.
+func (t *Table[R]) replaced(rd Reader, key []byte) (*R, error) {
+	if len(t.indexes) > 0 {
+		return t.load(rd, key)
+	}
+	if _, err := rd.Get(key); err != nil {
+		return nil, err
+	}
+	return new(R), nil
 }
 
 // entry is one index entry of a record.
