@@ -58,12 +58,17 @@ func (s *Service) join(q *queue, to *queueRecord, m *message) error {
 	if err != nil {
 		return err
 	}
-	m.seq = s.ticket.next(q.c.Time)
+	last := uint64(0)
+	if g != nil {
+		last = g.Last
+	}
+	if m.seq, err = p.free(tx, max(s.ticket.next(q.c.Time), last+1)); err != nil {
+		return err
+	}
 	if g == nil {
 		g = &group{name: m.Group, First: m.seq, Visible: m.Visible}
 		tx.Set(p.due(entryAt(g.Visible, g.name)), nil)
 	}
-	m.seq = max(m.seq, g.Last+1)
 	g.Last = m.seq
 	return set(tx, p.group(g.name), g)
 }

@@ -145,12 +145,8 @@ func (s *Service) transfer(q *queue, p pile, m *message, to *queueRecord, source
 		return s.add(q, to, &moved, b)
 	}
 	// The order of sequences is that of ages, which a dead letter keeps.
-	for there := to.pile(); ; moved.seq++ {
-		if _, err := there.load(tx, moved.seq); errors.Is(err, store.ErrNotFound) {
-			break
-		} else if err != nil {
-			return err
-		}
+	if moved.seq, err = to.pile().free(tx, m.seq); err != nil {
+		return err
 	}
 	return s.add(q, to, &moved, b)
 }

@@ -31,7 +31,7 @@ import (
 //	sqs/ACCOUNT/REGION/order/PILE/GROUP/SEQUENCE      the messages of a group
 //
 // A sequence is the time at which a message was sent, in nanoseconds, made unique: the oldest message is the first. Sending only adds keys, and
-// reads none but the queue's, so that senders do not conflict. What waits to be received is found by its due time, see front.
+// reads none that another sender writes, so that senders do not conflict. What waits to be received is found by its due time, see front.
 var (
 	queueTable = store.NewTable("sqs", "queue", func(q *queueRecord) store.Key { return store.Key{q.Name} },
 		store.Index[queueRecord]{Name: "dead", Entries: func(q *queueRecord) []store.Key {
@@ -225,6 +225,21 @@ func (p pile) loadGroup(r store.Reader, name string) (*group, error) {
 	}
 	g.name = name
 	return g, nil
+}
+
+// free is a sequence that no message of the pile has, from one on. The ticket's own may have been given: by another process, or by the one before, when the clock was set back or stood
+// still. It looks ever further ahead, as what was given lies close together.
+func (p pile) free(r store.Reader, seq uint64) (uint64, error) {
+	for step := uint64(1); ; step *= 2 {
+		_, err := r.Get(p.message(seq))
+		if errors.Is(err, store.ErrNotFound) {
+			return seq, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		seq += step
+	}
 }
 
 // ticket gives sequences: the time, and in one process never the same twice nor a lower one after a higher one.

@@ -125,8 +125,8 @@ func (s *Service) send(q *queue, out *outgoing) (*sent, error) {
 			told.id, told.sequence = first.ID, new(sequenceNumber(first.Sequence))
 			return told, nil
 		}
-	} else {
-		m.seq = s.ticket.next(c.Time)
+	} else if m.seq, err = q.pile().free(q.tx(), s.ticket.next(c.Time)); err != nil {
+		return nil, err
 	}
 	b, err := s.encrypt(q, m.ID, &out.content)
 	if err != nil {
