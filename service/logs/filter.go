@@ -104,7 +104,19 @@ func (g *group) searched(in *logs.FilterLogEventsRequest, w *window) (streams []
 		}
 		return streams, nil
 	}
-	for st, err := range g.streams().Scan(g.c.Tx(), store.Query{Prefix: store.Key{g.ID, store.Begin(deref(in.LogStreamNamePrefix))}}) {
+	q := store.Query{Prefix: store.Key{g.ID}}
+	switch {
+	case in.LogStreamNamePrefix != nil:
+		q.Prefix = append(q.Prefix, store.Begin(*in.LogStreamNamePrefix))
+	case w.Reverse:
+		q.Index = "oldest"
+		if w.To < math.MaxInt64 {
+			q.To = store.Key{w.To}
+		}
+	default:
+		q.Index, q.From = "recent", store.Key{w.From} // the further a listing has come, the fewer streams are left
+	}
+	for st, err := range g.streams().Scan(g.c.Tx(), q) {
 		if err != nil {
 			return nil, err
 		}

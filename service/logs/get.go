@@ -92,7 +92,7 @@ func (st *streamRecord) parseToken(token string) (at *position, backward bool, e
 	bad := invalid("The specified nextToken is invalid.")
 	direction, rest, _ := strings.Cut(token, "/")
 	digits, isToken := strings.CutSuffix(rest, "/s")
-	if !isToken || direction != "f" && direction != "b" || len(digits) != idDigits || strings.Trim(digits, "0123456789") != "" {
+	if !isToken || direction != "f" && direction != "b" || len(digits) < idDigits || len(digits) > 2*idDigits || strings.Trim(digits, "0123456789") != "" {
 		return nil, false, bad
 	}
 	n, ok := new(big.Int).SetString(digits, 10)

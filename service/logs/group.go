@@ -41,8 +41,9 @@ func (s *Service) CreateLogGroup(c *call.Call, in *logs.CreateLogGroupRequest) (
 	if g.Class == "" {
 		g.Class = logs.LogGroupClassStandard
 	}
+	retention := 0
 	if g.Class == logs.LogGroupClassDelivery {
-		g.Retention = deliveryRetention
+		retention = deliveryRetention
 	}
 	if g.ID, err = randomID(c.Rand); err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (s *Service) CreateLogGroup(c *call.Call, in *logs.CreateLogGroupRequest) (
 			return nil, err
 		}
 	}
-	if err := g.retain(); err != nil {
+	if err := g.retain(retention); err != nil {
 		return nil, err
 	}
 	return &logs.CreateLogGroupResponse{}, groupTable.In(g.scope.Account, g.scope.Region).Insert(c.Tx(), g.groupRecord)
@@ -106,8 +107,7 @@ func (s *Service) PutRetentionPolicy(c *call.Call, in *logs.PutRetentionPolicyRe
 	if g.Class == logs.LogGroupClassDelivery {
 		return nil, &logs.InvalidParameterException{Message: "The retention of a log group of the class DELIVERY cannot be changed."}
 	}
-	g.Retention = days
-	if err := g.retain(); err != nil {
+	if err := g.retain(days); err != nil {
 		return nil, err
 	}
 	return &logs.PutRetentionPolicyResponse{}, g.save()
@@ -122,8 +122,7 @@ func (s *Service) DeleteRetentionPolicy(c *call.Call, in *logs.DeleteRetentionPo
 	if g.Class == logs.LogGroupClassDelivery {
 		return nil, &logs.InvalidParameterException{Message: "The retention of a log group of the class DELIVERY cannot be changed."}
 	}
-	g.Retention = 0
-	if err := g.retain(); err != nil {
+	if err := g.retain(0); err != nil {
 		return nil, err
 	}
 	return &logs.DeleteRetentionPolicyResponse{}, g.save()

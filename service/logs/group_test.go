@@ -179,3 +179,16 @@ func TestStreams(t *testing.T) {
 	_, err = h.DescribeLogStreams(t.Context(), &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: aws.String(groupName), OrderBy: types.OrderByLastEventTime, LogStreamNamePrefix: aws.String("w")})
 	fails(t, err, "InvalidParameterException", "")
 }
+
+// Setting a policy again does not put off what it deletes.
+func TestRetentionAgain(t *testing.T) {
+	h := start(t)
+	h.put(groupName, stream, "old")
+	for range 6 {
+		must(h.PutRetentionPolicy(t.Context(), &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: aws.String(groupName), RetentionInDays: aws.Int32(1)}))(t)
+		h.Advance(12 * time.Hour)
+	}
+	if n := *h.describe(groupName).StoredBytes; n != 0 {
+		t.Errorf("after three days %d bytes are kept", n)
+	}
+}

@@ -22,6 +22,10 @@ const (
 	maxDimensions    = 3
 	maxRegexFilters  = 5 // filters of a group whose patterns have regular expressions
 
+	// What CloudWatch takes of PutMetricData: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html, API_Dimension.html
+	maxMetricValue    = 1 << 360 // and as much below zero
+	maxDimensionValue = 1024     // bytes
+
 	badMetricPattern = "Invalid metric filter pattern"
 )
 
@@ -136,7 +140,7 @@ func (m *metricRecord) compile(p *logpattern.Pattern) (*metricFilter, error) {
 		f.number, err = strconv.ParseFloat(t.Value, 64)
 	}
 	switch {
-	case err != nil:
+	case err != nil || !publishable(f.number):
 		return nil, invalid("Invalid metric transformation: metricValue " + t.Value + " is neither a number nor a value of the filter pattern.")
 	case strings.HasPrefix(t.Namespace, "AWS/"):
 		return nil, invalid("Invalid metric transformation: namespaces that begin with AWS/ are reserved.")
@@ -292,20 +296,23 @@ func (s *Service) publish(g *group, m *metricRecord, events []event) error {
 	return nil
 }
 
-// read takes a metric's value and its dimensions from an event. There is no metric if one of them is missing.
+// publishable reports whether a number is one that a metric may have. NaN is none.
+func publishable(v float64) bool { return v >= -maxMetricValue && v <= maxMetricValue }
+
+// read takes a metric's value and its dimensions from an event. There is no metric if one of them is missing, or is not what a metric may have.
 func (f *metricFilter) read(found *logpattern.Match) (value float64, dimensions []meter.Dimension, ok bool) {
 	value = f.number
 	if f.value != nil {
 		text, there := found.Value(f.value)
 		v, err := strconv.ParseFloat(text, 64)
-		if !there || err != nil || v-v != 0 { // neither infinite nor NaN
+		if !there || err != nil || !publishable(v) {
 			return 0, nil, false
 		}
 		value = v
 	}
 	for _, d := range f.dimensions {
 		text, there := found.Value(d.value)
-		if !there || text == "" {
+		if !there || text == "" || len(text) > maxDimensionValue {
 			return 0, nil, false
 		}
 		dimensions = append(dimensions, meter.Dimension{Name: d.name, Value: text})

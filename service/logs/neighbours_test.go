@@ -1,6 +1,7 @@
 package logs_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestMetrics(t *testing.T) {
 	}
 	filter("Errors", "ERROR", types.MetricTransformation{MetricValue: aws.String("1"), DefaultValue: aws.Float64(0)})
 	filter("Latency", "{ $.ms = * }", types.MetricTransformation{MetricValue: aws.String("$.ms"), Dimensions: map[string]string{"Path": "$.path"}, Unit: types.StandardUnitMilliseconds})
-	h.put(groupName, stream, "ERROR one", "ERROR two", `{"ms":7.5,"path":"/a"}`, `{"ms":2.5,"path":"/a"}`, `{"ms":"slow","path":"/a"}`, `{"ms":9}`)
+	h.put(groupName, stream, "ERROR one", "ERROR two", `{"ms":7.5,"path":"/a"}`, `{"ms":2.5,"path":"/a"}`, `{"ms":"slow","path":"/a"}`, `{"ms":9}`, `{"ms":1e200,"path":"/a"}`, `{"ms":1,"path":"`+strings.Repeat("x", 2000)+`"}`)
 	h.put(groupName, stream, "fine")
 	h.Advance(2 * time.Minute)
 	c := cloudwatch.NewFromConfig(h.Config())
@@ -35,7 +36,7 @@ func TestMetrics(t *testing.T) {
 	}{
 		{"App", "Errors", nil, 2, 3},
 		{"App", "Latency", []cwtypes.Dimension{{Name: aws.String("Path"), Value: aws.String("/a")}}, 10, 2},
-		{"AWS/Logs", "IncomingLogEvents", []cwtypes.Dimension{{Name: aws.String("LogGroupName"), Value: aws.String(groupName)}}, 7, 2},
+		{"AWS/Logs", "IncomingLogEvents", []cwtypes.Dimension{{Name: aws.String("LogGroupName"), Value: aws.String(groupName)}}, 9, 2},
 	} {
 		out := must(c.GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{
 			Namespace: &tt.namespace, MetricName: &tt.name, Dimensions: tt.dimensions, Period: aws.Int32(3600), StartTime: aws.Time(h.Clock.Now().Add(-time.Hour)), EndTime: aws.Time(h.Clock.Now().Add(time.Hour)),
@@ -49,6 +50,13 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s/%s: sum %v of %v numbers, want %v of %v", tt.namespace, tt.name, sum, count, tt.sum, tt.count)
 		}
 	}
+	listed := must(c.ListMetrics(t.Context(), &cloudwatch.ListMetricsInput{Namespace: aws.String("App"), MetricName: aws.String("Latency")}))(t).Metrics
+	if len(listed) != 1 {
+		t.Errorf("there are %d metrics Latency: what CloudWatch does not take was published", len(listed))
+	}
+	_, err := h.PutMetricFilter(t.Context(), &cloudwatchlogs.PutMetricFilterInput{LogGroupName: aws.String(groupName), FilterName: aws.String("f"), FilterPattern: aws.String("x"),
+		MetricTransformations: []types.MetricTransformation{{MetricName: aws.String("m"), MetricNamespace: aws.String("App"), MetricValue: aws.String("Infinity")}}})
+	fails(t, err, "InvalidParameterException", "")
 }
 
 // A rule of EventBridge writes into a group whose resource policy lets it, and into no other.

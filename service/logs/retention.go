@@ -28,10 +28,16 @@ func (g *group) oldest() int64 {
 	return max(0, g.c.Time.Add(-time.Duration(g.Retention)*day).UnixMilli())
 }
 
-// retain sets the group's timer, or none if it keeps events for ever. Events that are too old do not show before it fires.
-func (g *group) retain() error {
-	if g.Retention == 0 {
+// retain has the group keep events for so many days, or for ever if 0. Events that are too old do not show before its timer fires. A timer that is set stays: who sets a policy again and
+// again does not put off what is to be deleted.
+func (g *group) retain(days int) error {
+	before := g.Retention
+	g.Retention = days
+	switch {
+	case days == 0:
 		return g.c.Cancel(g.scope, retentionTimer, g.Name)
+	case before != 0:
+		return nil
 	}
 	return g.c.At(g.c.Time.Add(day), g.scope, retentionTimer, g.Name, nil)
 }

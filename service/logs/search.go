@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// maxSearched is how many bytes of events a call looks at, about, before it answers with what it has and a token.
+// maxSearched is how many bytes of events a call looks at for those it keeps, about, before it answers with what it has and a token.
 const maxSearched = 32 << 20
 
 // source is a stream that is searched, at its next chunk. Before it is opened, that is one as long as the stream: a group may have many streams, of which a page needs few.
@@ -23,7 +23,7 @@ func (src *source) close() {
 }
 
 // search offers the events of streams to a page: those of the window that keep, if it is not nil, lets through. It looks at chunks in the order of the events that come first in the
-// listing, and no more once those behind cannot change the page.
+// listing, and no more once those behind cannot change the page. Without keep it does not stop before that: an empty page without a new token would be the end of the stream.
 func (s *Service) search(g *group, streams []*streamRecord, w *window, p *page, keep func(string) bool) error {
 	q := &sources{reverse: w.Reverse}
 	defer func() {
@@ -38,7 +38,7 @@ func (s *Service) search(g *group, streams []*streamRecord, w *window, p *page, 
 	for len(q.all) > 0 {
 		src := heap.Pop(q).(*source)
 		ch := src.chunk
-		if p.over(ch) || searched > s.searchLimit && p.stopAt(ch, w) {
+		if p.over(ch) || keep != nil && searched > s.searchLimit && p.stopAt(ch, w) {
 			src.close()
 			return nil
 		}

@@ -93,6 +93,38 @@ func TestSearchLimit(t *testing.T) {
 	}
 }
 
+// Listing a stream does not end before events that lie behind many others that do not belong to the listing.
+func TestGetBehindOthers(t *testing.T) {
+	s := newScene(t, &functions{t: t})
+	s.searchLimit = 100 << 10
+	s.make("g", "s")
+	at := s.now.UnixMilli() - 48*60*60*1000
+	const hour = 60 * 60 * 1000
+	put := func(times ...int64) {
+		s.must(logs.OpPutLogEvents, func(c *call.Call) error {
+			in := &logs.PutLogEventsRequest{LogGroupName: new("g"), LogStreamName: new("s")}
+			for _, when := range times {
+				in.LogEvents = append(in.LogEvents, logs.InputLogEvent{Timestamp: new(at + when), Message: new(strings.Repeat("x", looseSize))})
+			}
+			_, err := s.PutLogEvents(c, in)
+			return err
+		})
+	}
+	for range 5 {
+		put(-hour, 20*hour)
+	}
+	put(hour)
+	s.must(logs.OpGetLogEvents, func(c *call.Call) error {
+		out, err := s.GetLogEvents(c, &logs.GetLogEventsRequest{
+			LogGroupName: new("g"), LogStreamName: new("s"), StartTime: &at, EndTime: new(at + 12*hour), StartFromHead: new(true),
+		})
+		if err == nil && len(out.Events) != 1 {
+			t.Errorf("there are %d events", len(out.Events))
+		}
+		return err
+	})
+}
+
 // Batches that come at the same time, for one stream or for several, are all there, and so is what they count.
 func TestParallelPuts(t *testing.T) {
 	s := newScene(t, &functions{t: t})
