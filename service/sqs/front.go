@@ -38,6 +38,8 @@ type front struct {
 	closed  bool      // the pile is no queue's any more
 	oldest  uint64    // there is no message with a lower sequence
 	lowest  uint64    // sequence that was written since somebody began to look for the oldest
+	seeks   int       // times that somebody did
+	used    clock.Stopwatch
 
 	counts counts // has locks of its own
 }
@@ -146,8 +148,10 @@ func (f *front) fill(ctx context.Context, s store.Store, before entry) error {
 		}
 		return err
 	}
-	f.ready, f.next = found, next
-	f.from = max(from, min(before, next))
+	if f.from == from { // else it began anew meanwhile, below what was read
+		f.ready, f.next = found, next
+		f.from = max(from, min(before, next))
+	}
 	for _, e := range noted { // which may be in what was read, or not
 		f.noteLocked(e)
 	}
@@ -194,15 +198,19 @@ func (f *front) noteMessage(rest []byte) {
 	f.oldest, f.lowest = min(f.oldest, seq), min(f.lowest, seq)
 }
 
-// seek begins to look for the oldest message, from the sequence given. Who has found it calls found.
+// seek begins to look for the oldest message, from the sequence given. Who has found it calls found, which counts if nobody else has begun since.
 func (f *front) seek() (from uint64, found func(seq uint64)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lowest = math.MaxUint64
+	f.seeks++
+	mine := f.seeks
 	return f.oldest, func(seq uint64) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.oldest = min(seq, f.lowest)
+		if f.seeks == mine {
+			f.oldest = min(seq, f.lowest)
+		}
 	}
 }
 
@@ -296,28 +304,58 @@ func (f *front) wakeLocked() {
 	}
 }
 
-// fronts are those of all piles that were asked for.
+// fronts are those of the piles that were asked for lately.
 type fronts struct {
-	mu    sync.RWMutex // guards piles
+	mu    sync.RWMutex // guards piles and full
 	piles map[string]*front
+	full  int // how many there may be before idle ones are looked for; none is maxFronts
 }
+
+const (
+	maxFronts = 10_000 // beyond, those are dropped that nobody uses
+	idleFor   = time.Minute
+)
 
 // of is the front of a pile.
 func (fs *fronts) of(p pile) *front {
-	if f := fs.known(p.id); f != nil {
-		return f
+	f := fs.known(p.id)
+	if f == nil {
+		f = fs.make(p)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.used = clock.Start()
+	return f
+}
+
+func (fs *fronts) make(p pile) *front {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.piles[p.id]; f != nil {
 		return f
 	}
+	if len(fs.piles) >= max(fs.full, maxFronts) {
+		fs.dropLocked(idleFor)
+	}
 	if fs.piles == nil {
 		fs.piles = make(map[string]*front)
 	}
-	f := &front{pile: p}
+	f := &front{pile: p, used: clock.Start()}
 	fs.piles[p.id] = f
 	return f
+}
+
+// dropLocked drops the fronts that nobody has used for a while. So that this is not done for each new one where all are in use, there may be twice as many then.
+func (fs *fronts) dropLocked(idle time.Duration) {
+	for id, f := range fs.piles {
+		f.mu.Lock()
+		if f.used.Elapsed() >= idle && len(f.waiters) == 0 && !f.filling {
+			f.closed = true // whoever comes to wait at it all the same looks the queue up again
+			delete(fs.piles, id)
+		}
+		f.mu.Unlock()
+	}
+	fs.full = 2 * len(fs.piles)
 }
 
 // known is the front of a pile, or nil if nobody has asked for it.

@@ -9,16 +9,20 @@ import (
 
 // A receipt handle is sealed for the ID of its queue, so that nobody makes one up, and that of another queue is none:
 //
-//	base64( seal of: version 1 | sequence, 8 | times received, 4 | pile )
+//	base64( seal of: version 1 | sequence, 8 | times received, 4 | when, 8 | pile )
 type handle struct {
 	seq      uint64
 	received int
+	taken    int64 // in nanoseconds: a message that was redriven is counted anew, and keeps its sequence
 	pile     string
 }
 
+// latest reports whether a message was not received again since its handle was given out.
+func (h handle) latest(m *message) bool { return m.Received == h.received && m.Taken == h.taken }
+
 const (
 	handleVersion = 1
-	handleHead    = 1 + 8 + 4
+	handleHead    = 1 + 8 + 4 + 8
 	maxHandle     = 1024
 )
 
@@ -28,6 +32,7 @@ func (s *Service) newHandle(q *queue, m *message) (string, error) {
 	b = append(b, handleVersion)
 	b = binary.BigEndian.AppendUint64(b, m.seq)
 	b = binary.BigEndian.AppendUint32(b, uint32(m.Received))
+	b = binary.BigEndian.AppendUint64(b, uint64(m.Taken))
 	b = append(b, q.Pile...)
 	sealed, err := s.handles.Wrap(q.ID, b)
 	if err != nil {
@@ -51,5 +56,5 @@ func (s *Service) openHandle(q *queue, text string) (handle, error) {
 	if err != nil || len(b) < handleHead || b[0] != handleVersion {
 		return handle{}, bad
 	}
-	return handle{binary.BigEndian.Uint64(b[1:]), int(binary.BigEndian.Uint32(b[9:])), string(b[handleHead:])}, nil
+	return handle{binary.BigEndian.Uint64(b[1:]), int(binary.BigEndian.Uint32(b[9:])), int64(binary.BigEndian.Uint64(b[13:])), string(b[handleHead:])}, nil
 }

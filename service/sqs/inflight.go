@@ -34,7 +34,7 @@ func (s *Service) held(q *queue, text *string) (*message, handle, error) {
 	if err != nil {
 		return nil, h, err
 	}
-	if q.FIFO && (m.Received != h.received || m.Visible <= q.c.Time.UnixNano()) {
+	if q.FIFO && (!h.latest(m) || m.Visible <= q.c.Time.UnixNano()) {
 		return nil, h, invalidValue(*text, "ReceiptHandle", "The receipt handle has expired.")
 	}
 	return m, h, nil
@@ -44,7 +44,7 @@ func (s *Service) held(q *queue, text *string) (*message, handle, error) {
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html
 func (s *Service) deleteMessage(q *queue, text *string) error {
 	m, h, err := s.held(q, text)
-	if err != nil || m == nil || m.Received != h.received {
+	if err != nil || m == nil || !h.latest(m) {
 		return err
 	}
 	q.tx().OnCommitted(func() { s.metrics.deleted(q.queueRecord, q.c.Time) })
@@ -86,7 +86,7 @@ func (s *Service) changeVisibility(q *queue, text *string, seconds *int32) error
 	if err != nil {
 		return err
 	}
-	if m == nil || m.Received != h.received {
+	if m == nil || !h.latest(m) {
 		return invalidValue(*text, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change.")
 	}
 	until := q.c.Time.UnixNano() + int64(*seconds)*1e9
@@ -99,7 +99,7 @@ func (s *Service) changeVisibility(q *queue, text *string, seconds *int32) error
 // hide has a message that was received come back at another time.
 func (s *Service) hide(q *queue, p pile, m *message, until int64) error {
 	tx, was := q.tx(), m.Visible
-	ch := change{flying: true, until: until}
+	ch := change{flying: until > q.c.Time.UnixNano(), until: until}
 	if was > q.c.Time.UnixNano() {
 		ch.landed = was
 	}

@@ -333,7 +333,7 @@ func (r *receipt) deliver(m *message) error {
 		return err
 	}
 	r.wrote = true
-	r.s.count(r.queue, r.p, change{landed: landed, flying: true, until: m.Visible})
+	r.s.count(r.queue, r.p, change{landed: landed, flying: r.visibility > 0, until: m.Visible})
 	return set(r.tx(), r.p.message(m.seq), m)
 }
 
@@ -400,7 +400,7 @@ func (r *receipt) repeat(attempt string) (bool, error) {
 			return false, nil
 		}
 		m, err := r.p.load(r.tx(), h.seq)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (m.Received != h.received || m.Visible <= r.now.UnixNano()) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && (!h.latest(m) || m.Visible <= r.now.UnixNano()) {
 			return false, nil
 		}
 		if err != nil {
