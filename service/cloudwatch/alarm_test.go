@@ -275,3 +275,51 @@ func TestMonth(t *testing.T) {
 	}
 	h.want("a0", types.StateValueInsufficientData, "unknown")
 }
+
+// Alarms that are asleep see what is stored, also one that is younger than the metric, and though the others of the metric are awake.
+func TestAwake(t *testing.T) {
+	h := start(t)
+	h.watch("first", "m")
+	h.put("m", noon, 11)
+	h.Advance(time.Minute)
+	h.watch("second", "m")
+	h.Advance(7 * time.Minute)
+	h.want("second", types.StateValueInsufficientData, "")
+	h.put("m", h.Clock.Now(), 11)
+	h.Advance(2 * time.Minute)
+	h.want("first", types.StateValueAlarm, "")
+	h.want("second", types.StateValueAlarm, "")
+	h.Advance(365 * 24 * time.Hour)
+	h.put("m", h.Clock.Now(), 11)
+	h.Advance(2 * time.Minute)
+	h.want("first", types.StateValueAlarm, "")
+	h.want("second", types.StateValueAlarm, "")
+}
+
+// History goes after thirty days, whether anything is published or not.
+func TestHistoryEnds(t *testing.T) {
+	h := start(t)
+	items := func() int {
+		return len(must(h.DescribeAlarmHistory(t.Context(), &cloudwatch.DescribeAlarmHistoryInput{}))(t).AlarmHistoryItems)
+	}
+	h.watch("a", "nothing")
+	h.Advance(20 * 24 * time.Hour)
+	h.watch("b", "nothing")
+	h.Advance(9 * 24 * time.Hour)
+	if n := items(); n != 2 {
+		t.Errorf("after 29 days there are %d items", n)
+	}
+	h.Advance(2 * 24 * time.Hour)
+	if n := items(); n != 1 {
+		t.Errorf("after 31 days there are %d items", n)
+	}
+	h.Advance(20 * 24 * time.Hour)
+	if n := items(); n != 0 {
+		t.Errorf("after 51 days there are %d items", n)
+	}
+	h.watch("c", "nothing")
+	h.Advance(31 * 24 * time.Hour)
+	if n := items(); n != 0 {
+		t.Errorf("31 days later there are %d items", n)
+	}
+}

@@ -1,6 +1,8 @@
 package cloudwatch
 
 import (
+	"crypto/sha256"
+
 	"github.com/google/uuid"
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
@@ -67,8 +69,8 @@ func (a *alarmRecord) configuration(c *call.Call) configuration {
 		q := &a.Watch.Queries[i]
 		m := metricJSON{ID: q.ID, Expression: q.Expression, Label: q.Label, ReturnData: q.returns()}
 		if !a.Watch.Math {
-			// CloudWatch gives the one metric of an alarm a UUID.
-			m.ID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(alarmARN(c, a.Name))).String()
+			// CloudWatch gives the one metric of an alarm a UUID. This one is of version 8, as those of SHA-1 are nothing that FIPS mode makes.
+			m.ID = uuid.NewHash(sha256.New(), uuid.NameSpaceOID, []byte(alarmARN(c, a.Name)), 8).String()
 		}
 		if q.Name != "" {
 			m.Stat = &metricStatJSON{Period: q.Period, Stat: q.Stat, Unit: q.Unit}

@@ -53,6 +53,7 @@ type pending struct {
 	units map[string]bool
 	fine  bool
 	last  time.Time // the end of the last point
+	woken time.Time // until when the alarms of the metric are to be awake; zero if they are
 	rows  map[row]map[int64]*histogram.Histogram
 }
 
@@ -109,11 +110,21 @@ func (b *batch) store(tx store.Tx, h home, now time.Time) error {
 		if err := p.store(tx, h, id); err != nil {
 			return err
 		}
-		if err := wake(tx, h, id, p.last, now); err != nil {
+		if p.woken.IsZero() {
+			continue
+		}
+		if err := wake(tx, h, id, p.woken, now); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // register remembers that there is the metric.
@@ -134,6 +145,11 @@ func (p *pending) register(tx store.Tx, h home, now time.Time) error {
 	}
 	if p.fine && !m.Fine {
 		m.Fine, changed = true, true
+	}
+	// Alarms that are awake stay so until they have seen all up to Woken: what belongs to a time before needs to wake none of them again.
+	if p.last.After(m.Woken) || !now.Before(m.Woken) {
+		p.woken, changed = later(p.last, now).Add(awakeFor), true
+		m.Woken = p.woken
 	}
 	if !changed {
 		return nil

@@ -21,6 +21,9 @@ const (
 
 	// evaluatedAtOnce is how many alarms one transaction evaluates.
 	evaluatedAtOnce = 50
+
+	// awakeFor is how long alarms are awake beyond what was stored of their metric, so that they need not be woken each time that something is.
+	awakeFor = 10 * time.Minute
 )
 
 // pass is a round of evaluation.
@@ -91,6 +94,28 @@ func wake(tx store.Tx, h home, id metricID, until, now time.Time) error {
 	return nil
 }
 
+// unwoken has what is stored of an alarm's metrics wake it, as it may watch them since now.
+func (w *watch) unwoken(tx store.Tx, h home) error {
+	for i := range w.Queries {
+		q := &w.Queries[i]
+		if q.Name == "" {
+			continue
+		}
+		m, err := lookup(tx, h, q.metric())
+		if err != nil {
+			return err
+		}
+		if m == nil || m.Woken.IsZero() {
+			continue
+		}
+		m.Woken = time.Time{}
+		if err := metricTable.In(h.account, h.region).Put(tx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // seen is when an alarm has seen what there is up to a time: at once, or when a period of a wall clock has ended.
 func (w *watch) seen(until time.Time) time.Time {
 	if !w.WallClock {
@@ -125,8 +150,9 @@ func (s *Service) evaluate(c *call.Call, subject string, payload []byte) error {
 		}
 		found = append(found, w)
 	}
+	read := make(readings)
 	for _, w := range found {
-		stays, err := s.evaluateAlarm(c, w, p.At)
+		stays, err := s.evaluateAlarm(c, w, p.At, read)
 		if err != nil {
 			return err
 		}
@@ -152,12 +178,12 @@ func (s *Service) evaluate(c *call.Call, subject string, payload []byte) error {
 }
 
 // evaluateAlarm evaluates an alarm, and reports whether it has to be evaluated again.
-func (s *Service) evaluateAlarm(c *call.Call, w *awakeRecord, at time.Time) (stays bool, err error) {
+func (s *Service) evaluateAlarm(c *call.Call, w *awakeRecord, at time.Time, read readings) (stays bool, err error) {
 	a, err := findAlarm(c, w.Name)
 	if err != nil || a == nil || a.Watch == nil || int64(a.Watch.interval()/time.Second) != w.Interval {
 		return false, err
 	}
-	seen, err := a.Watch.look(c.Tx(), homeOf(c), c.Time, at)
+	seen, err := a.Watch.look(c.Tx(), homeOf(c), c.Time, at, read)
 	if err != nil {
 		return false, fmt.Errorf("evaluating alarm %s: %w", a.Name, err)
 	}
@@ -193,12 +219,12 @@ func (v *view) any() bool {
 const moreLooked = 2
 
 // look reads the datapoints of an alarm in the periods that end with at.
-func (w *watch) look(r store.Reader, h home, now, at time.Time) (*view, error) {
+func (w *watch) look(r store.Reader, h home, now, at time.Time, read readings) (*view, error) {
 	period := w.period()
 	end := w.end(at, period)
 	n := int(w.EvaluationPeriods) + moreLooked
 	from := end.Add(-time.Duration(n) * period)
-	e := &evaluation{r: r, h: h, now: now, from: from, to: end, queries: w.Queries, answers: make(map[string]*answer)}
+	e := &evaluation{r: r, h: h, now: now, from: from, to: end, queries: w.Queries, answers: make(map[string]*answer), readings: read}
 	a, err := e.answer(w.watched())
 	v := &view{at: make([]time.Time, n), values: make([]*float64, n), counts: make([]float64, n)}
 	for i := range n {

@@ -3,6 +3,7 @@ package cloudwatch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -60,6 +61,7 @@ func (s *Service) Flush(ctx context.Context) (stored bool, err error) {
 		return cmp.Or(cmp.Compare(a.Series.Account, b.Series.Account), cmp.Compare(a.Series.Region, b.Series.Region),
 			cmp.Compare(a.Series.Namespace, b.Series.Namespace), cmp.Compare(a.Series.Name, b.Series.Name), a.Minute.Compare(b.Minute))
 	})
+	var failed []error
 	for len(points) > 0 {
 		h := home{points[0].Series.Account, points[0].Series.Region}
 		n := 1
@@ -67,12 +69,15 @@ func (s *Service) Flush(ctx context.Context) (stored bool, err error) {
 			n++
 		}
 		if err := s.flush(ctx, h, points[:n], now); err != nil {
-			s.left = slices.Clone(points[:min(len(points), maxLeft)])
-			return stored, fmt.Errorf("storing the metrics of services: %w", err)
+			// Those of other accounts do not wait for it.
+			s.left = append(s.left, points[:min(n, max(0, maxLeft-len(s.left)))]...)
+			failed = append(failed, fmt.Errorf("storing the metrics of services: %w", err))
+		} else {
+			stored = true
 		}
-		stored, points = true, points[n:]
+		points = points[n:]
 	}
-	return stored, nil
+	return stored, errors.Join(failed...)
 }
 
 func (s *Service) flush(ctx context.Context, h home, points []meter.Point, now time.Time) error {

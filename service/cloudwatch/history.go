@@ -28,29 +28,59 @@ type historyRecord struct {
 // historyFor is how long history is kept.
 const historyFor = 30 * 24 * time.Hour
 
+const (
+	historyTimer = "history" // forgets what happened long ago
+
+	// forgottenAtOnce is how many items of history one transaction forgets.
+	forgottenAtOnce = 500
+)
+
 // remember puts something into an alarm's history.
 func remember(c *call.Call, name string, kind cloudwatch.AlarmType, t cloudwatch.HistoryItemType, summary string, data any) error {
 	b, err := json.Marshal(data)
 	if err != nil {
 		return fmt.Errorf("writing history: %w", err)
 	}
+	h := homeOf(c)
+	rows := historyTable.In(h.account, h.region)
+	n, err := rows.Count(c.Tx(), store.Query{Index: "time", Limit: 1})
+	if err != nil {
+		return fmt.Errorf("looking for history: %w", err)
+	}
+	if n == 0 {
+		if err := set(c.Tx(), h, historyTimer, "", c.Time.Add(historyFor), nil); err != nil {
+			return err
+		}
+	}
 	var id [8]byte
 	rand.Read(id[:])
-	h := homeOf(c)
-	return historyTable.In(h.account, h.region).Put(c.Tx(), &historyRecord{name, kind, c.Time, hex.EncodeToString(id[:]), t, summary, string(b)})
+	return rows.Put(c.Tx(), &historyRecord{name, kind, c.Time, hex.EncodeToString(id[:]), t, summary, string(b)})
 }
 
-// forgetHistory forgets what happened long ago, some at a time.
-func forgetHistory(tx store.Tx, h home, now time.Time) error {
+// forgetHistory forgets what happened long ago, some at a time. As long as there is history its timer is set: an hour later than it has to be, so that what happened shortly after goes with it.
+func (s *Service) forgetHistory(c *call.Call, _ string, _ []byte) error {
+	h := homeOf(c)
+	rows := historyTable.In(h.account, h.region)
 	var old []*historyRecord
-	for r, err := range historyTable.In(h.account, h.region).Scan(tx, store.Query{Index: "time", To: store.Key{now.Add(-historyFor)}, Limit: rollRows}) {
+	for r, err := range rows.Scan(c.Tx(), store.Query{Index: "time", Limit: forgottenAtOnce + 1}) {
 		if err != nil {
 			return fmt.Errorf("looking for old history: %w", err)
+		}
+		due := r.Time.Add(historyFor)
+		if due.After(c.Time) || len(old) == forgottenAtOnce {
+			next := c.Time
+			if due.After(c.Time) {
+				next = due.Add(time.Hour)
+			}
+			if err := set(c.Tx(), h, historyTimer, "", next, nil); err != nil {
+				return err
+			}
+			break
 		}
 		old = append(old, r)
 	}
 	for _, r := range old {
-		if err := historyTable.In(h.account, h.region).Delete(tx, r.Alarm, r.Time, r.ID); err != nil {
+		if err := rows.Delete(c.Tx(), r.Alarm, r.Time, r.ID); err != nil {
 			return err
 		}
 	}

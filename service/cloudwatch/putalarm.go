@@ -38,6 +38,9 @@ func (s *Service) PutMetricAlarm(c *call.Call, in *cloudwatch.PutMetricAlarmInpu
 	if err := s.putAlarm(c, a, old, tags); err != nil {
 		return nil, err
 	}
+	if err := a.Watch.unwoken(c.Tx(), homeOf(c)); err != nil {
+		return nil, err
+	}
 	// It is evaluated at the next tick, whether there is data or not: there may be a word about what is missing.
 	return &cloudwatch.PutMetricAlarmResponse{}, awaken(c.Tx(), homeOf(c), a, c.Time.Add(a.Watch.interval()), c.Time)
 }

@@ -138,6 +138,30 @@ type evaluation struct {
 	queries       []query
 	answers       map[string]*answer // by ID, as they become known
 	points        int
+	readings      readings // may be nil
+}
+
+// readings are what a pass of evaluation has read already: many alarms watch the same metrics.
+type readings map[reading][]point
+
+type reading struct {
+	metric   metricID
+	unit     string
+	from, to int64 // in seconds since 1970
+	period   time.Duration
+}
+
+// periods reads a metric from one time to the end of what is asked for. Nobody changes what it returns.
+func (e *evaluation) periods(m *metricRecord, unit string, from time.Time, period time.Duration) ([]point, error) {
+	key := reading{m.id(), unit, from.Unix(), e.to.Unix(), period}
+	if points, ok := e.readings[key]; ok {
+		return points, nil
+	}
+	points, err := periods(e.r, e.h, key.metric, unit, m.Fine, from, e.to, e.now, period)
+	if err == nil && e.readings != nil {
+		e.readings[key] = points
+	}
+	return points, err
 }
 
 // answer is what a query came to. It has no value while that is being found out.
@@ -201,7 +225,7 @@ func (e *evaluation) ofMetric(q *query, a *answer) error {
 		if q.Unit != "" && q.Unit != unit {
 			continue
 		}
-		points, err := periods(e.r, e.h, m.id(), unit, m.Fine, e.start(q.period()), e.to, e.now, q.period())
+		points, err := e.periods(m, unit, e.start(q.period()), q.period())
 		if err != nil {
 			return err
 		}

@@ -90,6 +90,7 @@ type metricRecord struct {
 	Units           []string    // in alphabetical order
 	Fine            bool        `json:",omitempty"` // some of it with a resolution of a second
 	Last            time.Time   // when something was published last, to within seenWithin
+	Woken           time.Time   // until then all alarms that watch it are awake
 }
 
 func (m *metricRecord) metric() metric {

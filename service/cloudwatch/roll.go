@@ -16,7 +16,7 @@ const (
 	// rollEvery is how often rows of the first tier are rolled up; others are once a day.
 	rollEvery = time.Hour
 
-	// rollRows is how many rows one pass rolls up, and how many records of a table that has to forget some it looks at.
+	// rollRows is how many rows one pass rolls up.
 	rollRows = 100
 )
 
@@ -43,7 +43,7 @@ func schedule(tx store.Tx, h home, t int, at place) error {
 	return nil
 }
 
-// roll carries a pass of rolling up out, and forgets what alarms had happen to them long ago.
+// roll carries a pass of rolling up out.
 func (s *Service) roll(c *call.Call, _ string, _ []byte) error {
 	h := home{c.Scope.Account, c.Scope.Region}
 	var due []*rollRecord
@@ -62,9 +62,6 @@ func (s *Service) roll(c *call.Call, _ string, _ []byte) error {
 		if err := rollUp(c.Tx(), h, r); err != nil {
 			return err
 		}
-	}
-	if err := forgetHistory(c.Tx(), h, c.Time); err != nil {
-		return err
 	}
 	// Rolling up may have written rows that are due as well: what is first is looked for again.
 	for r, err := range rollTable.In(h.account, h.region).Scan(c.Tx(), store.Query{Limit: 1}) {

@@ -71,7 +71,7 @@ func (s *Service) Room() door.Room {
 		DataEvents: map[string]bool{
 			cloudwatch.OpPutMetricData.Name: true, cloudwatch.OpGetMetricData.Name: true, cloudwatch.OpGetMetricStatistics.Name: true, cloudwatch.OpListMetrics.Name: true,
 		},
-		Timers:   map[string]door.TimerHandler{rollTimer: s.roll, evaluateTimer: s.evaluate, suppressTimer: s.suppressed},
+		Timers:   map[string]door.TimerHandler{rollTimer: s.roll, evaluateTimer: s.evaluate, suppressTimer: s.suppressed, historyTimer: s.forgetHistory},
 		Carriers: map[string]door.Carrier{actionLane: carrier{s}},
 	}
 }

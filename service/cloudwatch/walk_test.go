@@ -100,7 +100,7 @@ func TestWalk(t *testing.T) {
 			others := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"` + action + `","Resource":"*"},
 				{"Effect":"Allow","Action":"` + action + `","Resource":"` + alarms + `elsewhere"}]}`
 			err := o.run(h, cloudwatch.NewFromConfig(h.User(home, who, others)))
-			wantError(t, err, "AccessDeniedException", "is not authorized to perform: "+action)
+			wantError(t, err, "AccessDenied", "is not authorized to perform: "+action)
 			if err := o.run(h, cloudwatch.NewFromConfig(h.User(home, who, allow(action, o.on)))); err != nil {
 				t.Fatal(err)
 			}
@@ -154,11 +154,11 @@ func TestConditions(t *testing.T) {
 	if err := put("Mine"); err != nil {
 		t.Error(err)
 	}
-	wantError(t, put("Yours"), "AccessDeniedException", "cloudwatch:PutMetricData")
+	wantError(t, put("Yours"), "AccessDenied", "cloudwatch:PutMetricData")
 	if err := alarm("mine"); err != nil {
 		t.Error(err)
 	}
-	wantError(t, alarm("yours"), "AccessDeniedException", "cloudwatch:PutMetricAlarm")
+	wantError(t, alarm("yours"), "AccessDenied", "cloudwatch:PutMetricAlarm")
 }
 
 // Nobody sees or changes the alarms and metrics of another account.
@@ -168,7 +168,7 @@ func TestOtherAccount(t *testing.T) {
 	h.put("m", noon, 1)
 	c := cloudwatch.NewFromConfig(h.Root(other))
 	_, err := c.TagResource(t.Context(), &cloudwatch.TagResourceInput{ResourceARN: aws.String(alarmARN), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
-	wantError(t, err, "AccessDeniedException", "cloudwatch:TagResource")
+	wantError(t, err, "AccessDenied", "cloudwatch:TagResource")
 	if out := must(c.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{}))(t); len(out.MetricAlarms) != 0 {
 		t.Errorf("they see %+v", out.MetricAlarms)
 	}
@@ -185,7 +185,7 @@ func TestTags(t *testing.T) {
 	red := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"cloudwatch:DeleteAlarms","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"blue"}}}]}`
 	c := cloudwatch.NewFromConfig(h.User(home, "ann", red))
 	_, err := c.DeleteAlarms(t.Context(), &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{"a"}})
-	wantError(t, err, "AccessDeniedException", "cloudwatch:DeleteAlarms")
+	wantError(t, err, "AccessDenied", "cloudwatch:DeleteAlarms")
 	must(h.TagResource(t.Context(), &cloudwatch.TagResourceInput{ResourceARN: aws.String(alarmARN), Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("blue")}}}))(t)
 	must(c.DeleteAlarms(t.Context(), &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{"a"}}))(t)
 	_, err = h.ListTagsForResource(t.Context(), &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(alarmARN)})
