@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/eventinput"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/outbox"
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // carrier brings events to targets: it implements door.Carrier.
@@ -64,12 +65,17 @@ func (x carrier) Deliver(c *call.Call, p *delivery.Parcel) (outside func(context
 	}, nil
 }
 
-// targetOf is the target of a parcel.
+// targetOf is the target of a parcel. One that has come in its place since, with the same ID, is not it.
 func targetOf(c *call.Call, p *delivery.Parcel) (*targetRecord, error) {
-	// The name of a bus may have slashes in it, those of rules and targets have none.
-	rest, id, _ := cutLast(p.Subject)
+	// The name of a bus may have slashes in it, what follows has none.
+	rest, lane, _ := cutLast(p.Subject)
+	rest, id, _ := cutLast(rest)
 	bus, rule, _ := cutLast(rest)
-	return targetTable.In(p.Account, p.Region).Get(c.Tx(), bus, rule, id)
+	t, err := targetTable.In(p.Account, p.Region).Get(c.Tx(), bus, rule, id)
+	if err == nil && t.Lane != lane {
+		return nil, store.ErrNotFound
+	}
+	return t, err
 }
 
 func cutLast(s string) (before, after string, ok bool) {

@@ -262,3 +262,38 @@ func TestRetry(t *testing.T) {
 		t.Errorf("%d messages after a retry", n)
 	}
 }
+
+// What waits for a target that is removed does not come to one that is put in its place, which waits for nothing itself.
+func TestRemovedTarget(t *testing.T) {
+	h := start(t)
+	keys := kms.NewFromConfig(h.Config())
+	policy := func(actions string) *string {
+		return aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + home + `:root"},"Action":"kms:*","Resource":"*"},
+			{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":` + actions + `,"Resource":"*"}]}`)
+	}
+	key := must(keys.CreateKey(t.Context(), &kms.CreateKeyInput{Policy: policy(`"kms:GenerateDataKey"`)}))(t).KeyMetadata
+	must(h.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: aws.String("mine"), KmsKeyIdentifier: key.Arn}))(t)
+	q := h.queue(home, "q", true)
+	h.rule(h.Client, "mine", "r", shop, to(q))
+	e := entry(`{"old":true}`)
+	e.EventBusName = aws.String("mine")
+	const waiting = 110 // more than go with the target at once
+	for range waiting / 10 {
+		h.put(h.Client, e, e, e, e, e, e, e, e, e, e)
+	}
+	if n := len(q.take()); n != 0 {
+		t.Fatalf("%d messages, and nobody could decrypt", n)
+	}
+	must(h.RemoveTargets(t.Context(), &eventbridge.RemoveTargetsInput{EventBusName: e.EventBusName, Rule: aws.String("r"), Ids: []string{"0"}}))(t)
+	must(keys.PutKeyPolicy(t.Context(), &kms.PutKeyPolicyInput{KeyId: key.KeyId, Policy: policy(`"kms:*"`)}))(t)
+	h.rule(h.Client, "mine", "r", shop, to(q))
+	e.Detail = aws.String(`{"old":false}`)
+	h.put(h.Client, e)
+	if got := q.bodies(); len(got) != 1 || string(read(t, got[0]).Detail) != *e.Detail {
+		t.Errorf("got %d: %v", len(got), got)
+	}
+	h.Advance(time.Minute)
+	if n := len(q.take()); n != 0 {
+		t.Errorf("%d messages of the former target", n)
+	}
+}

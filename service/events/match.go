@@ -178,7 +178,7 @@ const targetLane = "target"
 
 // lane is where parcels for the target wait.
 func (t *targetRecord) lane() delivery.Lane {
-	return delivery.Lane{Service: events.Service.Package, Account: t.Account, Region: t.Region, Kind: targetLane, Subject: t.Bus + "/" + t.Rule + "/" + t.ID}
+	return delivery.Lane{Service: events.Service.Package, Account: t.Account, Region: t.Region, Kind: targetLane, Subject: t.Bus + "/" + t.Rule + "/" + t.ID + "/" + t.Lane}
 }
 
 // post posts an event to targets.

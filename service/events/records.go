@@ -100,6 +100,7 @@ func ruleARN(s call.Scope, bus, name string) string {
 type targetRecord struct {
 	Bus, Rule, ID, Account, Region string
 	ARN                            string
+	Lane                           string          // tells its lane from those of targets that had the ID before it
 	Role                           string          `json:",omitempty"`
 	Input                          string          `json:",omitempty"` // at most one of Input, InputPath and Transformer is set
 	InputPath                      string          `json:",omitempty"`

@@ -40,7 +40,11 @@ func (s *Service) PutTargets(c *call.Call, in *events.PutTargetsRequest) (*event
 		if err != nil {
 			return nil, err
 		}
-		if was := have[t.ID]; t.Role != "" && (was == nil || was.Role != t.Role) {
+		was := have[t.ID]
+		if t.Lane = c.EventID; was != nil {
+			t.Lane = was.Lane // what waits for it goes where the target is now
+		}
+		if t.Role != "" && (was == nil || was.Role != t.Role) {
 			if err := s.passRole(c, t.Role, r.arn(c.Scope.Partition)); err != nil {
 				return nil, err
 			}
