@@ -12,13 +12,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
@@ -263,8 +265,18 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 			_, err := lambda.NewFromConfig(cfg).ListFunctions(ctx, nil)
 			return err
 		},
-		"sqs:ListQueues": func(ctx context.Context) error {
-			_, err := sqs.NewFromConfig(cfg).ListQueues(ctx, nil)
+		"logs:StartQuery": func(ctx context.Context) error {
+			_, err := cloudwatchlogs.NewFromConfig(cfg).StartQuery(ctx, &cloudwatchlogs.StartQueryInput{
+				LogGroupName: aws.String("group"), QueryString: aws.String("fields @message"), StartTime: aws.Int64(0), EndTime: aws.Int64(1),
+			})
+			return err
+		},
+		"events:ListEndpoints": func(ctx context.Context) error {
+			_, err := eventbridge.NewFromConfig(cfg).ListEndpoints(ctx, nil)
+			return err
+		},
+		"sns:ListPlatformApplications": func(ctx context.Context) error {
+			_, err := sns.NewFromConfig(cfg).ListPlatformApplications(ctx, nil)
 			return err
 		},
 		"ec2:DescribeInstances": func(ctx context.Context) error {
@@ -275,8 +287,8 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 			_, err := route53.NewFromConfig(cfg).ListHostedZones(ctx, nil)
 			return err
 		},
-		"cloudwatch:ListMetrics": func(ctx context.Context) error {
-			_, err := cloudwatch.NewFromConfig(cfg).ListMetrics(ctx, nil)
+		"cloudwatch:ListDashboards": func(ctx context.Context) error {
+			_, err := cloudwatch.NewFromConfig(cfg).ListDashboards(ctx, nil)
 			return err
 		},
 	} {
