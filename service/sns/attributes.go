@@ -12,8 +12,11 @@ import (
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
-// feedback are the attributes that have SNS write to CloudWatch Logs what became of deliveries.
-var feedback = regexp.MustCompile(`^(HTTP|SQS|Lambda|Firehose|Application)(SuccessFeedbackRoleArn|SuccessFeedbackSampleRate|FailureFeedbackRoleArn)$`)
+// feedbackRole are the attributes that have SNS write to CloudWatch Logs what became of deliveries. Without such a role a feedbackRate changes nothing.
+var (
+	feedbackRole = regexp.MustCompile(`^(HTTP|SQS|Lambda|Firehose|Application)(Success|Failure)FeedbackRoleArn$`)
+	feedbackRate = regexp.MustCompile(`^(HTTP|SQS|Lambda|Firehose|Application)SuccessFeedbackSampleRate$`)
+)
 
 // setAttribute gives a topic an attribute. Some can only be given at its creation.
 func (s *Service) setAttribute(t *topic, name, value string, creating bool) error {
@@ -79,12 +82,19 @@ func (s *Service) setAttribute(t *topic, name, value string, creating bool) erro
 		return notBuilt("ArchivePolicy")
 	default:
 		switch {
-		case feedback.MatchString(name):
-			return notBuilt(name)
+		case feedbackRole.MatchString(name):
+			if value != "" {
+				return notBuilt(name)
+			}
+		case feedbackRate.MatchString(name):
+			if rate, err := strconv.Atoi(value); value != "" && (err != nil || rate < 0 || rate > 100) {
+				return reason("%s: Invalid value [%s]. Must be from 0 to 100.", name, value)
+			}
 		case creating:
 			return invalid("Attributes Reason: Unknown attribute %s", name)
+		default:
+			return invalid("AttributeName")
 		}
-		return invalid("AttributeName")
 	}
 	t.Attributes = own(t.Attributes)
 	if t.Attributes[name] = value; value == "" {

@@ -75,6 +75,27 @@ func TestCreateTopicAgain(t *testing.T) {
 	}
 }
 
+// Terraform gives every topic the rates at 0.
+func TestFeedbackSampleRate(t *testing.T) {
+	h := start(t)
+	topicARN := h.topic("t")
+	for _, value := range []string{"0", "100"} {
+		if err := h.set(topicARN, "SQSSuccessFeedbackSampleRate", value); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(h.GetTopicAttributes(t.Context(), &sns.GetTopicAttributesInput{TopicArn: &topicARN}))(t).Attributes["SQSSuccessFeedbackSampleRate"]; got != value {
+			t.Errorf("the rate is %q, want %q", got, value)
+		}
+	}
+	for _, value := range []string{"-1", "101", "all"} {
+		wantInvalid(t, h.set(topicARN, "SQSSuccessFeedbackSampleRate", value), "SQSSuccessFeedbackSampleRate: Invalid value ["+value+"]. Must be from 0 to 100.")
+	}
+	wantError(t, h.set(topicARN, "SQSFailureFeedbackRoleArn", "x"), "NotImplemented", 501, "SQSFailureFeedbackRoleArn")
+	if err := h.set(topicARN, "SQSFailureFeedbackRoleArn", ""); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDeleteTopic(t *testing.T) {
 	h := start(t)
 	topicARN, queueARN := h.topic("t"), h.queue("q")
