@@ -75,7 +75,9 @@ func (k carrier) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Context
 	if err != nil {
 		return nil, inside(err)
 	}
-	k.countDelivered(d, p)
+	if d.m.Kind == notification {
+		k.count(d.t, delivered, 1)
+	}
 	return nil, nil
 }
 
@@ -106,12 +108,12 @@ func (k carrier) toQueue(d *parcel) error {
 }
 
 // enqueue sends the message to a queue, in the form that the subscription has it, with further attributes.
-func (k carrier) enqueue(d *parcel, queueARN string, more map[string]sqs.MessageAttributeValue) error {
+func (k carrier) enqueue(d *parcel, queueARN string, more []attribute) error {
 	a, err := arn.Parse(queueARN)
 	if err != nil {
 		return delivery.Permanent(err)
 	}
-	in := &sqs.SendMessageRequest{QueueUrl: new(a.Account + "/" + a.Resource), MessageAttributes: more}
+	in := &sqs.SendMessageRequest{QueueUrl: new(a.Account + "/" + a.Resource)}
 	if d.r.raw() && d.m.Kind == notification {
 		in.MessageBody = new(d.m.body(d.r.Protocol))
 		in.MessageAttributes = d.m.queueAttributes(more)
@@ -120,7 +122,7 @@ func (k carrier) enqueue(d *parcel, queueARN string, more map[string]sqs.Message
 		if err != nil {
 			return err
 		}
-		in.MessageBody = new(string(text))
+		in.MessageBody, in.MessageAttributes = new(string(text)), (&message{}).queueAttributes(more)
 	}
 	if d.m.Kind == notification && (isFIFO(a.Resource) || !d.t.fifo()) {
 		in.MessageGroupId = some(d.m.Group)
@@ -130,22 +132,31 @@ func (k carrier) enqueue(d *parcel, queueARN string, more map[string]sqs.Message
 	return err
 }
 
-// queueAttributes are the attributes of the message as those of a message in a queue.
-func (m *message) queueAttributes(more map[string]sqs.MessageAttributeValue) map[string]sqs.MessageAttributeValue {
+// queueAttributes are the attributes of the message as those of a message in a queue, with as many others as that can have beside them.
+func (m *message) queueAttributes(more []attribute) map[string]sqs.MessageAttributeValue {
 	out := make(map[string]sqs.MessageAttributeValue, len(m.Attributes)+len(more))
 	for _, a := range m.Attributes {
-		v := sqs.MessageAttributeValue{DataType: new(a.Type)}
-		if a.binary() {
-			v.BinaryValue = a.Value
-		} else {
-			v.StringValue = new(string(a.Value))
-		}
-		out[a.Name] = v
+		out[a.Name] = a.inQueue()
 	}
-	for name, v := range more {
-		out[name] = v
+	for _, a := range more {
+		if _, own := out[a.Name]; !own && len(out) < maxInQueue {
+			out[a.Name] = a.inQueue()
+		}
 	}
 	return out
+}
+
+// maxInQueue is how many attributes a message in a queue has at most.
+const maxInQueue = 10
+
+func (a *attribute) inQueue() sqs.MessageAttributeValue {
+	v := sqs.MessageAttributeValue{DataType: new(a.Type)}
+	if a.binary() {
+		v.BinaryValue = a.Value
+	} else {
+		v.StringValue = new(string(a.Value))
+	}
+	return v
 }
 
 // toFunction has the subscription's function invoked with the message.
@@ -186,14 +197,18 @@ func (k carrier) toServer(d *parcel, p *delivery.Parcel) (func(context.Context) 
 	if d.m.Kind == notification && policy.RequestPolicy != nil && policy.RequestPolicy.HeaderContentType != "" {
 		header["Content-Type"] = policy.RequestPolicy.HeaderContentType
 	}
-	request := &outbound.Request{Method: "POST", URL: d.r.Endpoint, Header: header, Body: text}
+	url, err := k.address(d.r)
+	if err != nil {
+		return nil, delivery.Permanent(err)
+	}
+	request := &outbound.Request{Method: "POST", URL: url, Header: header, Body: text}
 	wait := policy.HealthyRetryPolicy.filled().delay(p.Attempts + 1)
 	return func(ctx context.Context) error {
 		response, err := k.cfg.HTTP.Do(ctx, request)
 		if err := answered(response, err); err != nil {
 			return delivery.After(wait, err)
 		}
-		k.countDelivered(d, p)
+		k.countArrived(d)
 		return nil
 	}, nil
 }
@@ -245,7 +260,7 @@ func (k carrier) toMailbox(d *parcel) (func(context.Context) error, error) {
 			return delivery.Permanent(err)
 		}
 		if err == nil {
-			k.countDelivered(d, nil)
+			k.countArrived(d)
 		}
 		return err
 	}, nil
@@ -266,34 +281,4 @@ func (k carrier) mailText(d *parcel) (string, error) {
 	}
 	return d.m.body(d.r.Protocol) + "\n\n--\nTo stop receiving notifications from this topic, open this link:\n" +
 		k.unsubscribeURL(d.r.arn(k.cfg.Partition), d.t.region) + "\n", nil
-}
-
-// GiveUp implements door.Carrier: what could not be delivered goes to the subscription's dead-letter queue, in the form that the subscription would have had it. Of confirmations
-// nobody wants to know.
-func (k carrier) GiveUp(c *call.Call, p *delivery.Parcel, cause error) error {
-	d, err := k.open(c, p)
-	if delivery.IsPermanent(err) {
-		return nil // nobody can read it
-	}
-	if err != nil || d == nil || d.m.Kind != notification {
-		return err
-	}
-	k.count(d.t, "NumberOfNotificationsFailed", 1)
-	queueARN := d.r.deadLetters()
-	if queueARN == "" {
-		return nil
-	}
-	mark := c.Tx().Mark()
-	// https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html: the message as it is; why, the log and the metrics tell.
-	if err := k.enqueue(d, queueARN, nil); err != nil {
-		err = inside(err)
-		if !delivery.IsPermanent(err) {
-			return err
-		}
-		c.Tx().Reset(mark)
-		k.count(d.t, "NumberOfNotificationsFailedToRedriveToDlq", 1)
-		return nil
-	}
-	k.count(d.t, "NumberOfNotificationsRedrivenToDlq", 1)
-	return nil
 }

@@ -109,6 +109,9 @@ func (d *draft) message(t *topic) (*message, error) {
 		return nil, err
 	}
 	var err error
+	if t.fifo() && m.Deduplication == "" {
+		m.Deduplication = hash(text) // all that was published: parts for protocols too
+	}
 	if m.Attributes, err = checkAttributes(d.attributes); err != nil {
 		return nil, err
 	}

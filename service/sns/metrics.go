@@ -1,7 +1,6 @@
 package sns
 
 import (
-	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/engine/eventpattern"
 	"github.com/holdfast-cloud/holdfast/meter"
 )
@@ -13,11 +12,14 @@ func (s *Service) add(t *topic, name, unit string, value float64) {
 	if s.cfg.Meter == nil {
 		return
 	}
-	series := meter.Series{
+	series, at := t.series(name, unit), t.c.Time
+	t.c.Tx().OnCommitted(func() { s.cfg.Meter.Add(series, at, value) })
+}
+
+func (t *topic) series(name, unit string) meter.Series {
+	return meter.Series{
 		Account: t.account, Region: t.region, Namespace: "AWS/SNS", Name: name, Unit: unit, Dimensions: []meter.Dimension{{Name: "TopicName", Value: t.Name}},
 	}
-	at := t.c.Time
-	t.c.Tx().OnCommitted(func() { s.cfg.Meter.Add(series, at, value) })
 }
 
 func (s *Service) count(t *topic, name string, n int) { s.add(t, name, meter.Count, float64(n)) }
@@ -39,9 +41,11 @@ func (s *Service) countFiltered(t *topic, m *message, scope eventpattern.Scope) 
 	}
 }
 
-// countDelivered counts a message that has arrived.
-func (s *Service) countDelivered(d *parcel, _ *delivery.Parcel) {
-	if d.m.Kind == notification {
-		s.count(d.t, "NumberOfNotificationsDelivered", 1)
+const delivered = "NumberOfNotificationsDelivered"
+
+// countArrived counts a message that has arrived outside of this cloud, when no transaction is open.
+func (s *Service) countArrived(d *parcel) {
+	if d.m.Kind == notification && s.cfg.Meter != nil {
+		s.cfg.Meter.Add(d.t.series(delivered, meter.Count), d.c.Time, 1)
 	}
 }

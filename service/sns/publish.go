@@ -1,18 +1,16 @@
 package sns
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/store"
-	"time"
 )
 
 const (
@@ -169,10 +167,6 @@ func (s *Service) send(t *topic, m *message) error {
 	}
 	m.Time = t.c.Time
 	if t.fifo() {
-		if m.Deduplication == "" {
-			sum := sha256.Sum256(m.Body)
-			m.Deduplication = hex.EncodeToString(sum[:])
-		}
 		twice, err := s.order(t, m)
 		if err != nil || twice {
 			return err
@@ -191,7 +185,7 @@ func (s *Service) order(t *topic, m *message) (twice bool, err error) {
 	if t.Attributes["FifoThroughputScope"] == "MessageGroup" {
 		scope = m.Group
 	}
-	id := &recentRecord{TopicID: t.ID, Kind: aDeduplicationID, ID: hash(scope + "/" + m.Deduplication), Expires: now.Add(deduplication), MessageID: m.ID}
+	id := &recentRecord{TopicID: t.ID, Kind: aDeduplicationID, ID: hash(scope + " " + m.Deduplication), Expires: now.Add(deduplication), MessageID: m.ID}
 	before, err := rows.Get(tx, t.ID, string(id.Kind), id.ID)
 	switch {
 	case err == nil && now.Before(before.Expires):

@@ -186,6 +186,15 @@ func TestFIFO(t *testing.T) {
 		t.Errorf("after the interval: %v", later)
 	}
 
+	t.Run("PartsOfOtherProtocols", func(t *testing.T) {
+		structured := func(in *sns.PublishInput) {
+			in.MessageGroupId, in.MessageStructure = aws.String("g1"), aws.String("json")
+		}
+		one := h.publish(topicARN, `{"default":"d","sqs":"one"}`, structured)
+		if two := h.publish(topicARN, `{"default":"d","sqs":"two"}`, structured); *one.MessageId == *two.MessageId {
+			t.Error("a message is lost that differs in a protocol's part")
+		}
+	})
 	t.Run("ScopeOfGroups", func(t *testing.T) {
 		if err := h.set(topicARN, "FifoThroughputScope", "MessageGroup"); err != nil {
 			t.Fatal(err)

@@ -83,7 +83,8 @@ type subscriptionRecord struct {
 	Owner           string // the account that subscribed
 	Principal       string `json:",omitempty"` // who subscribed; empty for anybody
 	Protocol        string
-	Endpoint        string
+	Endpoint        string // of a URL with a password all but that
+	Password        []byte `json:",omitempty"` // the password, sealed
 	State           state
 	Created         time.Time
 
@@ -100,7 +101,7 @@ type subscriptionRecord struct {
 type recentKind string
 
 const (
-	aDeduplicationID recentKind = "id"    // that was published, maybe within a group: GROUP/ID
+	aDeduplicationID recentKind = "id"    // that was published, maybe within a group
 	aGroup           recentKind = "group" // the last sequence number of a message group
 )
 

@@ -316,8 +316,9 @@ func TestRetries(t *testing.T) {
 		w.answer(404)
 		h.publish(topicARN, "third")
 		want("third")
-		if m := h.receive(dead, 1)[0]; *m.Body != "third" {
-			t.Errorf("the dead letter is %q", *m.Body)
+		if m := h.receive(dead, 1)[0]; *m.Body != "third" || *m.MessageAttributes["ErrorCode"].StringValue != "404" ||
+			*m.MessageAttributes["ErrorMessage"].StringValue != "the server answered with status 404" || *m.MessageAttributes["RequestID"].StringValue == "" {
+			t.Errorf("the dead letter is %q with %v", *m.Body, m.MessageAttributes)
 		}
 		h.Advance(time.Hour)
 		w.quiet(h)
@@ -326,10 +327,45 @@ func TestRetries(t *testing.T) {
 		w.answer(307)
 		h.publish(topicARN, "fourth")
 		want("fourth")
-		if m := h.receive(dead, 1)[0]; *m.Body != "fourth" {
-			t.Errorf("the dead letter is %q", *m.Body)
+		if m := h.receive(dead, 1)[0]; *m.Body != "fourth" || *m.MessageAttributes["ErrorCode"].StringValue != "Redirected" {
+			t.Errorf("the dead letter is %q with %v", *m.Body, m.MessageAttributes)
 		}
 	})
+	t.Run("ReasonBesideOwnAttributes", func(t *testing.T) {
+		w.answer(400)
+		own := make(map[string]types.MessageAttributeValue)
+		for _, name := range strings.Fields("ErrorCode b c d e f g h i") {
+			own[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String("mine")}
+		}
+		h.publish(topicARN, "fifth", func(in *sns.PublishInput) { in.MessageAttributes = own })
+		want("fifth")
+		a := h.receive(dead, 1)[0].MessageAttributes
+		if len(a) != 10 || *a["ErrorCode"].StringValue != "mine" || *a["ErrorMessage"].StringValue != "the server answered with status 400" {
+			t.Errorf("the dead letter has %v", a)
+		}
+	})
+}
+
+// The password in a server's URL is for the server.
+func TestPasswordInURL(t *testing.T) {
+	h := start(t)
+	seen := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		seen <- user + " " + password + " " + r.URL.String()
+	}))
+	defer server.Close()
+	topicARN, host := h.topic("orders"), strings.TrimPrefix(server.URL, "http://")
+	sub := h.subscribe(topicARN, "http", "http://ann:pass%20phrase@"+host+"/in?a=b")
+	if got := <-seen; got != "ann pass phrase /in?a=b" {
+		t.Errorf("the server saw %q", got)
+	}
+	if got, want := h.attributes(sub)["Endpoint"], "http://ann:****@"+host+"/in?a=b"; got != want {
+		t.Errorf("the endpoint is shown as %q, want %q", got, want)
+	}
+	if l := must(h.ListSubscriptionsByTopic(t.Context(), &sns.ListSubscriptionsByTopicInput{TopicArn: &topicARN}))(t).Subscriptions; strings.Contains(*l[0].Endpoint, "phrase") {
+		t.Errorf("the list tells %q", *l[0].Endpoint)
+	}
 }
 
 // Addresses inside are not reached, whoever names them.

@@ -82,6 +82,9 @@ func (s *Service) Subscribe(c *call.Call, in *sns.SubscribeInput) (*sns.Subscrib
 		TopicID: t.ID, ID: id, Topic: t.Name, Account: t.account, Region: t.region, Owner: c.Scope.Account, Principal: c.Caller.ARN, Protocol: protocol, Endpoint: endpoint,
 		Created: c.Time,
 	}
+	if err := s.hidePassword(r); err != nil {
+		return nil, err
+	}
 	for name, value := range in.Attributes {
 		if err := s.setSubscriptionAttribute(t, r, name, value, in.Attributes); err != nil {
 			return nil, withReason(err)
