@@ -46,7 +46,7 @@ type queue struct {
 // newQueue makes a queue that a service may send to on behalf of a resource, or nobody but its account if service is empty.
 func newQueue(t *testing.T, cfg aws.Config, name, service, source string) *queue {
 	t.Helper()
-	q := &queue{t: t, client: sqs.NewFromConfig(cfg)}
+	q := &queue{t: t, client: sqs.NewFromConfig(cfg, withoutMD5)}
 	q.url = *must(q.client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name}))(t).QueueUrl
 	q.arn = must(q.client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
 		QueueUrl: &q.url, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},

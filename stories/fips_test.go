@@ -54,6 +54,9 @@ func TestInFIPSModeOtherStoriesGoTheSameWay(t *testing.T) {
 	t.Run("ExternalKeys", TestKeysStayInAnotherCloud)
 	t.Run("Import", TestYourOwnMaterialComesAndGoes)
 	t.Run("Peers", TestARegionOutlivesAnother)
+	t.Run("Bus", TestWhatWaitsLiesSealed)
+	t.Run("Webhook", TestAKeysDeletionReachesQueueWebhookAndMail)
+	t.Run("Archive", TestAnArchiveReplaysADay)
 }
 
 // before makes what the process in FIPS mode finds.
