@@ -5,6 +5,7 @@ import (
 
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/internal/walk"
 	"github.com/holdfast-cloud/holdfast/service/scheduler"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -19,10 +20,10 @@ func (c *core) openScheduler(Config, string) ([]door.Room, error) {
 	return []door.Room{s.Room()}, nil
 }
 
-// operation finds an operation of a service that has a room, by the SDKs' name of the service and its own, in lower case. It is not called before all rooms are open.
+// operation finds an operation that is built, by the SDKs' name of the service and its own, in lower case. It is not called before all rooms are open.
 func (c *core) operation(service, name string) *wire.Operation {
 	for _, e := range c.endpoints {
-		if strings.EqualFold(e.Op.Name, name) && strings.EqualFold(strings.ReplaceAll(e.Op.Service.ID, " ", ""), service) {
+		if strings.EqualFold(e.Op.Name, name) && strings.EqualFold(strings.ReplaceAll(e.Op.Service.ID, " ", ""), service) && walk.Built(e) {
 			return e.Op
 		}
 	}

@@ -245,7 +245,7 @@ func (s *Service) toBus(c *call.Call, t *targetRecord, h *heard, a arn.ARN) erro
 	}
 	e, err := decode(h.JSON)
 	if err != nil {
-		return err
+		return delivery.Permanent(err)
 	}
 	r := b.resource(c.Scope.Partition)
 	r.Conditions = putConditions(e.Source, e.DetailType, true)

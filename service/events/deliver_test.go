@@ -263,6 +263,41 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// An event that was tried as often, or for as long, as its target wants lands in the dead-letter queue with which of them it was.
+func TestExhausted(t *testing.T) {
+	h := start(t)
+	q, dead := h.queue(home, "dead", true), h.queue(home, "buried", true)
+	connection := must(h.CreateConnection(t.Context(), &eventbridge.CreateConnectionInput{
+		Name: aws.String("c"), AuthorizationType: types.ConnectionAuthorizationTypeApiKey,
+		AuthParameters: &types.CreateConnectionAuthRequestParameters{ApiKeyAuthParameters: &types.CreateConnectionApiKeyAuthRequestParameters{ApiKeyName: aws.String("k"), ApiKeyValue: aws.String("v")}},
+	}))(t)
+	destination := must(h.CreateApiDestination(t.Context(), &eventbridge.CreateApiDestinationInput{
+		Name: aws.String("d"), ConnectionArn: connection.ConnectionArn, HttpMethod: types.ApiDestinationHttpMethodPost, InvocationEndpoint: aws.String("https://127.0.0.1:1/"),
+	}))(t)
+	must(h.DeauthorizeConnection(t.Context(), &eventbridge.DeauthorizeConnectionInput{Name: aws.String("c")}))(t)
+	role := h.Role(home, "caller", trusting, allow("events:InvokeApiDestination", "*"))
+	target := func(dead *queue, policy types.RetryPolicy) types.Target {
+		return types.Target{Arn: destination.ApiDestinationArn, RoleArn: &role, RetryPolicy: &policy, DeadLetterConfig: &types.DeadLetterConfig{Arn: aws.String(dead.arn())}}
+	}
+	h.rule(h.Client, "", "r", shop, target(q, types.RetryPolicy{MaximumRetryAttempts: aws.Int32(2)}), target(dead, types.RetryPolicy{MaximumEventAgeInSeconds: aws.Int32(60)}))
+	h.put(h.Client, entry(`{}`))
+	h.Advance(10 * time.Minute)
+	for _, tt := range []struct {
+		q                   *queue
+		condition, attempts string
+	}{{q, "MaximumRetryAttempts", "2"}, {dead, "MaximumEventAgeInSeconds", "6"}} {
+		got := tt.q.take()
+		if len(got) != 1 {
+			t.Fatalf("%s: %d messages", tt.condition, len(got))
+		}
+		for name, want := range map[string]string{"EXHAUSTED_RETRY_CONDITION": tt.condition, "RETRY_ATTEMPTS": tt.attempts, "ERROR_CODE": "CONNECTION_NOT_AUTHORIZED"} {
+			if a := got[0].MessageAttributes[name]; a.StringValue == nil || *a.StringValue != want {
+				t.Errorf("%s: %s is %v, want %s", tt.condition, name, aws.ToString(a.StringValue), want)
+			}
+		}
+	}
+}
+
 // What waits for a target that is removed does not come to one that is put in its place, which waits for nothing itself.
 func TestRemovedTarget(t *testing.T) {
 	h := start(t)

@@ -141,6 +141,8 @@ func refused(e *events.PutEventsRequestEntry) (code, message string) {
 		return required("DetailType")
 	case deref(e.Detail) == "":
 		return required("Detail")
+	case e.Time != nil && e.Time.Year() < 1: // which no JSON has
+		return "InvalidArgument", "Parameter Time is not valid. Reason: Time is out of range."
 	case strings.HasPrefix(*e.Source, "aws."):
 		return "NotAuthorizedForSourceException", "Not authorized for the source."
 	}

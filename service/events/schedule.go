@@ -95,5 +95,9 @@ func (s *Service) scheduleDue(c *call.Call, name string, payload []byte) error {
 	if err := s.post(c, h, to); err != nil {
 		return err
 	}
-	return s.arm(c, r, c.Time)
+	after := c.Time
+	if due.After(after) {
+		after = due // the machine's clock was set back
+	}
+	return s.arm(c, r, after)
 }

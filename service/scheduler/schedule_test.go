@@ -122,6 +122,7 @@ func TestRefusals(t *testing.T) {
 		"UniversalARN":    {target("arn:aws:scheduler:us-east-1:" + home + ":aws-sdk:iam:createUser"), "ValidationException", 400, "Provided Arn is not in correct format."},
 		"NoAction":        {target("arn:aws:scheduler:::aws-sdk:iam"), "ValidationException", 400, "Provided Arn is not in correct format."},
 		"Unbuilt":         {target("arn:aws:scheduler:::aws-sdk:ec2:stopInstances"), "NotImplemented", 501, "aws-sdk:ec2:stopInstances"},
+		"UnbuiltHere":     {universal("eventbridge:createEndpoint", "{}"), "NotImplemented", 501, "aws-sdk:eventbridge:createEndpoint"},
 		"UnbuiltTemplate": {target("arn:aws:states:us-east-1:" + home + ":stateMachine:m"), "NotImplemented", 501, "states:startexecution"},
 		"ReadOnly":        {universal("iam:listUsers", "{}"), "ValidationException", 400, "listUsers is not a supported api action for iam."},
 		"NoJSON":          {universal("iam:createUser", "{"), "ValidationException", 400, "Invalid RequestJson provided. Reason The payload is not well-formed JSON."},
