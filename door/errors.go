@@ -51,10 +51,14 @@ var codes = [kinds][sigv4.XKS + 1]code{
 	},
 }
 
-// generic is the error of a kind as the service's protocol spells it.
+// generic is the error of a kind as the service's protocol spells it. Clients of a service that has left the query protocol go by the code of that.
 func generic(k kind, s sigv4.Style, message string) *wire.Error {
 	c := codes[k][s]
-	return &wire.Error{Code: c.code, Status: c.status, Message: message, Fault: c.status >= 500}
+	e := &wire.Error{Code: c.code, Status: c.status, Message: message, Fault: c.status >= 500}
+	if s == sigv4.JSON {
+		e.QueryCode = codes[k][sigv4.Query].code
+	}
+	return e
 }
 
 // style is how a service spells its errors when it is spoken to in a protocol.
@@ -96,6 +100,9 @@ func answerable(err error, rt *route) (visible error, hide bool) {
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
 		status, code, message := e.Answer(rt.style)
 		visible := &wire.Error{Code: code, Status: status, Message: message, Fault: status >= 500}
+		if rt.style == sigv4.JSON {
+			_, visible.QueryCode, _ = e.Answer(sigv4.Query)
+		}
 		if e.Region != "" && rt.style == sigv4.S3 {
 			visible.Details = []wire.Detail{{Name: "Region", Value: e.Region}}
 		}

@@ -126,7 +126,7 @@ func TestPermissions(t *testing.T) {
 		_, err := guest.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &h.url, MessageBody: new("x")})
 		return err
 	}
-	wantError(t, send(), "AccessDeniedException", "is not authorized to perform: sqs:SendMessage")
+	wantError(t, send(), "AccessDenied", "is not authorized to perform: sqs:SendMessage")
 	if err := add("guest", other); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestPermissions(t *testing.T) {
 	m := h.receive(h.url)
 	h.want(m[0].Attributes["SenderId"], other)
 	_, err := guest.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &h.url})
-	wantError(t, err, "AccessDeniedException", "sqs:ReceiveMessage")
+	wantError(t, err, "AccessDenied", "sqs:ReceiveMessage")
 	wantError(t, add("guest", other), "InvalidParameterValue", "Value guest for parameter Label is invalid. Reason: Already exists.")
 	if err := remove("guest"); err != nil {
 		t.Error(err)
@@ -147,14 +147,14 @@ func TestPermissions(t *testing.T) {
 		t.Error("there is still a policy")
 	}
 	wantError(t, remove("guest"), "InvalidParameterValue", "Value guest for parameter Label is invalid. Reason: can't find label.")
-	wantError(t, send(), "AccessDeniedException", "")
+	wantError(t, send(), "AccessDenied", "")
 
 	// Nobody else deletes a queue, whatever its policy says.
 	if err := h.set(h.url, "Policy", `{"Statement":{"Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"*"}}`); err != nil {
 		t.Fatal(err)
 	}
 	_, err = guest.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &h.url})
-	wantError(t, err, "AccessDeniedException", "")
+	wantError(t, err, "AccessDenied", "")
 }
 
 func TestKMS(t *testing.T) {

@@ -123,7 +123,7 @@ func TestWalk(t *testing.T) {
 			for _, action := range o.actions {
 				others := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"` + action + `","Resource":"*"},
 					{"Effect":"Allow","Action":"` + action + `","Resource":"arn:aws:sqs:us-east-1:` + home + `:elsewhere"}]}`
-				wantError(t, o.run(h, sqs.NewFromConfig(h.User(home, who, others))), "AccessDeniedException", "is not authorized to perform: "+action)
+				wantError(t, o.run(h, sqs.NewFromConfig(h.User(home, who, others))), "AccessDenied", "is not authorized to perform: "+action)
 			}
 			var statements []string
 			for _, action := range o.actions {
