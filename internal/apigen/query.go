@@ -26,11 +26,11 @@ type queryError struct {
 var sqsQuery = &queryProtocol{
 	namespace: "http://queue.amazonaws.com/doc/2012-11-05/",
 	names: map[string]string{
-		"AWSAccountIdList":                             "AWSAccountId",
-		"ActionNameList":                               "ActionName",
-		"AttributeNameList":                            "AttributeName",
-		"BatchResultErrorEntryList":                    "BatchResultErrorEntry",
-		"BinaryList":                                   "BinaryListValue",
+		"AWSAccountIdList":          "AWSAccountId",
+		"ActionNameList":            "ActionName",
+		"AttributeNameList":         "AttributeName",
+		"BatchResultErrorEntryList": "BatchResultErrorEntry",
+		"BinaryList":                "BinaryListValue",
 		"ChangeMessageVisibilityBatchRequestEntryList": "ChangeMessageVisibilityBatchRequestEntry",
 		"ChangeMessageVisibilityBatchResultEntryList":  "ChangeMessageVisibilityBatchResultEntry",
 		"DeleteMessageBatchRequestEntryList":           "DeleteMessageBatchRequestEntry",

@@ -43,7 +43,9 @@ func TestLogGroup(t *testing.T) {
 			fails(t, err, c.code, c.message)
 		})
 	}
-	w.trail("all", func(in *cloudtrail.CreateTrailInput) { in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn = &group, &role })
+	w.trail("all", func(in *cloudtrail.CreateTrailInput) {
+		in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn = &group, &role
+	})
 	must(w.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("all")}))(t)
 	k := kms.NewFromConfig(w.Config())
 	sent := func() (names []string) {
