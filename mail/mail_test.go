@@ -16,6 +16,7 @@ import (
 	netmail "net/mail"
 	"net/textproto"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,11 +26,13 @@ import (
 // server is an SMTP server as small as it can be.
 type server struct {
 	net.Listener
-	t      *testing.T
-	tls    *tls.Config // nil does not offer STARTTLS
-	roots  *x509.CertPool
+	t     *testing.T
+	tls   *tls.Config // nil does not offer STARTTLS
+	roots *x509.CertPool
+	got   chan received
+
+	mu     sync.Mutex        // guards refuse
 	refuse map[string]string // what it answers to commands that begin so
-	got    chan received
 }
 
 type received struct {
@@ -58,6 +61,13 @@ func serve(t *testing.T, secure bool) *server {
 		}
 	}()
 	return s
+}
+
+// refuses has commands that begin so answered with something else from now on.
+func (s *server) refuses(prefix, answer string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse[prefix] = answer
 }
 
 func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
@@ -90,12 +100,14 @@ func (s *server) talk(conn net.Conn) {
 		line = strings.TrimRight(line, "\r\n")
 		r.commands = append(r.commands, line)
 		answered := false
+		s.mu.Lock()
 		for prefix, answer := range s.refuse {
 			if strings.HasPrefix(line, prefix) {
 				say(answer)
 				answered = true
 			}
 		}
+		s.mu.Unlock()
 		switch {
 		case answered:
 		case strings.HasPrefix(line, "EHLO") && s.tls != nil && !r.secure:
@@ -212,11 +224,11 @@ func TestFailures(t *testing.T) {
 	message := &mail.Message{To: "bob@example.org", Subject: "s", Text: "t"}
 	for prefix, refused := range map[string]bool{"MAIL": true, "RCPT": true, "DATA": true} {
 		s := serve(t, false)
-		s.refuse[prefix] = "550 no"
+		s.refuses(prefix, "550 no")
 		if err := s.client(t, nil).Send(t.Context(), message); errors.Is(err, mail.ErrRefused) != refused || err == nil {
 			t.Errorf("550 to %s: %v", prefix, err)
 		}
-		s.refuse[prefix] = "451 later"
+		s.refuses(prefix, "451 later")
 		if err := s.client(t, nil).Send(t.Context(), message); err == nil || errors.Is(err, mail.ErrRefused) {
 			t.Errorf("451 to %s: %v", prefix, err)
 		}
@@ -240,7 +252,7 @@ func TestFailures(t *testing.T) {
 	})
 	t.Run("PasswordStaysSecret", func(t *testing.T) {
 		s := serve(t, false)
-		s.refuse["AUTH"] = "535 no"
+		s.refuses("AUTH", "535 no")
 		err := s.client(t, func(c *mail.Config) { c.User, c.Password = "ann", "hunter2" }).Send(t.Context(), message)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error is %v", err)

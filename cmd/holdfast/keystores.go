@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -57,7 +56,7 @@ func authorities(flag, file string) (*x509.CertPool, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, errors.New("--" + flag + ": no certificate in " + file)
+		return nil, fmt.Errorf("%w: --%s: %s has no certificate in it", errUsage, flag, file)
 	}
 	return roots, nil
 }
