@@ -190,7 +190,7 @@ func (x *callContext) ofSource(name string) ([]string, bool) {
 	if account == "" {
 		return nil, false
 	}
-	if name == "sourceaccount" || name == "sourceowner" { // the second is what the policies of SNS topics have had ever since
+	if name == "sourceaccount" || name == "sourceowner" && s.Service == ownersService {
 		return one(account)
 	}
 	if name != "sourceorgid" && name != "sourceorgpaths" {
@@ -206,6 +206,10 @@ func (x *callContext) ofSource(name string) ([]string, bool) {
 	}
 	return orgPaths(m)
 }
+
+// ownersService is CloudWatch, which says for whose alarm it calls in a key that the policies of SNS topics have had ever since: every topic lets in who calls for its owner. Other
+// services are let in by name.
+const ownersService = "monitoring.amazonaws.com"
 
 func (x *callContext) ofResource(name string) ([]string, bool) {
 	switch name {
