@@ -41,6 +41,7 @@ type Dispatcher struct {
 
 	mu      sync.Mutex
 	ctx     context.Context // of Start; nil before
+	over    bool            // Wait was called
 	failed  func(error)
 	lanes   map[Lane]*lane // that may have parcels
 	ready   []Lane         // to be worked on, first come first served
@@ -123,7 +124,8 @@ func (d *Dispatcher) Start(ctx context.Context, failed func(error)) {
 // Wait waits until the context of Start has ended, and what was being handed over.
 func (d *Dispatcher) Wait() {
 	<-d.ctx.Done()
-	d.mu.Lock() // who holds it now may have hired somebody
+	d.mu.Lock()
+	d.over = true // nobody is hired from now on
 	d.mu.Unlock()
 	d.work.Wait()
 }
@@ -190,7 +192,7 @@ func (d *Dispatcher) enqueue(l Lane, s *lane) {
 
 // hire sees to it that there are workers for a lane more. It is called with mu held.
 func (d *Dispatcher) hire() {
-	if d.ctx == nil || d.ctx.Err() != nil || d.workers == Workers || d.holds > 0 {
+	if d.ctx == nil || d.over || d.ctx.Err() != nil || d.workers == Workers || d.holds > 0 {
 		return
 	}
 	d.workers++

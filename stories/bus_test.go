@@ -321,13 +321,13 @@ func TestEventsInFlightSurviveKills(t *testing.T) {
 	}
 	var writers sync.WaitGroup
 	var alive sync.RWMutex // held while the server is killed and started again
+	again := func() { alive.RLock(); defer alive.RUnlock() }
 	for range 8 {
 		writers.Go(func() {
 			e := eventbridge.NewFromConfig(cfg)
 			for from := range numbers {
 				for put(e, from) != nil { // nobody knows whether it was accepted: again
-					alive.RLock()
-					alive.RUnlock()
+					again()
 				}
 			}
 		})

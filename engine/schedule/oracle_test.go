@@ -15,10 +15,9 @@ import (
 
 // oracle is a cron expression and what it means.
 type oracle struct {
-	text                         string
-	minute, hour, month, weekday func(v int) bool // weekday is 1 on Sunday
-	year                         func(v int) bool
-	day                          func(t time.Time) bool
+	text                      string
+	minute, hour, month, year func(v int) bool
+	day                       func(t time.Time) bool
 }
 
 // matches reports whether the clocks show a time that is meant.

@@ -31,7 +31,6 @@ type keeper struct {
 	*eventbridge.Client
 	queues *sqs.Client
 	t      *testing.T
-	now    time.Time
 }
 
 func newKeeper(t *testing.T, options ...func(*cloud.Config)) *keeper {

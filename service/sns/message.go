@@ -87,10 +87,9 @@ func (m *message) filterAttributes() []eventpattern.Attribute {
 
 // draft is a message as it is published.
 type draft struct {
-	text, structure, subject    *string
-	group, deduplication        *string
-	attributes                  map[string]sns.MessageAttributeValue
-	phoneNumber, topic, topicID string
+	text, structure, subject *string
+	group, deduplication     *string
+	attributes               map[string]sns.MessageAttributeValue
 }
 
 // message makes the message of a draft, of which everything is checked but its size.
