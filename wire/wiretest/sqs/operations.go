@@ -21,9 +21,10 @@ var Service = &wire.Service{
 	ActionPrefix:   "sqs",
 	EventSource:    "sqs.amazonaws.com",
 
-	Protocols:       []wire.ProtocolID{wire.AWSJSON},
+	Protocols:       []wire.ProtocolID{wire.AWSJSON, wire.Query},
 	TargetPrefix:    "AmazonSQS",
 	JSONVersion:     "1.0",
+	XMLNamespace:    "http://queue.amazonaws.com/doc/2012-11-05/",
 	QueryCompatible: true,
 
 	Unbuilt: []wire.Unbuilt{
@@ -84,7 +85,8 @@ var OpCreateQueue = &wire.Operation{
 		&schemaInvalidSecurity,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "CreateQueueResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:CreateQueue",
 	Access:    wire.AccessWrite,
@@ -112,7 +114,8 @@ var OpGetQueueUrl = &wire.Operation{
 		&schemaUnsupportedOperation,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "GetQueueUrlResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:GetQueueUrl",
 	Access:    wire.AccessRead,
@@ -148,7 +151,8 @@ var OpReceiveMessage = &wire.Operation{
 		&schemaInvalidAddress,
 	},
 
-	BodyLimit: 1048576,
+	ResultWrapper: "ReceiveMessageResult",
+	BodyLimit:     1048576,
 
 	Action:    "sqs:ReceiveMessage",
 	Access:    wire.AccessRead,
@@ -184,7 +188,8 @@ var OpSendMessage = &wire.Operation{
 		&schemaInvalidAddress,
 	},
 
-	BodyLimit: 3145728,
+	ResultWrapper: "SendMessageResult",
+	BodyLimit:     3145728,
 
 	Action:    "sqs:SendMessage",
 	Access:    wire.AccessWrite,

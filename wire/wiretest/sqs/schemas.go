@@ -9,7 +9,7 @@ import (
 var schemaAttributeNameList = wire.Schema{
 	Name:      "AttributeNameList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaQueueAttributeName},
+	Elem:      &wire.Member{Name: "member", Target: &schemaQueueAttributeName, LocationName: "AttributeName"},
 	Flattened: true,
 }
 
@@ -21,7 +21,7 @@ var schemaBinary = wire.Schema{
 var schemaBinaryList = wire.Schema{
 	Name: "BinaryList",
 	Kind: wire.List,
-	Elem: &wire.Member{Name: "member", Target: &schemaBinary},
+	Elem: &wire.Member{Name: "member", Target: &schemaBinary, LocationName: "BinaryListValue"},
 }
 
 var schemaCreateQueueRequest = wire.Schema{
@@ -29,8 +29,8 @@ var schemaCreateQueueRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "QueueName", Target: &schemaString, Required: true},
-		{Name: "Attributes", Index: 1, Target: &schemaQueueAttributeMap, Flattened: true},
-		{Name: "tags", Index: 2, Target: &schemaTagMap, Flattened: true},
+		{Name: "Attributes", Index: 1, Target: &schemaQueueAttributeMap, Flattened: true, QueryName: "Attribute"},
+		{Name: "tags", Index: 2, Target: &schemaTagMap, Flattened: true, QueryName: "Tag"},
 	},
 }
 
@@ -73,7 +73,7 @@ var schemaInvalidAddress = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "InvalidAddress",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 404,
 		New:         func() wire.Shape { return new(InvalidAddress) },
 	},
 }
@@ -129,7 +129,7 @@ var schemaInvalidSecurity = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "InvalidSecurity",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(InvalidSecurity) },
 	},
 }
@@ -143,6 +143,7 @@ var schemaKmsAccessDenied = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsAccessDenied",
 		Status:      400,
+		QueryCode:   "KMS.AccessDeniedException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsAccessDenied) },
 	},
@@ -157,6 +158,7 @@ var schemaKmsDisabled = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsDisabled",
 		Status:      400,
+		QueryCode:   "KMS.DisabledException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsDisabled) },
 	},
@@ -171,6 +173,7 @@ var schemaKmsInvalidKeyUsage = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsInvalidKeyUsage",
 		Status:      400,
+		QueryCode:   "KMS.InvalidKeyUsageException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsInvalidKeyUsage) },
 	},
@@ -185,6 +188,7 @@ var schemaKmsInvalidState = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsInvalidState",
 		Status:      400,
+		QueryCode:   "KMS.InvalidStateException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsInvalidState) },
 	},
@@ -199,6 +203,7 @@ var schemaKmsNotFound = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsNotFound",
 		Status:      400,
+		QueryCode:   "KMS.NotFoundException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsNotFound) },
 	},
@@ -213,7 +218,8 @@ var schemaKmsOptInRequired = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsOptInRequired",
 		Status:      400,
-		QueryStatus: 400,
+		QueryCode:   "KMS.OptInRequired",
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(KmsOptInRequired) },
 	},
 }
@@ -227,6 +233,7 @@ var schemaKmsThrottled = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "KmsThrottled",
 		Status:      400,
+		QueryCode:   "KMS.ThrottlingException",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(KmsThrottled) },
 	},
@@ -239,10 +246,10 @@ var schemaMessage = wire.Schema{
 		{Name: "MessageId", Target: &schemaString},
 		{Name: "ReceiptHandle", Index: 1, Target: &schemaString},
 		{Name: "MD5OfBody", Index: 2, Target: &schemaString},
-		{Name: "Body", Index: 3, Target: &schemaString},
-		{Name: "Attributes", Index: 4, Target: &schemaMessageSystemAttributeMap, Flattened: true},
+		{Name: "Body", Index: 3, Target: &schemaString, Sensitive: true},
+		{Name: "Attributes", Index: 4, Target: &schemaMessageSystemAttributeMap, Flattened: true, QueryName: "Attribute"},
 		{Name: "MD5OfMessageAttributes", Index: 5, Target: &schemaString},
-		{Name: "MessageAttributes", Index: 6, Target: &schemaMessageBodyAttributeMap, Flattened: true},
+		{Name: "MessageAttributes", Index: 6, Target: &schemaMessageBodyAttributeMap, Sensitive: true, Flattened: true, QueryName: "MessageAttribute"},
 	},
 }
 
@@ -254,7 +261,7 @@ var schemaMessageAttributeName = wire.Schema{
 var schemaMessageAttributeNameList = wire.Schema{
 	Name:      "MessageAttributeNameList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaMessageAttributeName},
+	Elem:      &wire.Member{Name: "member", Target: &schemaMessageAttributeName, LocationName: "MessageAttributeName"},
 	Flattened: true,
 }
 
@@ -273,38 +280,38 @@ var schemaMessageAttributeValue = wire.Schema{
 var schemaMessageBodyAttributeMap = wire.Schema{
 	Name:      "MessageBodyAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaString},
-	Elem:      &wire.Member{Name: "value", Target: &schemaMessageAttributeValue},
+	Key:       &wire.Member{Name: "key", Target: &schemaString, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaMessageAttributeValue, LocationName: "Value"},
 	Flattened: true,
 }
 
 var schemaMessageBodySystemAttributeMap = wire.Schema{
 	Name:      "MessageBodySystemAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeNameForSends},
-	Elem:      &wire.Member{Name: "value", Target: &schemaMessageSystemAttributeValue},
+	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeNameForSends, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaMessageSystemAttributeValue, LocationName: "Value"},
 	Flattened: true,
 }
 
 var schemaMessageList = wire.Schema{
 	Name:      "MessageList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaMessage},
+	Elem:      &wire.Member{Name: "member", Target: &schemaMessage, LocationName: "Message"},
 	Flattened: true,
 }
 
 var schemaMessageSystemAttributeList = wire.Schema{
 	Name:      "MessageSystemAttributeList",
 	Kind:      wire.List,
-	Elem:      &wire.Member{Name: "member", Target: &schemaMessageSystemAttributeName},
+	Elem:      &wire.Member{Name: "member", Target: &schemaMessageSystemAttributeName, LocationName: "MessageSystemAttributeName"},
 	Flattened: true,
 }
 
 var schemaMessageSystemAttributeMap = wire.Schema{
 	Name:      "MessageSystemAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeName},
-	Elem:      &wire.Member{Name: "value", Target: &schemaString},
+	Key:       &wire.Member{Name: "key", Target: &schemaMessageSystemAttributeName, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaString, LocationName: "Value"},
 	Flattened: true,
 }
 
@@ -346,7 +353,7 @@ var schemaOverLimit = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "OverLimit",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(OverLimit) },
 	},
 }
@@ -354,8 +361,8 @@ var schemaOverLimit = wire.Schema{
 var schemaQueueAttributeMap = wire.Schema{
 	Name:      "QueueAttributeMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaQueueAttributeName},
-	Elem:      &wire.Member{Name: "value", Target: &schemaString},
+	Key:       &wire.Member{Name: "key", Target: &schemaQueueAttributeName, LocationName: "Name"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaString, LocationName: "Value"},
 	Flattened: true,
 }
 
@@ -374,6 +381,7 @@ var schemaQueueDeletedRecently = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "QueueDeletedRecently",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.QueueDeletedRecently",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(QueueDeletedRecently) },
 	},
@@ -388,6 +396,7 @@ var schemaQueueDoesNotExist = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "QueueDoesNotExist",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.NonExistentQueue",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(QueueDoesNotExist) },
 	},
@@ -402,6 +411,7 @@ var schemaQueueNameExists = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "QueueNameExists",
 		Status:      400,
+		QueryCode:   "QueueAlreadyExists",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(QueueNameExists) },
 	},
@@ -439,7 +449,7 @@ var schemaRequestThrottled = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "RequestThrottled",
 		Status:      400,
-		QueryStatus: 400,
+		QueryStatus: 403,
 		New:         func() wire.Shape { return new(RequestThrottled) },
 	},
 }
@@ -449,10 +459,10 @@ var schemaSendMessageRequest = wire.Schema{
 	Kind: wire.Struct,
 	Members: []wire.Member{
 		{Name: "QueueUrl", Target: &schemaString, Required: true},
-		{Name: "MessageBody", Index: 1, Target: &schemaString, Required: true},
+		{Name: "MessageBody", Index: 1, Target: &schemaString, Required: true, Sensitive: true},
 		{Name: "DelaySeconds", Index: 2, Target: &schemaNullableInteger},
-		{Name: "MessageAttributes", Index: 3, Target: &schemaMessageBodyAttributeMap, Flattened: true},
-		{Name: "MessageSystemAttributes", Index: 4, Target: &schemaMessageBodySystemAttributeMap, Flattened: true},
+		{Name: "MessageAttributes", Index: 3, Target: &schemaMessageBodyAttributeMap, Sensitive: true, Flattened: true, QueryName: "MessageAttribute"},
+		{Name: "MessageSystemAttributes", Index: 4, Target: &schemaMessageBodySystemAttributeMap, Flattened: true, QueryName: "MessageSystemAttribute"},
 		{Name: "MessageDeduplicationId", Index: 5, Target: &schemaString},
 		{Name: "MessageGroupId", Index: 6, Target: &schemaString},
 	},
@@ -478,7 +488,7 @@ var schemaString = wire.Schema{
 var schemaStringList = wire.Schema{
 	Name: "StringList",
 	Kind: wire.List,
-	Elem: &wire.Member{Name: "member", Target: &schemaString},
+	Elem: &wire.Member{Name: "member", Target: &schemaString, LocationName: "StringListValue"},
 }
 
 var schemaTagKey = wire.Schema{
@@ -489,8 +499,8 @@ var schemaTagKey = wire.Schema{
 var schemaTagMap = wire.Schema{
 	Name:      "TagMap",
 	Kind:      wire.Map,
-	Key:       &wire.Member{Name: "key", Target: &schemaTagKey},
-	Elem:      &wire.Member{Name: "value", Target: &schemaTagValue},
+	Key:       &wire.Member{Name: "key", Target: &schemaTagKey, LocationName: "Key"},
+	Elem:      &wire.Member{Name: "value", Target: &schemaTagValue, LocationName: "Value"},
 	Flattened: true,
 }
 
@@ -508,6 +518,7 @@ var schemaUnsupportedOperation = wire.Schema{
 	Error: &wire.ErrorTrait{
 		Code:        "UnsupportedOperation",
 		Status:      400,
+		QueryCode:   "AWS.SimpleQueueService.UnsupportedOperation",
 		QueryStatus: 400,
 		New:         func() wire.Shape { return new(UnsupportedOperation) },
 	},
