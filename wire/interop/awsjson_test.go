@@ -105,7 +105,7 @@ func TestAWSJSON10QueryCompatible(t *testing.T) {
 	t.Run("QueryError", func(t *testing.T) {
 		d = double{want: &sqs.GetQueueUrlRequest{QueueName: new("q")}, err: &sqs.QueueDoesNotExist{Message: "no q"}}
 		_, err := client.GetQueueUrl(t.Context(), &sdksqs.GetQueueUrlInput{QueueName: new("q")})
-		isError(t, err, "QueueDoesNotExist", "no q")
+		isError(t, err, "AWS.SimpleQueueService.NonExistentQueue", "no q") // the name of the query protocol, from the header
 		if _, ok := errors.AsType[*sqstypes.QueueDoesNotExist](err); !ok {
 			t.Errorf("GetQueueUrl: %T, want QueueDoesNotExist", err)
 		}
