@@ -2,35 +2,14 @@ package cloudtrail
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
-	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
 )
-
-// maxPolicies is how many compiled resource policies are kept ready.
-const maxPolicies = 1000
-
-// policyKey is what a compiled resource policy is made of.
-type policyKey struct{ text, pins string }
-
-// compilePolicy makes the policy of a key. It does not change, so nothing has to be forgotten.
-func compilePolicy(_ context.Context, k policyKey) (*policy.Policy, error) {
-	var pins identity.Pins
-	if err := json.Unmarshal([]byte(k.pins), &pins); err != nil {
-		return nil, err
-	}
-	p, err := policy.Parse([]byte(k.text), policy.Resource)
-	if err != nil {
-		return nil, err
-	}
-	return pins.Bind(p), nil
-}
 
 // resourcePolicy returns the policy of a channel or an event data store, nil if it has none.
 func (s *Service) resourcePolicy(ctx context.Context, rd store.Reader, account, region, arn string) (*policy.Policy, error) {
@@ -38,15 +17,7 @@ func (s *Service) resourcePolicy(ctx context.Context, rd store.Reader, account, 
 	if err != nil {
 		return nil, absent(err)
 	}
-	return s.compiled(ctx, r)
-}
-
-func (s *Service) compiled(ctx context.Context, r *policyRecord) (*policy.Policy, error) {
-	pins, err := json.Marshal(r.Pins)
-	if err != nil {
-		return nil, err
-	}
-	return s.policies.Get(ctx, policyKey{r.Document, string(pins)})
+	return s.policies.Get(ctx, r.Document, r.Pins)
 }
 
 // dropPolicy removes the policy of a resource that is deleted.
@@ -162,7 +133,7 @@ func (s *Service) GetResourcePolicy(c *call.Call, in *cloudtrail.GetResourcePoli
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.compiled(c.Context, r)
+	p, err := s.policies.Get(c.Context, r.Document, r.Pins)
 	if err != nil {
 		return nil, err
 	}

@@ -17,10 +17,8 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/blob"
-	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
-	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -70,7 +68,7 @@ type Service struct {
 	cloudtrail.Unimplemented
 	cfg Config
 
-	policies *cache.Cache[policyKey, *policy.Policy]
+	policies *identity.ResourcePolicies
 	queries  *queries
 
 	mu        sync.Mutex // guards what follows
@@ -87,7 +85,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Service{cfg: cfg, queries: newQueries(), policies: cache.New(maxPolicies, compilePolicy), failing: make(map[string]time.Time)}, nil
+	return &Service{cfg: cfg, queries: newQueries(), policies: identity.NewResourcePolicies(), failing: make(map[string]time.Time)}, nil
 }
 
 // Rooms are the service as it stands behind the door: CloudTrail, and the service that takes events from outside.

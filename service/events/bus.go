@@ -65,7 +65,7 @@ func (s *Service) load(c *call.Call, k busKey) (*bus, error) {
 	}
 	b := &bus{busRecord: r, there: true}
 	if r.Policy != "" {
-		if b.policy, err = s.policies.Get(c.Context, policyKeyOf(r)); err != nil {
+		if b.policy, err = s.policies.Get(c.Context, r.Policy, r.Pins); err != nil {
 			return nil, err
 		}
 	}

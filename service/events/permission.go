@@ -1,7 +1,6 @@
 package events
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -12,33 +11,8 @@ import (
 	"github.com/holdfast-cloud/holdfast/identity"
 )
 
-const (
-	// maxPolicy is the size of a bus's policy in bytes: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
-	maxPolicy = 10 << 10
-	// maxPolicies is how many compiled policies are kept ready.
-	maxPolicies = 1000
-)
-
-// policyKey is what a compiled policy is made of.
-type policyKey struct{ text, pins string }
-
-func policyKeyOf(r *busRecord) policyKey {
-	pins, _ := json.Marshal(r.Pins) // a map of strings always has a JSON form
-	return policyKey{r.Policy, string(pins)}
-}
-
-// compilePolicy makes the policy of a key. It does not change, so nothing has to be forgotten.
-func compilePolicy(_ context.Context, k policyKey) (*policy.Policy, error) {
-	var pins identity.Pins
-	if err := json.Unmarshal([]byte(k.pins), &pins); err != nil {
-		return nil, err
-	}
-	p, err := policy.Parse([]byte(k.text), policy.Resource)
-	if err != nil {
-		return nil, err
-	}
-	return pins.Bind(p), nil
-}
+// maxPolicy is the size of a bus's policy in bytes: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+const maxPolicy = 10 << 10
 
 // document is a policy that is made of permissions. Statements stay as they were put.
 type document struct {
@@ -219,7 +193,7 @@ func (s *Service) shownPolicy(c *call.Call, b *bus) (string, error) {
 	if b.Policy == "" {
 		return "", nil
 	}
-	p, err := s.policies.Get(c.Context, policyKeyOf(b.busRecord))
+	p, err := s.policies.Get(c.Context, b.Policy, b.Pins)
 	if err != nil {
 		return "", err
 	}

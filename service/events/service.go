@@ -20,7 +20,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
-	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/outbound"
@@ -75,7 +74,7 @@ type Service struct {
 	events.Unimplemented
 	cfg       Config
 	box       seal.Box
-	policies  *cache.Cache[policyKey, *policy.Policy]
+	policies  *identity.ResourcePolicies
 	audiences *cache.Cache[busKey, *audience]
 	keys      dataKeys
 	archiving archiving
@@ -98,7 +97,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	s := &Service{cfg: cfg, box: cfg.Seal.Box("event"), policies: cache.New(maxPolicies, compilePolicy)}
+	s := &Service{cfg: cfg, box: cfg.Seal.Box("event"), policies: identity.NewResourcePolicies()}
 	s.keys.kept = make(map[string]*dataKey)
 	s.audiences = cache.Weighed(maxAudience, func(_ busKey, a *audience) int { return 256 + a.weight }, s.loadAudience)
 	s.watch()

@@ -8,7 +8,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
-	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -21,14 +20,10 @@ const (
 	maxAccount = 10
 )
 
-// policyKey is what a compiled policy is made of: the documents that govern a group, as one JSON array, and whom they name.
-type policyKey struct{ documents, pins string }
-
-// compilePolicy makes one policy of several. It does not change, so nothing has to be forgotten.
-func compilePolicy(_ context.Context, k policyKey) (*policy.Policy, error) {
+// compilePolicy makes one policy of those that govern a group, which come as one JSON array. It does not change, so nothing has to be forgotten.
+func compilePolicy(_ context.Context, texts string) (*policy.Policy, error) {
 	var documents []string
-	var pins identity.Pins
-	if err := errors.Join(json.Unmarshal([]byte(k.documents), &documents), json.Unmarshal([]byte(k.pins), &pins)); err != nil {
+	if err := json.Unmarshal([]byte(texts), &documents); err != nil {
 		return nil, err
 	}
 	all := struct{ Version, Statement any }{"2012-10-17", nil}
@@ -49,17 +44,12 @@ func compilePolicy(_ context.Context, k policyKey) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := policy.Parse(text, policy.Resource)
-	if err != nil {
-		return nil, err
-	}
-	return pins.Bind(p), nil
+	return policy.Parse(text, policy.Resource)
 }
 
-// governing returns what the resource policies say that govern a group, nil if there are none.
+// governing returns what the resource policies say that govern a group, nil if there are none. It is for services only, so nobody whom they name besides is pinned to an ID.
 func (s *Service) governing(g *group) (*policy.Policy, error) {
 	var documents []string
-	pins := make(identity.Pins)
 	for p, err := range policyTable.In(g.scope.Account, g.scope.Region).Scan(g.c.Tx(), store.Query{}) {
 		if err != nil {
 			return nil, err
@@ -68,9 +58,6 @@ func (s *Service) governing(g *group) (*policy.Policy, error) {
 			continue
 		}
 		documents = append(documents, p.Document)
-		for name, id := range p.Pins {
-			pins[name] = id
-		}
 	}
 	if documents == nil {
 		return nil, nil
@@ -79,11 +66,7 @@ func (s *Service) governing(g *group) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := json.Marshal(pins)
-	if err != nil {
-		return nil, err
-	}
-	return s.policies.Get(g.c.Context, policyKey{string(text), string(who)})
+	return s.policies.Get(g.c.Context, string(text))
 }
 
 // PutResourcePolicy sets a resource policy, of the account or of one group.
@@ -117,11 +100,9 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *logs.PutResourcePolicyRequ
 	if err != nil {
 		return nil, err
 	}
-	unknown := ""
-	if r.Pins, unknown, err = s.cfg.Principals.Pin(c.Tx(), p); err != nil {
+	if _, unknown, err := s.cfg.Principals.Pin(c.Tx(), p); err != nil {
 		return nil, err
-	}
-	if unknown != "" {
+	} else if unknown != "" {
 		return nil, invalid("Invalid principal in policy: " + unknown)
 	}
 	if r.Resource != "" {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/logs"
-	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -69,10 +68,9 @@ type sizeRecord struct {
 
 // policyRecord is a resource policy.
 type policyRecord struct {
-	Name     string        // or the group's ARN, if it is of one group
-	Resource string        `json:",omitempty"`
-	Document string        // as it was given
-	Pins     identity.Pins `json:",omitempty"`
+	Name     string // or the group's ARN, if it is of one group
+	Resource string `json:",omitempty"`
+	Document string // as it was given
 	Updated  time.Time
 	Revision string `json:",omitempty"`
 }

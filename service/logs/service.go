@@ -51,7 +51,7 @@ const maxPatterns = 2000
 type Service struct {
 	cfg      Config
 	box      seal.Box
-	policies *cache.Cache[policyKey, *policy.Policy]
+	policies *cache.Cache[string, *policy.Policy]
 	patterns *cache.Cache[string, *logpattern.Pattern]
 	zip      *zstd.Encoder
 	unzip    *zstd.Decoder

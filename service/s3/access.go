@@ -42,7 +42,7 @@ func (s *Service) find(c *call.Call, name, expectedOwner *string) (*bucket, erro
 	}
 	b := newBucket(c, r)
 	if r.Policy != "" {
-		if b.policy, err = s.policies.Get(c.Context, keyOf(r)); err != nil {
+		if b.policy, err = s.policies.Get(c.Context, r.Policy, r.Pins); err != nil {
 			return nil, err
 		}
 	}

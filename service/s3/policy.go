@@ -1,44 +1,16 @@
 package s3
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
-	"github.com/holdfast-cloud/holdfast/identity"
 )
 
-const (
-	// maxPolicy is the size of a bucket policy in bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
-	maxPolicy = 20 << 10
-	// maxPolicies is how many compiled bucket policies are kept ready.
-	maxPolicies = 1000
-)
-
-// policyKey is what a compiled bucket policy is made of.
-type policyKey struct{ text, pins string }
-
-func keyOf(r *bucketRecord) policyKey {
-	pins, _ := json.Marshal(r.Pins) // a map of strings always has a JSON form
-	return policyKey{r.Policy, string(pins)}
-}
-
-// compile makes the policy of a key. It does not change, so nothing has to be forgotten.
-func compile(_ context.Context, k policyKey) (*policy.Policy, error) {
-	var pins identity.Pins
-	if err := json.Unmarshal([]byte(k.pins), &pins); err != nil {
-		return nil, err
-	}
-	p, err := policy.Parse([]byte(k.text), policy.Resource)
-	if err != nil {
-		return nil, err
-	}
-	return pins.Bind(p), nil
-}
+// maxPolicy is the size of a bucket policy in bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
+const maxPolicy = 20 << 10
 
 // PutBucketPolicy replaces the bucket's policy.
 func (s *Service) PutBucketPolicy(c *call.Call, in *s3.PutBucketPolicyRequest) (*s3.PutBucketPolicyResponse, error) {

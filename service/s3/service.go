@@ -10,7 +10,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
-	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -38,7 +37,7 @@ type Config struct {
 // Service is Amazon S3.
 type Service struct {
 	cfg      Config
-	policies *cache.Cache[policyKey, *policy.Policy]
+	policies *identity.ResourcePolicies
 }
 
 // New returns the service. But for the bytes of objects, it keeps all it knows in the store that its calls bring.
@@ -46,7 +45,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Queues == nil || cfg.Topics == nil || cfg.Partition == "" {
 		return nil, errors.New("s3: Config needs everything in it")
 	}
-	return &Service{cfg: cfg, policies: cache.New(maxPolicies, compile)}, nil
+	return &Service{cfg: cfg, policies: identity.NewResourcePolicies()}, nil
 }
 
 // CacheStats tells how the cache of compiled bucket policies does.

@@ -2,7 +2,6 @@ package sns
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -29,33 +28,12 @@ func defaultPolicy(topicARN, account string) string {
 		`],"Resource":"` + topicARN + `","Condition":{"StringEquals":{"AWS:SourceOwner":"` + account + `"}}}]}`
 }
 
-// policyKey is what a compiled policy is made of.
-type policyKey struct{ text, pins string }
-
 // policyText is the policy as it was set, or the default one.
 func (t *topic) policyText() string {
 	if t.Policy != "" {
 		return t.Policy
 	}
 	return defaultPolicy(t.arn, t.account)
-}
-
-func (t *topic) policyKey() policyKey {
-	pins, _ := json.Marshal(t.Pins) // a map of strings always has a JSON form
-	return policyKey{t.policyText(), string(pins)}
-}
-
-// compilePolicy makes the policy of a key. It does not change, so nothing has to be forgotten.
-func compilePolicy(_ context.Context, k policyKey) (*policy.Policy, error) {
-	var pins identity.Pins
-	if err := json.Unmarshal([]byte(k.pins), &pins); err != nil {
-		return nil, err
-	}
-	p, err := policy.Parse([]byte(k.text), policy.Resource)
-	if err != nil {
-		return nil, err
-	}
-	return pins.Bind(p), nil
 }
 
 // setPolicy gives the topic a policy.

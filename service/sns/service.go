@@ -12,7 +12,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
-	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/mail"
 	"github.com/holdfast-cloud/holdfast/meter"
@@ -70,13 +69,12 @@ type Config struct {
 type Service struct {
 	cfg      Config
 	box      seal.Box // of messages and of keys that sign
-	policies *cache.Cache[policyKey, *policy.Policy]
+	policies *identity.ResourcePolicies
 	filters  *cache.Cache[filterKey, *filter]
 	signers  *cache.Cache[string, *signer] // by region; see signer.usable
 }
 
 const (
-	maxPolicies = 1000   // compiled ones that are kept ready
 	maxFilters  = 10_000 // the same
 	maxSigners  = 100
 )
@@ -86,7 +84,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.SQS == nil || cfg.KMS == nil || cfg.Lambda == nil || cfg.HTTP == nil || cfg.Partition == "" || cfg.URL == nil {
 		return nil, errors.New("sns: Config needs everything in it")
 	}
-	s := &Service{cfg: cfg, box: cfg.Seal.Box("sns"), policies: cache.New(maxPolicies, compilePolicy), filters: cache.New(maxFilters, compileFilter)}
+	s := &Service{cfg: cfg, box: cfg.Seal.Box("sns"), policies: identity.NewResourcePolicies(), filters: cache.New(maxFilters, compileFilter)}
 	s.signers = cache.New(maxSigners, s.loadSigner)
 	return s, nil
 }

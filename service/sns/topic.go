@@ -59,7 +59,7 @@ func (s *Service) load(c *call.Call, a arn.ARN) (*topic, error) {
 		return nil, err
 	}
 	t.topicRecord = r
-	t.policy, err = s.policies.Get(c.Context, t.policyKey())
+	t.policy, err = s.policies.Get(c.Context, t.policyText(), t.Pins)
 	return t, err
 }
 

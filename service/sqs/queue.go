@@ -94,7 +94,7 @@ func (s *Service) resource(q *queue) (*call.Resource, error) {
 	var p *policy.Policy
 	if q.Policy != "" {
 		var err error
-		if p, err = s.policies.Get(q.c.Context, keyOf(q.queueRecord)); err != nil {
+		if p, err = s.policies.Get(q.c.Context, q.Policy, q.Pins); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/door"
-	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/seal"
@@ -44,7 +43,7 @@ type Service struct {
 	cfg      Config
 	bodies   seal.Box // messages
 	handles  seal.Box // receipt handles and task handles
-	policies *cache.Cache[policyKey, *policy.Policy]
+	policies *identity.ResourcePolicies
 	fronts   fronts
 	polls    polls
 	keys     dataKeys
@@ -62,7 +61,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	s := &Service{
-		cfg: cfg, bodies: cfg.Seal.Box("sqs"), handles: cfg.Seal.Box("sqs-handle"), policies: cache.New(maxPolicies, compile), stopped: make(chan struct{}),
+		cfg: cfg, bodies: cfg.Seal.Box("sqs"), handles: cfg.Seal.Box("sqs-handle"), policies: identity.NewResourcePolicies(), stopped: make(chan struct{}),
 		metrics: metrics{cfg.Meter},
 	}
 	s.stop = sync.OnceFunc(func() { close(s.stopped) })
