@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -289,6 +290,10 @@ func TestClientSwitchesNoProtocol(t *testing.T) {
 		conn, err := l.Accept()
 		if err != nil {
 			return
+		}
+		// An answer that comes before its request is another mistake, which net/http tells on its own.
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			t.Errorf("the request: %v", err)
 		}
 		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
 		held <- conn
