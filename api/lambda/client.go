@@ -9,6 +9,222 @@ import (
 // Client calls the service through its Transport, in this process or in another one.
 type Client struct{ Transport call.Transport }
 
+func (k Client) AddLayerVersionPermission(c *call.Call, in *AddLayerVersionPermissionRequest) (*AddLayerVersionPermissionResponse, error) {
+	return call.Invoke[*AddLayerVersionPermissionResponse](k.Transport, c, OpAddLayerVersionPermission, in)
+}
+
+func (k Client) AddPermission(c *call.Call, in *AddPermissionRequest) (*AddPermissionResponse, error) {
+	return call.Invoke[*AddPermissionResponse](k.Transport, c, OpAddPermission, in)
+}
+
+func (k Client) CreateAlias(c *call.Call, in *CreateAliasRequest) (*AliasConfiguration, error) {
+	return call.Invoke[*AliasConfiguration](k.Transport, c, OpCreateAlias, in)
+}
+
+func (k Client) CreateEventSourceMapping(c *call.Call, in *CreateEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return call.Invoke[*EventSourceMappingConfiguration](k.Transport, c, OpCreateEventSourceMapping, in)
+}
+
+func (k Client) CreateFunction(c *call.Call, in *CreateFunctionRequest) (*FunctionConfiguration, error) {
+	return call.Invoke[*FunctionConfiguration](k.Transport, c, OpCreateFunction, in)
+}
+
+func (k Client) CreateFunctionUrlConfig(c *call.Call, in *CreateFunctionUrlConfigRequest) (*CreateFunctionUrlConfigResponse, error) {
+	return call.Invoke[*CreateFunctionUrlConfigResponse](k.Transport, c, OpCreateFunctionUrlConfig, in)
+}
+
+func (k Client) DeleteAlias(c *call.Call, in *DeleteAliasRequest) (*DeleteAliasResponse, error) {
+	return call.Invoke[*DeleteAliasResponse](k.Transport, c, OpDeleteAlias, in)
+}
+
+func (k Client) DeleteEventSourceMapping(c *call.Call, in *DeleteEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return call.Invoke[*EventSourceMappingConfiguration](k.Transport, c, OpDeleteEventSourceMapping, in)
+}
+
+func (k Client) DeleteFunction(c *call.Call, in *DeleteFunctionRequest) (*DeleteFunctionResponse, error) {
+	return call.Invoke[*DeleteFunctionResponse](k.Transport, c, OpDeleteFunction, in)
+}
+
+func (k Client) DeleteFunctionConcurrency(c *call.Call, in *DeleteFunctionConcurrencyRequest) (*DeleteFunctionConcurrencyResponse, error) {
+	return call.Invoke[*DeleteFunctionConcurrencyResponse](k.Transport, c, OpDeleteFunctionConcurrency, in)
+}
+
+func (k Client) DeleteFunctionEventInvokeConfig(c *call.Call, in *DeleteFunctionEventInvokeConfigRequest) (*DeleteFunctionEventInvokeConfigResponse, error) {
+	return call.Invoke[*DeleteFunctionEventInvokeConfigResponse](k.Transport, c, OpDeleteFunctionEventInvokeConfig, in)
+}
+
+func (k Client) DeleteFunctionUrlConfig(c *call.Call, in *DeleteFunctionUrlConfigRequest) (*DeleteFunctionUrlConfigResponse, error) {
+	return call.Invoke[*DeleteFunctionUrlConfigResponse](k.Transport, c, OpDeleteFunctionUrlConfig, in)
+}
+
+func (k Client) DeleteLayerVersion(c *call.Call, in *DeleteLayerVersionRequest) (*DeleteLayerVersionResponse, error) {
+	return call.Invoke[*DeleteLayerVersionResponse](k.Transport, c, OpDeleteLayerVersion, in)
+}
+
+func (k Client) GetAccountSettings(c *call.Call, in *GetAccountSettingsRequest) (*GetAccountSettingsResponse, error) {
+	return call.Invoke[*GetAccountSettingsResponse](k.Transport, c, OpGetAccountSettings, in)
+}
+
+func (k Client) GetAlias(c *call.Call, in *GetAliasRequest) (*AliasConfiguration, error) {
+	return call.Invoke[*AliasConfiguration](k.Transport, c, OpGetAlias, in)
+}
+
+func (k Client) GetEventSourceMapping(c *call.Call, in *GetEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return call.Invoke[*EventSourceMappingConfiguration](k.Transport, c, OpGetEventSourceMapping, in)
+}
+
+func (k Client) GetFunction(c *call.Call, in *GetFunctionRequest) (*GetFunctionResponse, error) {
+	return call.Invoke[*GetFunctionResponse](k.Transport, c, OpGetFunction, in)
+}
+
+func (k Client) GetFunctionCodeSigningConfig(c *call.Call, in *GetFunctionCodeSigningConfigRequest) (*GetFunctionCodeSigningConfigResponse, error) {
+	return call.Invoke[*GetFunctionCodeSigningConfigResponse](k.Transport, c, OpGetFunctionCodeSigningConfig, in)
+}
+
+func (k Client) GetFunctionConcurrency(c *call.Call, in *GetFunctionConcurrencyRequest) (*GetFunctionConcurrencyResponse, error) {
+	return call.Invoke[*GetFunctionConcurrencyResponse](k.Transport, c, OpGetFunctionConcurrency, in)
+}
+
+func (k Client) GetFunctionConfiguration(c *call.Call, in *GetFunctionConfigurationRequest) (*FunctionConfiguration, error) {
+	return call.Invoke[*FunctionConfiguration](k.Transport, c, OpGetFunctionConfiguration, in)
+}
+
+func (k Client) GetFunctionEventInvokeConfig(c *call.Call, in *GetFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error) {
+	return call.Invoke[*FunctionEventInvokeConfig](k.Transport, c, OpGetFunctionEventInvokeConfig, in)
+}
+
+func (k Client) GetFunctionRecursionConfig(c *call.Call, in *GetFunctionRecursionConfigRequest) (*GetFunctionRecursionConfigResponse, error) {
+	return call.Invoke[*GetFunctionRecursionConfigResponse](k.Transport, c, OpGetFunctionRecursionConfig, in)
+}
+
+func (k Client) GetFunctionUrlConfig(c *call.Call, in *GetFunctionUrlConfigRequest) (*GetFunctionUrlConfigResponse, error) {
+	return call.Invoke[*GetFunctionUrlConfigResponse](k.Transport, c, OpGetFunctionUrlConfig, in)
+}
+
+func (k Client) GetLayerVersion(c *call.Call, in *GetLayerVersionRequest) (*GetLayerVersionResponse, error) {
+	return call.Invoke[*GetLayerVersionResponse](k.Transport, c, OpGetLayerVersion, in)
+}
+
+func (k Client) GetLayerVersionByArn(c *call.Call, in *GetLayerVersionByArnRequest) (*GetLayerVersionResponse, error) {
+	return call.Invoke[*GetLayerVersionResponse](k.Transport, c, OpGetLayerVersionByArn, in)
+}
+
+func (k Client) GetLayerVersionPolicy(c *call.Call, in *GetLayerVersionPolicyRequest) (*GetLayerVersionPolicyResponse, error) {
+	return call.Invoke[*GetLayerVersionPolicyResponse](k.Transport, c, OpGetLayerVersionPolicy, in)
+}
+
+func (k Client) GetPolicy(c *call.Call, in *GetPolicyRequest) (*GetPolicyResponse, error) {
+	return call.Invoke[*GetPolicyResponse](k.Transport, c, OpGetPolicy, in)
+}
+
+func (k Client) GetRuntimeManagementConfig(c *call.Call, in *GetRuntimeManagementConfigRequest) (*GetRuntimeManagementConfigResponse, error) {
+	return call.Invoke[*GetRuntimeManagementConfigResponse](k.Transport, c, OpGetRuntimeManagementConfig, in)
+}
+
 func (k Client) Invoke(c *call.Call, in *InvocationRequest) (*InvocationResponse, error) {
 	return call.Invoke[*InvocationResponse](k.Transport, c, OpInvoke, in)
+}
+
+func (k Client) InvokeAsync(c *call.Call, in *InvokeAsyncRequest) (*InvokeAsyncResponse, error) {
+	return call.Invoke[*InvokeAsyncResponse](k.Transport, c, OpInvokeAsync, in)
+}
+
+func (k Client) InvokeWithResponseStream(c *call.Call, in *InvokeWithResponseStreamRequest) (*InvokeWithResponseStreamResponse, error) {
+	return call.Invoke[*InvokeWithResponseStreamResponse](k.Transport, c, OpInvokeWithResponseStream, in)
+}
+
+func (k Client) ListAliases(c *call.Call, in *ListAliasesRequest) (*ListAliasesResponse, error) {
+	return call.Invoke[*ListAliasesResponse](k.Transport, c, OpListAliases, in)
+}
+
+func (k Client) ListEventSourceMappings(c *call.Call, in *ListEventSourceMappingsRequest) (*ListEventSourceMappingsResponse, error) {
+	return call.Invoke[*ListEventSourceMappingsResponse](k.Transport, c, OpListEventSourceMappings, in)
+}
+
+func (k Client) ListFunctionEventInvokeConfigs(c *call.Call, in *ListFunctionEventInvokeConfigsRequest) (*ListFunctionEventInvokeConfigsResponse, error) {
+	return call.Invoke[*ListFunctionEventInvokeConfigsResponse](k.Transport, c, OpListFunctionEventInvokeConfigs, in)
+}
+
+func (k Client) ListFunctionUrlConfigs(c *call.Call, in *ListFunctionUrlConfigsRequest) (*ListFunctionUrlConfigsResponse, error) {
+	return call.Invoke[*ListFunctionUrlConfigsResponse](k.Transport, c, OpListFunctionUrlConfigs, in)
+}
+
+func (k Client) ListFunctions(c *call.Call, in *ListFunctionsRequest) (*ListFunctionsResponse, error) {
+	return call.Invoke[*ListFunctionsResponse](k.Transport, c, OpListFunctions, in)
+}
+
+func (k Client) ListLayerVersions(c *call.Call, in *ListLayerVersionsRequest) (*ListLayerVersionsResponse, error) {
+	return call.Invoke[*ListLayerVersionsResponse](k.Transport, c, OpListLayerVersions, in)
+}
+
+func (k Client) ListLayers(c *call.Call, in *ListLayersRequest) (*ListLayersResponse, error) {
+	return call.Invoke[*ListLayersResponse](k.Transport, c, OpListLayers, in)
+}
+
+func (k Client) ListTags(c *call.Call, in *ListTagsRequest) (*ListTagsResponse, error) {
+	return call.Invoke[*ListTagsResponse](k.Transport, c, OpListTags, in)
+}
+
+func (k Client) ListVersionsByFunction(c *call.Call, in *ListVersionsByFunctionRequest) (*ListVersionsByFunctionResponse, error) {
+	return call.Invoke[*ListVersionsByFunctionResponse](k.Transport, c, OpListVersionsByFunction, in)
+}
+
+func (k Client) PublishLayerVersion(c *call.Call, in *PublishLayerVersionRequest) (*PublishLayerVersionResponse, error) {
+	return call.Invoke[*PublishLayerVersionResponse](k.Transport, c, OpPublishLayerVersion, in)
+}
+
+func (k Client) PublishVersion(c *call.Call, in *PublishVersionRequest) (*FunctionConfiguration, error) {
+	return call.Invoke[*FunctionConfiguration](k.Transport, c, OpPublishVersion, in)
+}
+
+func (k Client) PutFunctionConcurrency(c *call.Call, in *PutFunctionConcurrencyRequest) (*Concurrency, error) {
+	return call.Invoke[*Concurrency](k.Transport, c, OpPutFunctionConcurrency, in)
+}
+
+func (k Client) PutFunctionEventInvokeConfig(c *call.Call, in *PutFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error) {
+	return call.Invoke[*FunctionEventInvokeConfig](k.Transport, c, OpPutFunctionEventInvokeConfig, in)
+}
+
+func (k Client) PutRuntimeManagementConfig(c *call.Call, in *PutRuntimeManagementConfigRequest) (*PutRuntimeManagementConfigResponse, error) {
+	return call.Invoke[*PutRuntimeManagementConfigResponse](k.Transport, c, OpPutRuntimeManagementConfig, in)
+}
+
+func (k Client) RemoveLayerVersionPermission(c *call.Call, in *RemoveLayerVersionPermissionRequest) (*RemoveLayerVersionPermissionResponse, error) {
+	return call.Invoke[*RemoveLayerVersionPermissionResponse](k.Transport, c, OpRemoveLayerVersionPermission, in)
+}
+
+func (k Client) RemovePermission(c *call.Call, in *RemovePermissionRequest) (*RemovePermissionResponse, error) {
+	return call.Invoke[*RemovePermissionResponse](k.Transport, c, OpRemovePermission, in)
+}
+
+func (k Client) TagResource(c *call.Call, in *TagResourceRequest) (*TagResourceResponse, error) {
+	return call.Invoke[*TagResourceResponse](k.Transport, c, OpTagResource, in)
+}
+
+func (k Client) UntagResource(c *call.Call, in *UntagResourceRequest) (*UntagResourceResponse, error) {
+	return call.Invoke[*UntagResourceResponse](k.Transport, c, OpUntagResource, in)
+}
+
+func (k Client) UpdateAlias(c *call.Call, in *UpdateAliasRequest) (*AliasConfiguration, error) {
+	return call.Invoke[*AliasConfiguration](k.Transport, c, OpUpdateAlias, in)
+}
+
+func (k Client) UpdateEventSourceMapping(c *call.Call, in *UpdateEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return call.Invoke[*EventSourceMappingConfiguration](k.Transport, c, OpUpdateEventSourceMapping, in)
+}
+
+func (k Client) UpdateFunctionCode(c *call.Call, in *UpdateFunctionCodeRequest) (*FunctionConfiguration, error) {
+	return call.Invoke[*FunctionConfiguration](k.Transport, c, OpUpdateFunctionCode, in)
+}
+
+func (k Client) UpdateFunctionConfiguration(c *call.Call, in *UpdateFunctionConfigurationRequest) (*FunctionConfiguration, error) {
+	return call.Invoke[*FunctionConfiguration](k.Transport, c, OpUpdateFunctionConfiguration, in)
+}
+
+func (k Client) UpdateFunctionEventInvokeConfig(c *call.Call, in *UpdateFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error) {
+	return call.Invoke[*FunctionEventInvokeConfig](k.Transport, c, OpUpdateFunctionEventInvokeConfig, in)
+}
+
+func (k Client) UpdateFunctionUrlConfig(c *call.Call, in *UpdateFunctionUrlConfigRequest) (*UpdateFunctionUrlConfigResponse, error) {
+	return call.Invoke[*UpdateFunctionUrlConfigResponse](k.Transport, c, OpUpdateFunctionUrlConfig, in)
 }

@@ -2,6 +2,97 @@
 
 package lambda
 
+// ApplicationLogLevel is a string of the model's ApplicationLogLevel; "" is none.
+type ApplicationLogLevel string
+
+const (
+	ApplicationLogLevelTrace ApplicationLogLevel = "TRACE"
+	ApplicationLogLevelDebug ApplicationLogLevel = "DEBUG"
+	ApplicationLogLevelInfo  ApplicationLogLevel = "INFO"
+	ApplicationLogLevelWarn  ApplicationLogLevel = "WARN"
+	ApplicationLogLevelError ApplicationLogLevel = "ERROR"
+	ApplicationLogLevelFatal ApplicationLogLevel = "FATAL"
+)
+
+// Architecture is a string of the model's Architecture; "" is none.
+type Architecture string
+
+const (
+	ArchitectureX8664 Architecture = "x86_64"
+	ArchitectureArm64 Architecture = "arm64"
+)
+
+// EndPointType is a string of the model's EndPointType; "" is none.
+type EndPointType string
+
+const (
+	EndPointTypeKafkaBootstrapServers EndPointType = "KAFKA_BOOTSTRAP_SERVERS"
+)
+
+// EventSourceMappingMetric is a string of the model's EventSourceMappingMetric; "" is none.
+type EventSourceMappingMetric string
+
+const (
+	EventSourceMappingMetricEventCount   EventSourceMappingMetric = "EventCount"
+	EventSourceMappingMetricErrorCount   EventSourceMappingMetric = "ErrorCount"
+	EventSourceMappingMetricKafkaMetrics EventSourceMappingMetric = "KafkaMetrics"
+)
+
+// EventSourceMappingSystemLogLevel is a string of the model's EventSourceMappingSystemLogLevel; "" is none.
+type EventSourceMappingSystemLogLevel string
+
+const (
+	EventSourceMappingSystemLogLevelDebug EventSourceMappingSystemLogLevel = "DEBUG"
+	EventSourceMappingSystemLogLevelInfo  EventSourceMappingSystemLogLevel = "INFO"
+	EventSourceMappingSystemLogLevelWarn  EventSourceMappingSystemLogLevel = "WARN"
+)
+
+// EventSourcePosition is a string of the model's EventSourcePosition; "" is none.
+type EventSourcePosition string
+
+const (
+	EventSourcePositionTrimHorizon EventSourcePosition = "TRIM_HORIZON"
+	EventSourcePositionLatest      EventSourcePosition = "LATEST"
+	EventSourcePositionAtTimestamp EventSourcePosition = "AT_TIMESTAMP"
+)
+
+// FullDocument is a string of the model's FullDocument; "" is none.
+type FullDocument string
+
+const (
+	FullDocumentUpdateLookup FullDocument = "UpdateLookup"
+	FullDocumentDefault      FullDocument = "Default"
+)
+
+// FunctionResponseType is a string of the model's FunctionResponseType; "" is none.
+type FunctionResponseType string
+
+const (
+	FunctionResponseTypeReportBatchItemFailures FunctionResponseType = "ReportBatchItemFailures"
+)
+
+// FunctionUrlAuthType is a string of the model's FunctionUrlAuthType; "" is none.
+type FunctionUrlAuthType string
+
+const (
+	FunctionUrlAuthTypeNone   FunctionUrlAuthType = "NONE"
+	FunctionUrlAuthTypeAwsIam FunctionUrlAuthType = "AWS_IAM"
+)
+
+// FunctionVersion is a string of the model's FunctionVersion; "" is none.
+type FunctionVersion string
+
+const (
+	FunctionVersionAll FunctionVersion = "ALL"
+)
+
+// FunctionVersionLatestPublished is a string of the model's FunctionVersionLatestPublished; "" is none.
+type FunctionVersionLatestPublished string
+
+const (
+	FunctionVersionLatestPublishedLatestPublished FunctionVersionLatestPublished = "LATEST_PUBLISHED"
+)
+
 // InvocationType is a string of the model's InvocationType; "" is none.
 type InvocationType string
 
@@ -11,12 +102,299 @@ const (
 	InvocationTypeDryRun          InvocationType = "DryRun"
 )
 
+// InvokeMode is a string of the model's InvokeMode; "" is none.
+type InvokeMode string
+
+const (
+	InvokeModeBuffered       InvokeMode = "BUFFERED"
+	InvokeModeResponseStream InvokeMode = "RESPONSE_STREAM"
+)
+
+// KafkaSchemaRegistryAuthType is a string of the model's KafkaSchemaRegistryAuthType; "" is none.
+type KafkaSchemaRegistryAuthType string
+
+const (
+	KafkaSchemaRegistryAuthTypeBasicAuth                KafkaSchemaRegistryAuthType = "BASIC_AUTH"
+	KafkaSchemaRegistryAuthTypeClientCertificateTlsAuth KafkaSchemaRegistryAuthType = "CLIENT_CERTIFICATE_TLS_AUTH"
+	KafkaSchemaRegistryAuthTypeServerRootCaCertificate  KafkaSchemaRegistryAuthType = "SERVER_ROOT_CA_CERTIFICATE"
+)
+
+// KafkaSchemaValidationAttribute is a string of the model's KafkaSchemaValidationAttribute; "" is none.
+type KafkaSchemaValidationAttribute string
+
+const (
+	KafkaSchemaValidationAttributeKey   KafkaSchemaValidationAttribute = "KEY"
+	KafkaSchemaValidationAttributeValue KafkaSchemaValidationAttribute = "VALUE"
+)
+
+// LastUpdateStatus is a string of the model's LastUpdateStatus; "" is none.
+type LastUpdateStatus string
+
+const (
+	LastUpdateStatusSuccessful LastUpdateStatus = "Successful"
+	LastUpdateStatusFailed     LastUpdateStatus = "Failed"
+	LastUpdateStatusInProgress LastUpdateStatus = "InProgress"
+)
+
+// LastUpdateStatusReasonCode is a string of the model's LastUpdateStatusReasonCode; "" is none.
+type LastUpdateStatusReasonCode string
+
+const (
+	LastUpdateStatusReasonCodeEniLimitExceeded                     LastUpdateStatusReasonCode = "EniLimitExceeded"
+	LastUpdateStatusReasonCodeInsufficientRolePermissions          LastUpdateStatusReasonCode = "InsufficientRolePermissions"
+	LastUpdateStatusReasonCodeInvalidConfiguration                 LastUpdateStatusReasonCode = "InvalidConfiguration"
+	LastUpdateStatusReasonCodeInternalError                        LastUpdateStatusReasonCode = "InternalError"
+	LastUpdateStatusReasonCodeSubnetOutOfIPAddresses               LastUpdateStatusReasonCode = "SubnetOutOfIPAddresses"
+	LastUpdateStatusReasonCodeInvalidSubnet                        LastUpdateStatusReasonCode = "InvalidSubnet"
+	LastUpdateStatusReasonCodeInvalidSecurityGroup                 LastUpdateStatusReasonCode = "InvalidSecurityGroup"
+	LastUpdateStatusReasonCodeImageDeleted                         LastUpdateStatusReasonCode = "ImageDeleted"
+	LastUpdateStatusReasonCodeImageAccessDenied                    LastUpdateStatusReasonCode = "ImageAccessDenied"
+	LastUpdateStatusReasonCodeInvalidImage                         LastUpdateStatusReasonCode = "InvalidImage"
+	LastUpdateStatusReasonCodeKMSKeyAccessDenied                   LastUpdateStatusReasonCode = "KMSKeyAccessDenied"
+	LastUpdateStatusReasonCodeKMSKeyNotFound                       LastUpdateStatusReasonCode = "KMSKeyNotFound"
+	LastUpdateStatusReasonCodeInvalidStateKMSKey                   LastUpdateStatusReasonCode = "InvalidStateKMSKey"
+	LastUpdateStatusReasonCodeDisabledKMSKey                       LastUpdateStatusReasonCode = "DisabledKMSKey"
+	LastUpdateStatusReasonCodeEFSIOError                           LastUpdateStatusReasonCode = "EFSIOError"
+	LastUpdateStatusReasonCodeEFSMountConnectivityError            LastUpdateStatusReasonCode = "EFSMountConnectivityError"
+	LastUpdateStatusReasonCodeEFSMountFailure                      LastUpdateStatusReasonCode = "EFSMountFailure"
+	LastUpdateStatusReasonCodeEFSMountTimeout                      LastUpdateStatusReasonCode = "EFSMountTimeout"
+	LastUpdateStatusReasonCodeInvalidRuntime                       LastUpdateStatusReasonCode = "InvalidRuntime"
+	LastUpdateStatusReasonCodeInvalidZipFileException              LastUpdateStatusReasonCode = "InvalidZipFileException"
+	LastUpdateStatusReasonCodeFunctionError                        LastUpdateStatusReasonCode = "FunctionError"
+	LastUpdateStatusReasonCodeServiceQuotaExceededException        LastUpdateStatusReasonCode = "ServiceQuotaExceededException"
+	LastUpdateStatusReasonCodeVcpuLimitExceeded                    LastUpdateStatusReasonCode = "VcpuLimitExceeded"
+	LastUpdateStatusReasonCodeCapacityProviderScalingLimitExceeded LastUpdateStatusReasonCode = "CapacityProviderScalingLimitExceeded"
+	LastUpdateStatusReasonCodeInsufficientCapacity                 LastUpdateStatusReasonCode = "InsufficientCapacity"
+	LastUpdateStatusReasonCodeEC2RequestLimitExceeded              LastUpdateStatusReasonCode = "EC2RequestLimitExceeded"
+	LastUpdateStatusReasonCodeFunctionErrorInitTimeout             LastUpdateStatusReasonCode = "FunctionError.InitTimeout"
+	LastUpdateStatusReasonCodeFunctionErrorRuntimeInitError        LastUpdateStatusReasonCode = "FunctionError.RuntimeInitError"
+	LastUpdateStatusReasonCodeFunctionErrorExtensionInitError      LastUpdateStatusReasonCode = "FunctionError.ExtensionInitError"
+	LastUpdateStatusReasonCodeFunctionErrorInvalidEntryPoint       LastUpdateStatusReasonCode = "FunctionError.InvalidEntryPoint"
+	LastUpdateStatusReasonCodeFunctionErrorInvalidWorkingDirectory LastUpdateStatusReasonCode = "FunctionError.InvalidWorkingDirectory"
+	LastUpdateStatusReasonCodeFunctionErrorPermissionDenied        LastUpdateStatusReasonCode = "FunctionError.PermissionDenied"
+	LastUpdateStatusReasonCodeFunctionErrorTooManyExtensions       LastUpdateStatusReasonCode = "FunctionError.TooManyExtensions"
+	LastUpdateStatusReasonCodeFunctionErrorInitResourceExhausted   LastUpdateStatusReasonCode = "FunctionError.InitResourceExhausted"
+	LastUpdateStatusReasonCodeDisallowedByVpcEncryptionControl     LastUpdateStatusReasonCode = "DisallowedByVpcEncryptionControl"
+	LastUpdateStatusReasonCodeDependencyError                      LastUpdateStatusReasonCode = "DependencyError"
+)
+
+// LogFormat is a string of the model's LogFormat; "" is none.
+type LogFormat string
+
+const (
+	LogFormatJson LogFormat = "JSON"
+	LogFormatText LogFormat = "Text"
+)
+
 // LogType is a string of the model's LogType; "" is none.
 type LogType string
 
 const (
 	LogTypeNone LogType = "None"
 	LogTypeTail LogType = "Tail"
+)
+
+// PackageType is a string of the model's PackageType; "" is none.
+type PackageType string
+
+const (
+	PackageTypeZip   PackageType = "Zip"
+	PackageTypeImage PackageType = "Image"
+)
+
+// RecursiveLoop is a string of the model's RecursiveLoop; "" is none.
+type RecursiveLoop string
+
+const (
+	RecursiveLoopAllow     RecursiveLoop = "Allow"
+	RecursiveLoopTerminate RecursiveLoop = "Terminate"
+)
+
+// ResponseStreamingInvocationType is a string of the model's ResponseStreamingInvocationType; "" is none.
+type ResponseStreamingInvocationType string
+
+const (
+	ResponseStreamingInvocationTypeRequestResponse ResponseStreamingInvocationType = "RequestResponse"
+	ResponseStreamingInvocationTypeDryRun          ResponseStreamingInvocationType = "DryRun"
+)
+
+// Runtime is a string of the model's Runtime; "" is none.
+type Runtime string
+
+const (
+	RuntimeNodejs         Runtime = "nodejs"
+	RuntimeNodejs43       Runtime = "nodejs4.3"
+	RuntimeNodejs610      Runtime = "nodejs6.10"
+	RuntimeNodejs810      Runtime = "nodejs8.10"
+	RuntimeNodejs10X      Runtime = "nodejs10.x"
+	RuntimeNodejs12X      Runtime = "nodejs12.x"
+	RuntimeNodejs14X      Runtime = "nodejs14.x"
+	RuntimeNodejs16X      Runtime = "nodejs16.x"
+	RuntimeNodejs18X      Runtime = "nodejs18.x"
+	RuntimeNodejs20X      Runtime = "nodejs20.x"
+	RuntimeNodejs22X      Runtime = "nodejs22.x"
+	RuntimeNodejs24X      Runtime = "nodejs24.x"
+	RuntimeJava8          Runtime = "java8"
+	RuntimeJava8Al2       Runtime = "java8.al2"
+	RuntimeJava11         Runtime = "java11"
+	RuntimeJava17         Runtime = "java17"
+	RuntimeJava21         Runtime = "java21"
+	RuntimeJava25         Runtime = "java25"
+	RuntimePython27       Runtime = "python2.7"
+	RuntimePython36       Runtime = "python3.6"
+	RuntimePython37       Runtime = "python3.7"
+	RuntimePython38       Runtime = "python3.8"
+	RuntimePython39       Runtime = "python3.9"
+	RuntimePython310      Runtime = "python3.10"
+	RuntimePython311      Runtime = "python3.11"
+	RuntimePython312      Runtime = "python3.12"
+	RuntimePython313      Runtime = "python3.13"
+	RuntimePython314      Runtime = "python3.14"
+	RuntimeDotnetcore10   Runtime = "dotnetcore1.0"
+	RuntimeDotnetcore20   Runtime = "dotnetcore2.0"
+	RuntimeDotnetcore21   Runtime = "dotnetcore2.1"
+	RuntimeDotnetcore31   Runtime = "dotnetcore3.1"
+	RuntimeDotnet6        Runtime = "dotnet6"
+	RuntimeDotnet8        Runtime = "dotnet8"
+	RuntimeDotnet10       Runtime = "dotnet10"
+	RuntimeNodejs43Edge   Runtime = "nodejs4.3-edge"
+	RuntimeGo1X           Runtime = "go1.x"
+	RuntimeRuby25         Runtime = "ruby2.5"
+	RuntimeRuby27         Runtime = "ruby2.7"
+	RuntimeRuby32         Runtime = "ruby3.2"
+	RuntimeRuby33         Runtime = "ruby3.3"
+	RuntimeRuby34         Runtime = "ruby3.4"
+	RuntimeRuby40         Runtime = "ruby4.0"
+	RuntimeProvided       Runtime = "provided"
+	RuntimeProvidedAl2    Runtime = "provided.al2"
+	RuntimeProvidedAl2023 Runtime = "provided.al2023"
+	RuntimeNodejs26X      Runtime = "nodejs26.x"
+	RuntimePython315      Runtime = "python3.15"
+	RuntimeJava8Al2023    Runtime = "java8.al2023"
+	RuntimeJava11Al2023   Runtime = "java11.al2023"
+	RuntimeJava17Al2023   Runtime = "java17.al2023"
+)
+
+// S3ObjectStorageMode is a string of the model's S3ObjectStorageMode; "" is none.
+type S3ObjectStorageMode string
+
+const (
+	S3ObjectStorageModeCopy      S3ObjectStorageMode = "COPY"
+	S3ObjectStorageModeReference S3ObjectStorageMode = "REFERENCE"
+)
+
+// SchemaRegistryEventRecordFormat is a string of the model's SchemaRegistryEventRecordFormat; "" is none.
+type SchemaRegistryEventRecordFormat string
+
+const (
+	SchemaRegistryEventRecordFormatJson   SchemaRegistryEventRecordFormat = "JSON"
+	SchemaRegistryEventRecordFormatSource SchemaRegistryEventRecordFormat = "SOURCE"
+)
+
+// SnapStartApplyOn is a string of the model's SnapStartApplyOn; "" is none.
+type SnapStartApplyOn string
+
+const (
+	SnapStartApplyOnPublishedVersions SnapStartApplyOn = "PublishedVersions"
+	SnapStartApplyOnNone              SnapStartApplyOn = "None"
+)
+
+// SnapStartOptimizationStatus is a string of the model's SnapStartOptimizationStatus; "" is none.
+type SnapStartOptimizationStatus string
+
+const (
+	SnapStartOptimizationStatusOn  SnapStartOptimizationStatus = "On"
+	SnapStartOptimizationStatusOff SnapStartOptimizationStatus = "Off"
+)
+
+// SourceAccessType is a string of the model's SourceAccessType; "" is none.
+type SourceAccessType string
+
+const (
+	SourceAccessTypeBasicAuth                SourceAccessType = "BASIC_AUTH"
+	SourceAccessTypeVpcSubnet                SourceAccessType = "VPC_SUBNET"
+	SourceAccessTypeVpcSecurityGroup         SourceAccessType = "VPC_SECURITY_GROUP"
+	SourceAccessTypeSaslScram512Auth         SourceAccessType = "SASL_SCRAM_512_AUTH"
+	SourceAccessTypeSaslScram256Auth         SourceAccessType = "SASL_SCRAM_256_AUTH"
+	SourceAccessTypeVirtualHost              SourceAccessType = "VIRTUAL_HOST"
+	SourceAccessTypeClientCertificateTlsAuth SourceAccessType = "CLIENT_CERTIFICATE_TLS_AUTH"
+	SourceAccessTypeServerRootCaCertificate  SourceAccessType = "SERVER_ROOT_CA_CERTIFICATE"
+)
+
+// State is a string of the model's State; "" is none.
+type State string
+
+const (
+	StatePending            State = "Pending"
+	StateActive             State = "Active"
+	StateInactive           State = "Inactive"
+	StateFailed             State = "Failed"
+	StateDeactivating       State = "Deactivating"
+	StateDeactivated        State = "Deactivated"
+	StateActiveNonInvocable State = "ActiveNonInvocable"
+	StateDeleting           State = "Deleting"
+)
+
+// StateReasonCode is a string of the model's StateReasonCode; "" is none.
+type StateReasonCode string
+
+const (
+	StateReasonCodeIdle                                 StateReasonCode = "Idle"
+	StateReasonCodeCreating                             StateReasonCode = "Creating"
+	StateReasonCodeRestoring                            StateReasonCode = "Restoring"
+	StateReasonCodeEniLimitExceeded                     StateReasonCode = "EniLimitExceeded"
+	StateReasonCodeInsufficientRolePermissions          StateReasonCode = "InsufficientRolePermissions"
+	StateReasonCodeInvalidConfiguration                 StateReasonCode = "InvalidConfiguration"
+	StateReasonCodeInternalError                        StateReasonCode = "InternalError"
+	StateReasonCodeSubnetOutOfIPAddresses               StateReasonCode = "SubnetOutOfIPAddresses"
+	StateReasonCodeInvalidSubnet                        StateReasonCode = "InvalidSubnet"
+	StateReasonCodeInvalidSecurityGroup                 StateReasonCode = "InvalidSecurityGroup"
+	StateReasonCodeImageDeleted                         StateReasonCode = "ImageDeleted"
+	StateReasonCodeImageAccessDenied                    StateReasonCode = "ImageAccessDenied"
+	StateReasonCodeInvalidImage                         StateReasonCode = "InvalidImage"
+	StateReasonCodeKMSKeyAccessDenied                   StateReasonCode = "KMSKeyAccessDenied"
+	StateReasonCodeKMSKeyNotFound                       StateReasonCode = "KMSKeyNotFound"
+	StateReasonCodeInvalidStateKMSKey                   StateReasonCode = "InvalidStateKMSKey"
+	StateReasonCodeDisabledKMSKey                       StateReasonCode = "DisabledKMSKey"
+	StateReasonCodeEFSIOError                           StateReasonCode = "EFSIOError"
+	StateReasonCodeEFSMountConnectivityError            StateReasonCode = "EFSMountConnectivityError"
+	StateReasonCodeEFSMountFailure                      StateReasonCode = "EFSMountFailure"
+	StateReasonCodeEFSMountTimeout                      StateReasonCode = "EFSMountTimeout"
+	StateReasonCodeInvalidRuntime                       StateReasonCode = "InvalidRuntime"
+	StateReasonCodeInvalidZipFileException              StateReasonCode = "InvalidZipFileException"
+	StateReasonCodeFunctionError                        StateReasonCode = "FunctionError"
+	StateReasonCodeServiceQuotaExceededException        StateReasonCode = "ServiceQuotaExceededException"
+	StateReasonCodeVcpuLimitExceeded                    StateReasonCode = "VcpuLimitExceeded"
+	StateReasonCodeCapacityProviderScalingLimitExceeded StateReasonCode = "CapacityProviderScalingLimitExceeded"
+	StateReasonCodeInsufficientCapacity                 StateReasonCode = "InsufficientCapacity"
+	StateReasonCodeEC2RequestLimitExceeded              StateReasonCode = "EC2RequestLimitExceeded"
+	StateReasonCodeFunctionErrorInitTimeout             StateReasonCode = "FunctionError.InitTimeout"
+	StateReasonCodeFunctionErrorRuntimeInitError        StateReasonCode = "FunctionError.RuntimeInitError"
+	StateReasonCodeFunctionErrorExtensionInitError      StateReasonCode = "FunctionError.ExtensionInitError"
+	StateReasonCodeFunctionErrorInvalidEntryPoint       StateReasonCode = "FunctionError.InvalidEntryPoint"
+	StateReasonCodeFunctionErrorInvalidWorkingDirectory StateReasonCode = "FunctionError.InvalidWorkingDirectory"
+	StateReasonCodeFunctionErrorPermissionDenied        StateReasonCode = "FunctionError.PermissionDenied"
+	StateReasonCodeFunctionErrorTooManyExtensions       StateReasonCode = "FunctionError.TooManyExtensions"
+	StateReasonCodeFunctionErrorInitResourceExhausted   StateReasonCode = "FunctionError.InitResourceExhausted"
+	StateReasonCodeDisallowedByVpcEncryptionControl     StateReasonCode = "DisallowedByVpcEncryptionControl"
+	StateReasonCodeDrainingDurableExecutions            StateReasonCode = "DrainingDurableExecutions"
+	StateReasonCodeDependencyError                      StateReasonCode = "DependencyError"
+)
+
+// SystemLogLevel is a string of the model's SystemLogLevel; "" is none.
+type SystemLogLevel string
+
+const (
+	SystemLogLevelDebug SystemLogLevel = "DEBUG"
+	SystemLogLevelInfo  SystemLogLevel = "INFO"
+	SystemLogLevelWarn  SystemLogLevel = "WARN"
+)
+
+// TenantIsolationMode is a string of the model's TenantIsolationMode; "" is none.
+type TenantIsolationMode string
+
+const (
+	TenantIsolationModePerTenant TenantIsolationMode = "PER_TENANT"
 )
 
 // ThrottleReason is a string of the model's ThrottleReason; "" is none.
@@ -29,4 +407,21 @@ const (
 	ThrottleReasonReservedFunctionInvocationRateLimitExceeded       ThrottleReason = "ReservedFunctionInvocationRateLimitExceeded"
 	ThrottleReasonCallerRateLimitExceeded                           ThrottleReason = "CallerRateLimitExceeded"
 	ThrottleReasonConcurrentSnapshotCreateLimitExceeded             ThrottleReason = "ConcurrentSnapshotCreateLimitExceeded"
+)
+
+// TracingMode is a string of the model's TracingMode; "" is none.
+type TracingMode string
+
+const (
+	TracingModeActive      TracingMode = "Active"
+	TracingModePassThrough TracingMode = "PassThrough"
+)
+
+// UpdateRuntimeOn is a string of the model's UpdateRuntimeOn; "" is none.
+type UpdateRuntimeOn string
+
+const (
+	UpdateRuntimeOnAuto           UpdateRuntimeOn = "Auto"
+	UpdateRuntimeOnManual         UpdateRuntimeOn = "Manual"
+	UpdateRuntimeOnFunctionUpdate UpdateRuntimeOn = "FunctionUpdate"
 )

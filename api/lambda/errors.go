@@ -2,6 +2,10 @@
 
 package lambda
 
+func (s *AliasLimitExceededException) Error() string {
+	return "AliasLimitExceededException: " + s.Message
+}
+
 func (s *CodeArtifactUserDeletedException) Error() string {
 	return "CodeArtifactUserDeletedException: " + s.Message
 }
@@ -12,6 +16,18 @@ func (s *CodeArtifactUserFailedException) Error() string {
 
 func (s *CodeArtifactUserPendingException) Error() string {
 	return "CodeArtifactUserPendingException: " + s.Message
+}
+
+func (s *CodeSigningConfigNotFoundException) Error() string {
+	return "CodeSigningConfigNotFoundException: " + s.Message
+}
+
+func (s *CodeStorageExceededException) Error() string {
+	return "CodeStorageExceededException: " + s.Message
+}
+
+func (s *CodeVerificationFailedException) Error() string {
+	return "CodeVerificationFailedException: " + s.Message
 }
 
 func (s *DurableExecutionAlreadyStartedException) Error() string {
@@ -37,6 +53,14 @@ func (s *EFSMountTimeoutException) Error() string { return "EFSMountTimeoutExcep
 func (s *ENILimitReachedException) Error() string { return "ENILimitReachedException: " + s.Message }
 
 func (s *ENINotReadyException) Error() string { return "ENINotReadyException: " + s.Message }
+
+func (s *FunctionVersionsPerCapacityProviderLimitExceededException) Error() string {
+	return "FunctionVersionsPerCapacityProviderLimitExceededException: " + s.Message
+}
+
+func (s *InvalidCodeSignatureException) Error() string {
+	return "InvalidCodeSignatureException: " + s.Message
+}
 
 func (s *InvalidParameterValueException) Error() string {
 	return "InvalidParameterValueException: " + s.Message
@@ -70,6 +94,16 @@ func (s *NoPublishedVersionException) Error() string {
 	return "NoPublishedVersionException: " + s.Message
 }
 
+func (s *PolicyLengthExceededException) Error() string {
+	return "PolicyLengthExceededException: " + s.Message
+}
+
+func (s *PreconditionFailedException) Error() string {
+	return "PreconditionFailedException: " + s.Message
+}
+
+func (s *PublicPolicyException) Error() string { return "PublicPolicyException: " + s.Message }
+
 func (s *RecursiveInvocationException) Error() string {
 	return "RecursiveInvocationException: " + s.Message
 }
@@ -77,6 +111,8 @@ func (s *RecursiveInvocationException) Error() string {
 func (s *RequestTooLargeException) Error() string { return "RequestTooLargeException: " + s.Message }
 
 func (s *ResourceConflictException) Error() string { return "ResourceConflictException: " + s.Message }
+
+func (s *ResourceInUseException) Error() string { return "ResourceInUseException: " + s.Message }
 
 func (s *ResourceNotFoundException) Error() string { return "ResourceNotFoundException: " + s.Message }
 

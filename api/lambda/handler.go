@@ -9,19 +9,343 @@ import (
 
 // Handler answers the operations of the service.
 type Handler interface {
+	AddLayerVersionPermission(c *call.Call, in *AddLayerVersionPermissionRequest) (*AddLayerVersionPermissionResponse, error)
+	AddPermission(c *call.Call, in *AddPermissionRequest) (*AddPermissionResponse, error)
+	CreateAlias(c *call.Call, in *CreateAliasRequest) (*AliasConfiguration, error)
+	CreateEventSourceMapping(c *call.Call, in *CreateEventSourceMappingRequest) (*EventSourceMappingConfiguration, error)
+	CreateFunction(c *call.Call, in *CreateFunctionRequest) (*FunctionConfiguration, error)
+	CreateFunctionUrlConfig(c *call.Call, in *CreateFunctionUrlConfigRequest) (*CreateFunctionUrlConfigResponse, error)
+	DeleteAlias(c *call.Call, in *DeleteAliasRequest) (*DeleteAliasResponse, error)
+	DeleteEventSourceMapping(c *call.Call, in *DeleteEventSourceMappingRequest) (*EventSourceMappingConfiguration, error)
+	DeleteFunction(c *call.Call, in *DeleteFunctionRequest) (*DeleteFunctionResponse, error)
+	DeleteFunctionConcurrency(c *call.Call, in *DeleteFunctionConcurrencyRequest) (*DeleteFunctionConcurrencyResponse, error)
+	DeleteFunctionEventInvokeConfig(c *call.Call, in *DeleteFunctionEventInvokeConfigRequest) (*DeleteFunctionEventInvokeConfigResponse, error)
+	DeleteFunctionUrlConfig(c *call.Call, in *DeleteFunctionUrlConfigRequest) (*DeleteFunctionUrlConfigResponse, error)
+	DeleteLayerVersion(c *call.Call, in *DeleteLayerVersionRequest) (*DeleteLayerVersionResponse, error)
+	GetAccountSettings(c *call.Call, in *GetAccountSettingsRequest) (*GetAccountSettingsResponse, error)
+	GetAlias(c *call.Call, in *GetAliasRequest) (*AliasConfiguration, error)
+	GetEventSourceMapping(c *call.Call, in *GetEventSourceMappingRequest) (*EventSourceMappingConfiguration, error)
+	GetFunction(c *call.Call, in *GetFunctionRequest) (*GetFunctionResponse, error)
+	GetFunctionCodeSigningConfig(c *call.Call, in *GetFunctionCodeSigningConfigRequest) (*GetFunctionCodeSigningConfigResponse, error)
+	GetFunctionConcurrency(c *call.Call, in *GetFunctionConcurrencyRequest) (*GetFunctionConcurrencyResponse, error)
+	GetFunctionConfiguration(c *call.Call, in *GetFunctionConfigurationRequest) (*FunctionConfiguration, error)
+	GetFunctionEventInvokeConfig(c *call.Call, in *GetFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error)
+	GetFunctionRecursionConfig(c *call.Call, in *GetFunctionRecursionConfigRequest) (*GetFunctionRecursionConfigResponse, error)
+	GetFunctionUrlConfig(c *call.Call, in *GetFunctionUrlConfigRequest) (*GetFunctionUrlConfigResponse, error)
+	GetLayerVersion(c *call.Call, in *GetLayerVersionRequest) (*GetLayerVersionResponse, error)
+	GetLayerVersionByArn(c *call.Call, in *GetLayerVersionByArnRequest) (*GetLayerVersionResponse, error)
+	GetLayerVersionPolicy(c *call.Call, in *GetLayerVersionPolicyRequest) (*GetLayerVersionPolicyResponse, error)
+	GetPolicy(c *call.Call, in *GetPolicyRequest) (*GetPolicyResponse, error)
+	GetRuntimeManagementConfig(c *call.Call, in *GetRuntimeManagementConfigRequest) (*GetRuntimeManagementConfigResponse, error)
 	Invoke(c *call.Call, in *InvocationRequest) (*InvocationResponse, error)
+	InvokeAsync(c *call.Call, in *InvokeAsyncRequest) (*InvokeAsyncResponse, error)
+	InvokeWithResponseStream(c *call.Call, in *InvokeWithResponseStreamRequest) (*InvokeWithResponseStreamResponse, error)
+	ListAliases(c *call.Call, in *ListAliasesRequest) (*ListAliasesResponse, error)
+	ListEventSourceMappings(c *call.Call, in *ListEventSourceMappingsRequest) (*ListEventSourceMappingsResponse, error)
+	ListFunctionEventInvokeConfigs(c *call.Call, in *ListFunctionEventInvokeConfigsRequest) (*ListFunctionEventInvokeConfigsResponse, error)
+	ListFunctionUrlConfigs(c *call.Call, in *ListFunctionUrlConfigsRequest) (*ListFunctionUrlConfigsResponse, error)
+	ListFunctions(c *call.Call, in *ListFunctionsRequest) (*ListFunctionsResponse, error)
+	ListLayerVersions(c *call.Call, in *ListLayerVersionsRequest) (*ListLayerVersionsResponse, error)
+	ListLayers(c *call.Call, in *ListLayersRequest) (*ListLayersResponse, error)
+	ListTags(c *call.Call, in *ListTagsRequest) (*ListTagsResponse, error)
+	ListVersionsByFunction(c *call.Call, in *ListVersionsByFunctionRequest) (*ListVersionsByFunctionResponse, error)
+	PublishLayerVersion(c *call.Call, in *PublishLayerVersionRequest) (*PublishLayerVersionResponse, error)
+	PublishVersion(c *call.Call, in *PublishVersionRequest) (*FunctionConfiguration, error)
+	PutFunctionConcurrency(c *call.Call, in *PutFunctionConcurrencyRequest) (*Concurrency, error)
+	PutFunctionEventInvokeConfig(c *call.Call, in *PutFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error)
+	PutRuntimeManagementConfig(c *call.Call, in *PutRuntimeManagementConfigRequest) (*PutRuntimeManagementConfigResponse, error)
+	RemoveLayerVersionPermission(c *call.Call, in *RemoveLayerVersionPermissionRequest) (*RemoveLayerVersionPermissionResponse, error)
+	RemovePermission(c *call.Call, in *RemovePermissionRequest) (*RemovePermissionResponse, error)
+	TagResource(c *call.Call, in *TagResourceRequest) (*TagResourceResponse, error)
+	UntagResource(c *call.Call, in *UntagResourceRequest) (*UntagResourceResponse, error)
+	UpdateAlias(c *call.Call, in *UpdateAliasRequest) (*AliasConfiguration, error)
+	UpdateEventSourceMapping(c *call.Call, in *UpdateEventSourceMappingRequest) (*EventSourceMappingConfiguration, error)
+	UpdateFunctionCode(c *call.Call, in *UpdateFunctionCodeRequest) (*FunctionConfiguration, error)
+	UpdateFunctionConfiguration(c *call.Call, in *UpdateFunctionConfigurationRequest) (*FunctionConfiguration, error)
+	UpdateFunctionEventInvokeConfig(c *call.Call, in *UpdateFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error)
+	UpdateFunctionUrlConfig(c *call.Call, in *UpdateFunctionUrlConfigRequest) (*UpdateFunctionUrlConfigResponse, error)
 }
 
 // Endpoints returns the operations of the service as h handles them, in the order of Operations.
 func Endpoints(h Handler) []call.Endpoint {
 	return []call.Endpoint{
+		call.Handle(OpAddLayerVersionPermission, h.AddLayerVersionPermission),
+		call.Handle(OpAddPermission, h.AddPermission),
+		call.Handle(OpCreateAlias, h.CreateAlias),
+		call.Handle(OpCreateEventSourceMapping, h.CreateEventSourceMapping),
+		call.Handle(OpCreateFunction, h.CreateFunction),
+		call.Handle(OpCreateFunctionUrlConfig, h.CreateFunctionUrlConfig),
+		call.Handle(OpDeleteAlias, h.DeleteAlias),
+		call.Handle(OpDeleteEventSourceMapping, h.DeleteEventSourceMapping),
+		call.Handle(OpDeleteFunction, h.DeleteFunction),
+		call.Handle(OpDeleteFunctionConcurrency, h.DeleteFunctionConcurrency),
+		call.Handle(OpDeleteFunctionEventInvokeConfig, h.DeleteFunctionEventInvokeConfig),
+		call.Handle(OpDeleteFunctionUrlConfig, h.DeleteFunctionUrlConfig),
+		call.Handle(OpDeleteLayerVersion, h.DeleteLayerVersion),
+		call.Handle(OpGetAccountSettings, h.GetAccountSettings),
+		call.Handle(OpGetAlias, h.GetAlias),
+		call.Handle(OpGetEventSourceMapping, h.GetEventSourceMapping),
+		call.Handle(OpGetFunction, h.GetFunction),
+		call.Handle(OpGetFunctionCodeSigningConfig, h.GetFunctionCodeSigningConfig),
+		call.Handle(OpGetFunctionConcurrency, h.GetFunctionConcurrency),
+		call.Handle(OpGetFunctionConfiguration, h.GetFunctionConfiguration),
+		call.Handle(OpGetFunctionEventInvokeConfig, h.GetFunctionEventInvokeConfig),
+		call.Handle(OpGetFunctionRecursionConfig, h.GetFunctionRecursionConfig),
+		call.Handle(OpGetFunctionUrlConfig, h.GetFunctionUrlConfig),
+		call.Handle(OpGetLayerVersion, h.GetLayerVersion),
+		call.Handle(OpGetLayerVersionByArn, h.GetLayerVersionByArn),
+		call.Handle(OpGetLayerVersionPolicy, h.GetLayerVersionPolicy),
+		call.Handle(OpGetPolicy, h.GetPolicy),
+		call.Handle(OpGetRuntimeManagementConfig, h.GetRuntimeManagementConfig),
 		call.Handle(OpInvoke, h.Invoke),
+		call.Handle(OpInvokeAsync, h.InvokeAsync),
+		call.Handle(OpInvokeWithResponseStream, h.InvokeWithResponseStream),
+		call.Handle(OpListAliases, h.ListAliases),
+		call.Handle(OpListEventSourceMappings, h.ListEventSourceMappings),
+		call.Handle(OpListFunctionEventInvokeConfigs, h.ListFunctionEventInvokeConfigs),
+		call.Handle(OpListFunctionUrlConfigs, h.ListFunctionUrlConfigs),
+		call.Handle(OpListFunctions, h.ListFunctions),
+		call.Handle(OpListLayerVersions, h.ListLayerVersions),
+		call.Handle(OpListLayers, h.ListLayers),
+		call.Handle(OpListTags, h.ListTags),
+		call.Handle(OpListVersionsByFunction, h.ListVersionsByFunction),
+		call.Handle(OpPublishLayerVersion, h.PublishLayerVersion),
+		call.Handle(OpPublishVersion, h.PublishVersion),
+		call.Handle(OpPutFunctionConcurrency, h.PutFunctionConcurrency),
+		call.Handle(OpPutFunctionEventInvokeConfig, h.PutFunctionEventInvokeConfig),
+		call.Handle(OpPutRuntimeManagementConfig, h.PutRuntimeManagementConfig),
+		call.Handle(OpRemoveLayerVersionPermission, h.RemoveLayerVersionPermission),
+		call.Handle(OpRemovePermission, h.RemovePermission),
+		call.Handle(OpTagResource, h.TagResource),
+		call.Handle(OpUntagResource, h.UntagResource),
+		call.Handle(OpUpdateAlias, h.UpdateAlias),
+		call.Handle(OpUpdateEventSourceMapping, h.UpdateEventSourceMapping),
+		call.Handle(OpUpdateFunctionCode, h.UpdateFunctionCode),
+		call.Handle(OpUpdateFunctionConfiguration, h.UpdateFunctionConfiguration),
+		call.Handle(OpUpdateFunctionEventInvokeConfig, h.UpdateFunctionEventInvokeConfig),
+		call.Handle(OpUpdateFunctionUrlConfig, h.UpdateFunctionUrlConfig),
 	}
 }
 
 // Unimplemented answers every operation by name as not implemented. A service embeds it until it is complete.
 type Unimplemented struct{}
 
+func (Unimplemented) AddLayerVersionPermission(*call.Call, *AddLayerVersionPermissionRequest) (*AddLayerVersionPermissionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpAddLayerVersionPermission.Name)
+}
+
+func (Unimplemented) AddPermission(*call.Call, *AddPermissionRequest) (*AddPermissionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpAddPermission.Name)
+}
+
+func (Unimplemented) CreateAlias(*call.Call, *CreateAliasRequest) (*AliasConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpCreateAlias.Name)
+}
+
+func (Unimplemented) CreateEventSourceMapping(*call.Call, *CreateEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpCreateEventSourceMapping.Name)
+}
+
+func (Unimplemented) CreateFunction(*call.Call, *CreateFunctionRequest) (*FunctionConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpCreateFunction.Name)
+}
+
+func (Unimplemented) CreateFunctionUrlConfig(*call.Call, *CreateFunctionUrlConfigRequest) (*CreateFunctionUrlConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpCreateFunctionUrlConfig.Name)
+}
+
+func (Unimplemented) DeleteAlias(*call.Call, *DeleteAliasRequest) (*DeleteAliasResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteAlias.Name)
+}
+
+func (Unimplemented) DeleteEventSourceMapping(*call.Call, *DeleteEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteEventSourceMapping.Name)
+}
+
+func (Unimplemented) DeleteFunction(*call.Call, *DeleteFunctionRequest) (*DeleteFunctionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteFunction.Name)
+}
+
+func (Unimplemented) DeleteFunctionConcurrency(*call.Call, *DeleteFunctionConcurrencyRequest) (*DeleteFunctionConcurrencyResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteFunctionConcurrency.Name)
+}
+
+func (Unimplemented) DeleteFunctionEventInvokeConfig(*call.Call, *DeleteFunctionEventInvokeConfigRequest) (*DeleteFunctionEventInvokeConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteFunctionEventInvokeConfig.Name)
+}
+
+func (Unimplemented) DeleteFunctionUrlConfig(*call.Call, *DeleteFunctionUrlConfigRequest) (*DeleteFunctionUrlConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteFunctionUrlConfig.Name)
+}
+
+func (Unimplemented) DeleteLayerVersion(*call.Call, *DeleteLayerVersionRequest) (*DeleteLayerVersionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpDeleteLayerVersion.Name)
+}
+
+func (Unimplemented) GetAccountSettings(*call.Call, *GetAccountSettingsRequest) (*GetAccountSettingsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetAccountSettings.Name)
+}
+
+func (Unimplemented) GetAlias(*call.Call, *GetAliasRequest) (*AliasConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetAlias.Name)
+}
+
+func (Unimplemented) GetEventSourceMapping(*call.Call, *GetEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetEventSourceMapping.Name)
+}
+
+func (Unimplemented) GetFunction(*call.Call, *GetFunctionRequest) (*GetFunctionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunction.Name)
+}
+
+func (Unimplemented) GetFunctionCodeSigningConfig(*call.Call, *GetFunctionCodeSigningConfigRequest) (*GetFunctionCodeSigningConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunctionCodeSigningConfig.Name)
+}
+
+func (Unimplemented) GetFunctionConcurrency(*call.Call, *GetFunctionConcurrencyRequest) (*GetFunctionConcurrencyResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunctionConcurrency.Name)
+}
+
+func (Unimplemented) GetFunctionConfiguration(*call.Call, *GetFunctionConfigurationRequest) (*FunctionConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunctionConfiguration.Name)
+}
+
+func (Unimplemented) GetFunctionEventInvokeConfig(*call.Call, *GetFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunctionEventInvokeConfig.Name)
+}
+
+func (Unimplemented) GetFunctionRecursionConfig(*call.Call, *GetFunctionRecursionConfigRequest) (*GetFunctionRecursionConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunctionRecursionConfig.Name)
+}
+
+func (Unimplemented) GetFunctionUrlConfig(*call.Call, *GetFunctionUrlConfigRequest) (*GetFunctionUrlConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetFunctionUrlConfig.Name)
+}
+
+func (Unimplemented) GetLayerVersion(*call.Call, *GetLayerVersionRequest) (*GetLayerVersionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetLayerVersion.Name)
+}
+
+func (Unimplemented) GetLayerVersionByArn(*call.Call, *GetLayerVersionByArnRequest) (*GetLayerVersionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetLayerVersionByArn.Name)
+}
+
+func (Unimplemented) GetLayerVersionPolicy(*call.Call, *GetLayerVersionPolicyRequest) (*GetLayerVersionPolicyResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetLayerVersionPolicy.Name)
+}
+
+func (Unimplemented) GetPolicy(*call.Call, *GetPolicyRequest) (*GetPolicyResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetPolicy.Name)
+}
+
+func (Unimplemented) GetRuntimeManagementConfig(*call.Call, *GetRuntimeManagementConfigRequest) (*GetRuntimeManagementConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpGetRuntimeManagementConfig.Name)
+}
+
 func (Unimplemented) Invoke(*call.Call, *InvocationRequest) (*InvocationResponse, error) {
 	return nil, wire.NotImplemented(Service.Package, OpInvoke.Name)
+}
+
+func (Unimplemented) InvokeAsync(*call.Call, *InvokeAsyncRequest) (*InvokeAsyncResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpInvokeAsync.Name)
+}
+
+func (Unimplemented) InvokeWithResponseStream(*call.Call, *InvokeWithResponseStreamRequest) (*InvokeWithResponseStreamResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpInvokeWithResponseStream.Name)
+}
+
+func (Unimplemented) ListAliases(*call.Call, *ListAliasesRequest) (*ListAliasesResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListAliases.Name)
+}
+
+func (Unimplemented) ListEventSourceMappings(*call.Call, *ListEventSourceMappingsRequest) (*ListEventSourceMappingsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListEventSourceMappings.Name)
+}
+
+func (Unimplemented) ListFunctionEventInvokeConfigs(*call.Call, *ListFunctionEventInvokeConfigsRequest) (*ListFunctionEventInvokeConfigsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListFunctionEventInvokeConfigs.Name)
+}
+
+func (Unimplemented) ListFunctionUrlConfigs(*call.Call, *ListFunctionUrlConfigsRequest) (*ListFunctionUrlConfigsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListFunctionUrlConfigs.Name)
+}
+
+func (Unimplemented) ListFunctions(*call.Call, *ListFunctionsRequest) (*ListFunctionsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListFunctions.Name)
+}
+
+func (Unimplemented) ListLayerVersions(*call.Call, *ListLayerVersionsRequest) (*ListLayerVersionsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListLayerVersions.Name)
+}
+
+func (Unimplemented) ListLayers(*call.Call, *ListLayersRequest) (*ListLayersResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListLayers.Name)
+}
+
+func (Unimplemented) ListTags(*call.Call, *ListTagsRequest) (*ListTagsResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListTags.Name)
+}
+
+func (Unimplemented) ListVersionsByFunction(*call.Call, *ListVersionsByFunctionRequest) (*ListVersionsByFunctionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpListVersionsByFunction.Name)
+}
+
+func (Unimplemented) PublishLayerVersion(*call.Call, *PublishLayerVersionRequest) (*PublishLayerVersionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpPublishLayerVersion.Name)
+}
+
+func (Unimplemented) PublishVersion(*call.Call, *PublishVersionRequest) (*FunctionConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpPublishVersion.Name)
+}
+
+func (Unimplemented) PutFunctionConcurrency(*call.Call, *PutFunctionConcurrencyRequest) (*Concurrency, error) {
+	return nil, wire.NotImplemented(Service.Package, OpPutFunctionConcurrency.Name)
+}
+
+func (Unimplemented) PutFunctionEventInvokeConfig(*call.Call, *PutFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error) {
+	return nil, wire.NotImplemented(Service.Package, OpPutFunctionEventInvokeConfig.Name)
+}
+
+func (Unimplemented) PutRuntimeManagementConfig(*call.Call, *PutRuntimeManagementConfigRequest) (*PutRuntimeManagementConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpPutRuntimeManagementConfig.Name)
+}
+
+func (Unimplemented) RemoveLayerVersionPermission(*call.Call, *RemoveLayerVersionPermissionRequest) (*RemoveLayerVersionPermissionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpRemoveLayerVersionPermission.Name)
+}
+
+func (Unimplemented) RemovePermission(*call.Call, *RemovePermissionRequest) (*RemovePermissionResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpRemovePermission.Name)
+}
+
+func (Unimplemented) TagResource(*call.Call, *TagResourceRequest) (*TagResourceResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpTagResource.Name)
+}
+
+func (Unimplemented) UntagResource(*call.Call, *UntagResourceRequest) (*UntagResourceResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUntagResource.Name)
+}
+
+func (Unimplemented) UpdateAlias(*call.Call, *UpdateAliasRequest) (*AliasConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUpdateAlias.Name)
+}
+
+func (Unimplemented) UpdateEventSourceMapping(*call.Call, *UpdateEventSourceMappingRequest) (*EventSourceMappingConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUpdateEventSourceMapping.Name)
+}
+
+func (Unimplemented) UpdateFunctionCode(*call.Call, *UpdateFunctionCodeRequest) (*FunctionConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUpdateFunctionCode.Name)
+}
+
+func (Unimplemented) UpdateFunctionConfiguration(*call.Call, *UpdateFunctionConfigurationRequest) (*FunctionConfiguration, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUpdateFunctionConfiguration.Name)
+}
+
+func (Unimplemented) UpdateFunctionEventInvokeConfig(*call.Call, *UpdateFunctionEventInvokeConfigRequest) (*FunctionEventInvokeConfig, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUpdateFunctionEventInvokeConfig.Name)
+}
+
+func (Unimplemented) UpdateFunctionUrlConfig(*call.Call, *UpdateFunctionUrlConfigRequest) (*UpdateFunctionUrlConfigResponse, error) {
+	return nil, wire.NotImplemented(Service.Package, OpUpdateFunctionUrlConfig.Name)
 }

@@ -24,104 +24,891 @@ var Service = &wire.Service{
 	Protocols: []wire.ProtocolID{wire.RESTJSON},
 
 	Unbuilt: []wire.Unbuilt{
-		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
-		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy"},
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
-		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases"},
 		{Name: "CreateCapacityProvider", Method: "POST", URI: "/2025-11-30/capacity-providers"},
 		{Name: "CreateCodeSigningConfig", Method: "POST", URI: "/2020-04-22/code-signing-configs"},
-		{Name: "CreateEventSourceMapping", Method: "POST", URI: "/2015-03-31/event-source-mappings"},
-		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions"},
-		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
 		{Name: "DeleteCapacityProvider", Method: "DELETE", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "DeleteCodeSigningConfig", Method: "DELETE", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
-		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "DeleteFunction", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}"},
 		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency"},
-		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}"},
 		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
-		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings"},
-		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "GetDurableExecution", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
 		{Name: "GetDurableExecutionHistory", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/history"},
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state"},
-		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "GetFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}"},
-		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency"},
-		{Name: "GetFunctionConfiguration", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/configuration"},
-		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
-		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}"},
-		{Name: "GetLayerVersionByArn", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion"},
-		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
-		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy"},
 		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
-		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
-		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
-		{Name: "InvokeWithResponseStream", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations"},
-		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
 		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
-		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings"},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list"},
-		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
-		{Name: "ListFunctions", Method: "GET", URI: "/2015-03-31/functions"},
 		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions"},
-		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions"},
-		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers"},
 		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL"},
-		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}"},
-		{Name: "ListVersionsByFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/versions"},
-		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions"},
-		{Name: "PublishVersion", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/versions"},
 		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency"},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "PutFunctionScalingConfig", Method: "PUT", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
 		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}"},
-		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}"},
 		{Name: "SendDurableExecutionCallbackFailure", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail"},
 		{Name: "SendDurableExecutionCallbackHeartbeat", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/heartbeat"},
 		{Name: "SendDurableExecutionCallbackSuccess", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed"},
 		{Name: "StopDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/stop"},
-		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}"},
-		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}"},
-		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
 		{Name: "UpdateCapacityProvider", Method: "PUT", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "UpdateCodeSigningConfig", Method: "PUT", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
-		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "UpdateFunctionCode", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/code"},
-		{Name: "UpdateFunctionConfiguration", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/configuration"},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url"},
 	},
 }
 
 // Operations returns the operations of the service, sorted by name.
 func Operations() []*wire.Operation {
 	return []*wire.Operation{
+		OpAddLayerVersionPermission,
+		OpAddPermission,
+		OpCreateAlias,
+		OpCreateEventSourceMapping,
+		OpCreateFunction,
+		OpCreateFunctionUrlConfig,
+		OpDeleteAlias,
+		OpDeleteEventSourceMapping,
+		OpDeleteFunction,
+		OpDeleteFunctionConcurrency,
+		OpDeleteFunctionEventInvokeConfig,
+		OpDeleteFunctionUrlConfig,
+		OpDeleteLayerVersion,
+		OpGetAccountSettings,
+		OpGetAlias,
+		OpGetEventSourceMapping,
+		OpGetFunction,
+		OpGetFunctionCodeSigningConfig,
+		OpGetFunctionConcurrency,
+		OpGetFunctionConfiguration,
+		OpGetFunctionEventInvokeConfig,
+		OpGetFunctionRecursionConfig,
+		OpGetFunctionUrlConfig,
+		OpGetLayerVersion,
+		OpGetLayerVersionByArn,
+		OpGetLayerVersionPolicy,
+		OpGetPolicy,
+		OpGetRuntimeManagementConfig,
 		OpInvoke,
+		OpInvokeAsync,
+		OpInvokeWithResponseStream,
+		OpListAliases,
+		OpListEventSourceMappings,
+		OpListFunctionEventInvokeConfigs,
+		OpListFunctionUrlConfigs,
+		OpListFunctions,
+		OpListLayerVersions,
+		OpListLayers,
+		OpListTags,
+		OpListVersionsByFunction,
+		OpPublishLayerVersion,
+		OpPublishVersion,
+		OpPutFunctionConcurrency,
+		OpPutFunctionEventInvokeConfig,
+		OpPutRuntimeManagementConfig,
+		OpRemoveLayerVersionPermission,
+		OpRemovePermission,
+		OpTagResource,
+		OpUntagResource,
+		OpUpdateAlias,
+		OpUpdateEventSourceMapping,
+		OpUpdateFunctionCode,
+		OpUpdateFunctionConfiguration,
+		OpUpdateFunctionEventInvokeConfig,
+		OpUpdateFunctionUrlConfig,
 	}
 }
 
 // The ARN templates of the resource types.
 const (
-	arnFunction = "arn:${Partition}:lambda:${Region}:${Account}:function:${FunctionName}"
+	arnCapacityProvider   = "arn:${Partition}:lambda:${Region}:${Account}:capacity-provider:${CapacityProviderName}"
+	arnCodeSigningConfig  = "arn:${Partition}:lambda:${Region}:${Account}:code-signing-config:${CodeSigningConfigId}"
+	arnEventSourceMapping = "arn:${Partition}:lambda:${Region}:${Account}:event-source-mapping:${UUID}"
+	arnFunction           = "arn:${Partition}:lambda:${Region}:${Account}:function:${FunctionName}"
+	arnLayer              = "arn:${Partition}:lambda:${Region}:${Account}:layer:${LayerName}"
+	arnLayerVersion       = "arn:${Partition}:lambda:${Region}:${Account}:layer:${LayerName}:${LayerVersion}"
+	arnMicrovmImage       = "arn:${Partition}:lambda:${Region}:${Account}:microvm-image:${MicrovmImageName}"
+	arnNetworkConnector   = "arn:${Partition}:lambda:${Region}:${Account}:network-connector:${NetworkConnectorId}"
 )
+
+var OpAddLayerVersionPermission = &wire.Operation{
+	Service: Service,
+	Name:    "AddLayerVersionPermission",
+
+	Method:       "POST",
+	URI:          "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(AddLayerVersionPermissionRequest) },
+	NewOutput: func() wire.Shape { return new(AddLayerVersionPermissionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaPolicyLengthExceededException,
+		&schemaResourceNotFoundException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:AddLayerVersionPermission",
+	Access:    wire.AccessPermissions,
+	EventName: "AddLayerVersionPermission20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layerVersion", ARN: arnLayerVersion, Required: true},
+	},
+}
+
+var OpAddPermission = &wire.Operation{
+	Service: Service,
+	Name:    "AddPermission",
+
+	Method:       "POST",
+	URI:          "/2015-03-31/functions/{FunctionName}/policy",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(AddPermissionRequest) },
+	NewOutput: func() wire.Shape { return new(AddPermissionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaPublicPolicyException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaPolicyLengthExceededException,
+		&schemaResourceNotFoundException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:AddPermission",
+	Access:    wire.AccessPermissions,
+	EventName: "AddPermission20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionUrlAuthType", "lambda:Principal"},
+}
+
+var OpCreateAlias = &wire.Operation{
+	Service: Service,
+	Name:    "CreateAlias",
+
+	Method:       "POST",
+	URI:          "/2015-03-31/functions/{FunctionName}/aliases",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(CreateAliasRequest) },
+	NewOutput: func() wire.Shape { return new(AliasConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaAliasLimitExceededException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:CreateAlias",
+	Access:    wire.AccessWrite,
+	EventName: "CreateAlias20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpCreateEventSourceMapping = &wire.Operation{
+	Service: Service,
+	Name:    "CreateEventSourceMapping",
+
+	Method:       "POST",
+	URI:          "/2015-03-31/event-source-mappings",
+	ResponseCode: 202,
+
+	NewInput:  func() wire.Shape { return new(CreateEventSourceMappingRequest) },
+	NewOutput: func() wire.Shape { return new(EventSourceMappingConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:        "lambda:CreateEventSourceMapping",
+	Access:        wire.AccessWrite,
+	EventName:     "CreateEventSourceMapping20150331",
+	ConditionKeys: []string{"aws:RequestTag/${TagKey}", "aws:TagKeys", "lambda:FunctionArn"},
+}
+
+var OpCreateFunction = &wire.Operation{
+	Service: Service,
+	Name:    "CreateFunction",
+
+	Method:       "POST",
+	URI:          "/2015-03-31/functions",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(CreateFunctionRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaInvalidCodeSignatureException,
+		&schemaResourceNotFoundException,
+		&schemaCodeVerificationFailedException,
+		&schemaCodeSigningConfigNotFoundException,
+		&schemaCodeStorageExceededException,
+		&schemaFunctionVersionsPerCapacityProviderLimitExceededException,
+	},
+
+	BodyLimit: 73400320,
+
+	Action:    "lambda:CreateFunction",
+	Access:    wire.AccessWrite,
+	EventName: "CreateFunction20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"aws:RequestTag/${TagKey}", "aws:TagKeys", "lambda:CodeSigningConfigArn", "lambda:Layer", "lambda:SecurityGroupIds", "lambda:SubnetIds", "lambda:VpcIds"},
+}
+
+var OpCreateFunctionUrlConfig = &wire.Operation{
+	Service: Service,
+	Name:    "CreateFunctionUrlConfig",
+
+	Method:       "POST",
+	URI:          "/2021-10-31/functions/{FunctionName}/url",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(CreateFunctionUrlConfigRequest) },
+	NewOutput: func() wire.Shape { return new(CreateFunctionUrlConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:CreateFunctionUrlConfig",
+	Access:    wire.AccessWrite,
+	EventName: "CreateFunctionUrlConfig20211031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn", "lambda:FunctionUrlAuthType"},
+}
+
+var OpDeleteAlias = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteAlias",
+
+	Method:       "DELETE",
+	URI:          "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(DeleteAliasRequest) },
+	NewOutput: func() wire.Shape { return new(DeleteAliasResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteAlias",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteAlias20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpDeleteEventSourceMapping = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteEventSourceMapping",
+
+	Method:       "DELETE",
+	URI:          "/2015-03-31/event-source-mappings/{UUID}",
+	ResponseCode: 202,
+
+	NewInput:  func() wire.Shape { return new(DeleteEventSourceMappingRequest) },
+	NewOutput: func() wire.Shape { return new(EventSourceMappingConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceInUseException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteEventSourceMapping",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteEventSourceMapping20150331",
+	Resources: []wire.ResourceType{
+		{Name: "eventSourceMapping", ARN: arnEventSourceMapping, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn"},
+}
+
+var OpDeleteFunction = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteFunction",
+
+	Method: "DELETE",
+	URI:    "/2015-03-31/functions/{FunctionName}",
+
+	NewInput:  func() wire.Shape { return new(DeleteFunctionRequest) },
+	NewOutput: func() wire.Shape { return new(DeleteFunctionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteFunction",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteFunction20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpDeleteFunctionConcurrency = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteFunctionConcurrency",
+
+	Method:       "DELETE",
+	URI:          "/2017-10-31/functions/{FunctionName}/concurrency",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(DeleteFunctionConcurrencyRequest) },
+	NewOutput: func() wire.Shape { return new(DeleteFunctionConcurrencyResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteFunctionConcurrency",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteFunctionConcurrency20171031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpDeleteFunctionEventInvokeConfig = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteFunctionEventInvokeConfig",
+
+	Method:       "DELETE",
+	URI:          "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(DeleteFunctionEventInvokeConfigRequest) },
+	NewOutput: func() wire.Shape { return new(DeleteFunctionEventInvokeConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteFunctionEventInvokeConfig",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteFunctionEventInvokeConfig20190925",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpDeleteFunctionUrlConfig = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteFunctionUrlConfig",
+
+	Method:       "DELETE",
+	URI:          "/2021-10-31/functions/{FunctionName}/url",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(DeleteFunctionUrlConfigRequest) },
+	NewOutput: func() wire.Shape { return new(DeleteFunctionUrlConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteFunctionUrlConfig",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteFunctionUrlConfig20211031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn", "lambda:FunctionUrlAuthType"},
+}
+
+var OpDeleteLayerVersion = &wire.Operation{
+	Service: Service,
+	Name:    "DeleteLayerVersion",
+
+	Method:       "DELETE",
+	URI:          "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(DeleteLayerVersionRequest) },
+	NewOutput: func() wire.Shape { return new(DeleteLayerVersionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:DeleteLayerVersion",
+	Access:    wire.AccessWrite,
+	EventName: "DeleteLayerVersion20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layerVersion", ARN: arnLayerVersion, Required: true},
+	},
+}
+
+var OpGetAccountSettings = &wire.Operation{
+	Service: Service,
+	Name:    "GetAccountSettings",
+
+	Method: "GET",
+	URI:    "/2016-08-19/account-settings",
+
+	NewInput:  func() wire.Shape { return new(GetAccountSettingsRequest) },
+	NewOutput: func() wire.Shape { return new(GetAccountSettingsResponse) },
+	Errors: []*wire.Schema{
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetAccountSettings",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetAccountSettings20160819",
+}
+
+var OpGetAlias = &wire.Operation{
+	Service: Service,
+	Name:    "GetAlias",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+
+	NewInput:  func() wire.Shape { return new(GetAliasRequest) },
+	NewOutput: func() wire.Shape { return new(AliasConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetAlias",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetAlias20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetEventSourceMapping = &wire.Operation{
+	Service: Service,
+	Name:    "GetEventSourceMapping",
+
+	Method: "GET",
+	URI:    "/2015-03-31/event-source-mappings/{UUID}",
+
+	NewInput:  func() wire.Shape { return new(GetEventSourceMappingRequest) },
+	NewOutput: func() wire.Shape { return new(EventSourceMappingConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetEventSourceMapping",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetEventSourceMapping20150331",
+	Resources: []wire.ResourceType{
+		{Name: "eventSourceMapping", ARN: arnEventSourceMapping, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn"},
+}
+
+var OpGetFunction = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunction",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions/{FunctionName}",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionRequest) },
+	NewOutput: func() wire.Shape { return new(GetFunctionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunction",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunction20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetFunctionCodeSigningConfig = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunctionCodeSigningConfig",
+
+	Method: "GET",
+	URI:    "/2020-06-30/functions/{FunctionName}/code-signing-config",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionCodeSigningConfigRequest) },
+	NewOutput: func() wire.Shape { return new(GetFunctionCodeSigningConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+		&schemaCodeSigningConfigNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunctionCodeSigningConfig",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunctionCodeSigningConfig20200630",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetFunctionConcurrency = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunctionConcurrency",
+
+	Method: "GET",
+	URI:    "/2019-09-30/functions/{FunctionName}/concurrency",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionConcurrencyRequest) },
+	NewOutput: func() wire.Shape { return new(GetFunctionConcurrencyResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunctionConcurrency",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunctionConcurrency20190930",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetFunctionConfiguration = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunctionConfiguration",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions/{FunctionName}/configuration",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionConfigurationRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunctionConfiguration",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunctionConfiguration20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetFunctionEventInvokeConfig = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunctionEventInvokeConfig",
+
+	Method: "GET",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionEventInvokeConfigRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionEventInvokeConfig) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunctionEventInvokeConfig",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunctionEventInvokeConfig20190925",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetFunctionRecursionConfig = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunctionRecursionConfig",
+
+	Method: "GET",
+	URI:    "/2024-08-31/functions/{FunctionName}/recursion-config",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionRecursionConfigRequest) },
+	NewOutput: func() wire.Shape { return new(GetFunctionRecursionConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunctionRecursionConfig",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunctionRecursionConfig20240831",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetFunctionUrlConfig = &wire.Operation{
+	Service: Service,
+	Name:    "GetFunctionUrlConfig",
+
+	Method: "GET",
+	URI:    "/2021-10-31/functions/{FunctionName}/url",
+
+	NewInput:  func() wire.Shape { return new(GetFunctionUrlConfigRequest) },
+	NewOutput: func() wire.Shape { return new(GetFunctionUrlConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetFunctionUrlConfig",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetFunctionUrlConfig20211031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn", "lambda:FunctionUrlAuthType"},
+}
+
+var OpGetLayerVersion = &wire.Operation{
+	Service: Service,
+	Name:    "GetLayerVersion",
+
+	Method: "GET",
+	URI:    "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
+
+	NewInput:  func() wire.Shape { return new(GetLayerVersionRequest) },
+	NewOutput: func() wire.Shape { return new(GetLayerVersionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetLayerVersion",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetLayerVersion20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layerVersion", ARN: arnLayerVersion, Required: true},
+	},
+}
+
+var OpGetLayerVersionByArn = &wire.Operation{
+	Service: Service,
+	Name:    "GetLayerVersionByArn",
+
+	Method: "GET",
+	URI:    "/2018-10-31/layers?find=LayerVersion",
+
+	NewInput:  func() wire.Shape { return new(GetLayerVersionByArnRequest) },
+	NewOutput: func() wire.Shape { return new(GetLayerVersionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetLayerVersion",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetLayerVersionByArn20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layerVersion", ARN: arnLayerVersion, Required: true},
+	},
+}
+
+var OpGetLayerVersionPolicy = &wire.Operation{
+	Service: Service,
+	Name:    "GetLayerVersionPolicy",
+
+	Method: "GET",
+	URI:    "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy",
+
+	NewInput:  func() wire.Shape { return new(GetLayerVersionPolicyRequest) },
+	NewOutput: func() wire.Shape { return new(GetLayerVersionPolicyResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetLayerVersionPolicy",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetLayerVersionPolicy20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layerVersion", ARN: arnLayerVersion, Required: true},
+	},
+}
+
+var OpGetPolicy = &wire.Operation{
+	Service: Service,
+	Name:    "GetPolicy",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions/{FunctionName}/policy",
+
+	NewInput:  func() wire.Shape { return new(GetPolicyRequest) },
+	NewOutput: func() wire.Shape { return new(GetPolicyResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetPolicy",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetPolicy20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpGetRuntimeManagementConfig = &wire.Operation{
+	Service: Service,
+	Name:    "GetRuntimeManagementConfig",
+
+	Method: "GET",
+	URI:    "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+
+	NewInput:  func() wire.Shape { return new(GetRuntimeManagementConfigRequest) },
+	NewOutput: func() wire.Shape { return new(GetRuntimeManagementConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:GetRuntimeManagementConfig",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "GetRuntimeManagementConfig20210720",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
 
 var OpInvoke = &wire.Operation{
 	Service: Service,
@@ -187,4 +974,796 @@ var OpInvoke = &wire.Operation{
 		{Name: "function", ARN: arnFunction, Required: true},
 	},
 	ConditionKeys: []string{"lambda:EventSourceToken", "lambda:InvokedViaFunctionUrl"},
+}
+
+var OpInvokeAsync = &wire.Operation{
+	Service: Service,
+	Name:    "InvokeAsync",
+
+	Method:       "POST",
+	URI:          "/2014-11-13/functions/{FunctionName}/invoke-async",
+	ResponseCode: 202,
+
+	NewInput:  func() wire.Shape { return new(InvokeAsyncRequest) },
+	NewOutput: func() wire.Shape { return new(InvokeAsyncResponse) },
+	Errors: []*wire.Schema{
+		&schemaServiceQuotaExceededException,
+		&schemaInvalidSecurityGroupIDException,
+		&schemaSnapStartTimeoutException,
+		&schemaEC2ThrottledException,
+		&schemaEFSMountConnectivityException,
+		&schemaSubnetIPAddressLimitReachedException,
+		&schemaKMSAccessDeniedException,
+		&schemaKMSDisabledException,
+		&schemaS3FilesMountConnectivityException,
+		&schemaInvalidRuntimeException,
+		&schemaEC2UnexpectedException,
+		&schemaInvalidSubnetIDException,
+		&schemaKMSNotFoundException,
+		&schemaEC2AccessDeniedException,
+		&schemaEFSIOException,
+		&schemaKMSInvalidStateException,
+		&schemaResourceConflictException,
+		&schemaENILimitReachedException,
+		&schemaSnapStartNotReadyException,
+		&schemaServiceException,
+		&schemaSnapStartException,
+		&schemaS3FilesMountFailureException,
+		&schemaEFSMountTimeoutException,
+		&schemaS3FilesMountTimeoutException,
+		&schemaModeNotSupportedException,
+		&schemaResourceNotFoundException,
+		&schemaInvalidRequestContentException,
+		&schemaSnapStartRegenerationFailureException,
+		&schemaEFSMountFailureException,
+	},
+
+	StreamingInput: true,
+
+	Action:    "lambda:InvokeFunction",
+	Access:    wire.AccessWrite,
+	EventName: "InvokeAsync20141113",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:EventSourceToken", "lambda:InvokedViaFunctionUrl"},
+}
+
+var OpInvokeWithResponseStream = &wire.Operation{
+	Service: Service,
+	Name:    "InvokeWithResponseStream",
+
+	Method: "POST",
+	URI:    "/2021-11-15/functions/{FunctionName}/response-streaming-invocations",
+
+	NewInput:  func() wire.Shape { return new(InvokeWithResponseStreamRequest) },
+	NewOutput: func() wire.Shape { return new(InvokeWithResponseStreamResponse) },
+	Errors: []*wire.Schema{
+		&schemaResourceNotReadyException,
+		&schemaServiceQuotaExceededException,
+		&schemaInvalidSecurityGroupIDException,
+		&schemaSnapStartTimeoutException,
+		&schemaTooManyRequestsException,
+		&schemaEC2ThrottledException,
+		&schemaEFSMountConnectivityException,
+		&schemaSubnetIPAddressLimitReachedException,
+		&schemaKMSAccessDeniedException,
+		&schemaRequestTooLargeException,
+		&schemaKMSDisabledException,
+		&schemaUnsupportedMediaTypeException,
+		&schemaS3FilesMountConnectivityException,
+		&schemaSerializedRequestEntityTooLargeException,
+		&schemaInvalidRuntimeException,
+		&schemaNoPublishedVersionException,
+		&schemaEC2UnexpectedException,
+		&schemaInvalidSubnetIDException,
+		&schemaKMSNotFoundException,
+		&schemaInvalidParameterValueException,
+		&schemaEC2AccessDeniedException,
+		&schemaEFSIOException,
+		&schemaKMSInvalidStateException,
+		&schemaResourceConflictException,
+		&schemaENILimitReachedException,
+		&schemaSnapStartNotReadyException,
+		&schemaServiceException,
+		&schemaSnapStartException,
+		&schemaRecursiveInvocationException,
+		&schemaS3FilesMountFailureException,
+		&schemaEFSMountTimeoutException,
+		&schemaS3FilesMountTimeoutException,
+		&schemaResourceNotFoundException,
+		&schemaInvalidRequestContentException,
+		&schemaSnapStartRegenerationFailureException,
+		&schemaInvalidZipFileException,
+		&schemaEFSMountFailureException,
+	},
+
+	StreamingOutput: true,
+	BodyLimit:       6292480,
+
+	Action:    "lambda:InvokeFunction",
+	Access:    wire.AccessWrite,
+	EventName: "InvokeWithResponseStream20211115",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:EventSourceToken", "lambda:InvokedViaFunctionUrl"},
+}
+
+var OpListAliases = &wire.Operation{
+	Service: Service,
+	Name:    "ListAliases",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions/{FunctionName}/aliases",
+
+	NewInput:  func() wire.Shape { return new(ListAliasesRequest) },
+	NewOutput: func() wire.Shape { return new(ListAliasesResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListAliases",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListAliases20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpListEventSourceMappings = &wire.Operation{
+	Service: Service,
+	Name:    "ListEventSourceMappings",
+
+	Method: "GET",
+	URI:    "/2015-03-31/event-source-mappings",
+
+	NewInput:  func() wire.Shape { return new(ListEventSourceMappingsRequest) },
+	NewOutput: func() wire.Shape { return new(ListEventSourceMappingsResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListEventSourceMappings",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListEventSourceMappings20150331",
+}
+
+var OpListFunctionEventInvokeConfigs = &wire.Operation{
+	Service: Service,
+	Name:    "ListFunctionEventInvokeConfigs",
+
+	Method: "GET",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config/list",
+
+	NewInput:  func() wire.Shape { return new(ListFunctionEventInvokeConfigsRequest) },
+	NewOutput: func() wire.Shape { return new(ListFunctionEventInvokeConfigsResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListFunctionEventInvokeConfigs",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListFunctionEventInvokeConfigs20190925",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpListFunctionUrlConfigs = &wire.Operation{
+	Service: Service,
+	Name:    "ListFunctionUrlConfigs",
+
+	Method: "GET",
+	URI:    "/2021-10-31/functions/{FunctionName}/urls",
+
+	NewInput:  func() wire.Shape { return new(ListFunctionUrlConfigsRequest) },
+	NewOutput: func() wire.Shape { return new(ListFunctionUrlConfigsResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListFunctionUrlConfigs",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListFunctionUrlConfigs20211031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionUrlAuthType"},
+}
+
+var OpListFunctions = &wire.Operation{
+	Service: Service,
+	Name:    "ListFunctions",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions",
+
+	NewInput:  func() wire.Shape { return new(ListFunctionsRequest) },
+	NewOutput: func() wire.Shape { return new(ListFunctionsResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListFunctions",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListFunctions20150331",
+}
+
+var OpListLayerVersions = &wire.Operation{
+	Service: Service,
+	Name:    "ListLayerVersions",
+
+	Method: "GET",
+	URI:    "/2018-10-31/layers/{LayerName}/versions",
+
+	NewInput:  func() wire.Shape { return new(ListLayerVersionsRequest) },
+	NewOutput: func() wire.Shape { return new(ListLayerVersionsResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListLayerVersions",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListLayerVersions20181031",
+}
+
+var OpListLayers = &wire.Operation{
+	Service: Service,
+	Name:    "ListLayers",
+
+	Method: "GET",
+	URI:    "/2018-10-31/layers",
+
+	NewInput:  func() wire.Shape { return new(ListLayersRequest) },
+	NewOutput: func() wire.Shape { return new(ListLayersResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListLayers",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListLayers20181031",
+}
+
+var OpListTags = &wire.Operation{
+	Service: Service,
+	Name:    "ListTags",
+
+	Method: "GET",
+	URI:    "/2017-03-31/tags/{Resource}",
+
+	NewInput:  func() wire.Shape { return new(ListTagsRequest) },
+	NewOutput: func() wire.Shape { return new(ListTagsResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListTags",
+	Access:    wire.AccessRead,
+	ReadOnly:  true,
+	EventName: "ListTags20170331",
+	Resources: []wire.ResourceType{
+		{Name: "capacityProvider", ARN: arnCapacityProvider},
+		{Name: "code signing config", ARN: arnCodeSigningConfig},
+		{Name: "eventSourceMapping", ARN: arnEventSourceMapping},
+		{Name: "function", ARN: arnFunction},
+		{Name: "microvmImage", ARN: arnMicrovmImage},
+		{Name: "networkConnector", ARN: arnNetworkConnector},
+	},
+}
+
+var OpListVersionsByFunction = &wire.Operation{
+	Service: Service,
+	Name:    "ListVersionsByFunction",
+
+	Method: "GET",
+	URI:    "/2015-03-31/functions/{FunctionName}/versions",
+
+	NewInput:  func() wire.Shape { return new(ListVersionsByFunctionRequest) },
+	NewOutput: func() wire.Shape { return new(ListVersionsByFunctionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:ListVersionsByFunction",
+	Access:    wire.AccessList,
+	ReadOnly:  true,
+	EventName: "ListVersionsByFunction20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpPublishLayerVersion = &wire.Operation{
+	Service: Service,
+	Name:    "PublishLayerVersion",
+
+	Method:       "POST",
+	URI:          "/2018-10-31/layers/{LayerName}/versions",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(PublishLayerVersionRequest) },
+	NewOutput: func() wire.Shape { return new(PublishLayerVersionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+		&schemaCodeStorageExceededException,
+	},
+
+	BodyLimit: 73400320,
+
+	Action:    "lambda:PublishLayerVersion",
+	Access:    wire.AccessWrite,
+	EventName: "PublishLayerVersion20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layer", ARN: arnLayer, Required: true},
+	},
+}
+
+var OpPublishVersion = &wire.Operation{
+	Service: Service,
+	Name:    "PublishVersion",
+
+	Method:       "POST",
+	URI:          "/2015-03-31/functions/{FunctionName}/versions",
+	ResponseCode: 201,
+
+	NewInput:  func() wire.Shape { return new(PublishVersionRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+		&schemaCodeStorageExceededException,
+		&schemaFunctionVersionsPerCapacityProviderLimitExceededException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:PublishVersion",
+	Access:    wire.AccessWrite,
+	EventName: "PublishVersion20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpPutFunctionConcurrency = &wire.Operation{
+	Service: Service,
+	Name:    "PutFunctionConcurrency",
+
+	Method: "PUT",
+	URI:    "/2017-10-31/functions/{FunctionName}/concurrency",
+
+	NewInput:  func() wire.Shape { return new(PutFunctionConcurrencyRequest) },
+	NewOutput: func() wire.Shape { return new(Concurrency) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:PutFunctionConcurrency",
+	Access:    wire.AccessWrite,
+	EventName: "PutFunctionConcurrency20171031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpPutFunctionEventInvokeConfig = &wire.Operation{
+	Service: Service,
+	Name:    "PutFunctionEventInvokeConfig",
+
+	Method: "PUT",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+
+	NewInput:  func() wire.Shape { return new(PutFunctionEventInvokeConfigRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionEventInvokeConfig) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:PutFunctionEventInvokeConfig",
+	Access:    wire.AccessWrite,
+	EventName: "PutFunctionEventInvokeConfig20190925",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpPutRuntimeManagementConfig = &wire.Operation{
+	Service: Service,
+	Name:    "PutRuntimeManagementConfig",
+
+	Method: "PUT",
+	URI:    "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+
+	NewInput:  func() wire.Shape { return new(PutRuntimeManagementConfigRequest) },
+	NewOutput: func() wire.Shape { return new(PutRuntimeManagementConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:PutRuntimeManagementConfig",
+	Access:    wire.AccessWrite,
+	EventName: "PutRuntimeManagementConfig20210720",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpRemoveLayerVersionPermission = &wire.Operation{
+	Service: Service,
+	Name:    "RemoveLayerVersionPermission",
+
+	Method:       "DELETE",
+	URI:          "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(RemoveLayerVersionPermissionRequest) },
+	NewOutput: func() wire.Shape { return new(RemoveLayerVersionPermissionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:RemoveLayerVersionPermission",
+	Access:    wire.AccessPermissions,
+	EventName: "RemoveLayerVersionPermission20181031",
+	Resources: []wire.ResourceType{
+		{Name: "layerVersion", ARN: arnLayerVersion, Required: true},
+	},
+}
+
+var OpRemovePermission = &wire.Operation{
+	Service: Service,
+	Name:    "RemovePermission",
+
+	Method:       "DELETE",
+	URI:          "/2015-03-31/functions/{FunctionName}/policy/{StatementId}",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(RemovePermissionRequest) },
+	NewOutput: func() wire.Shape { return new(RemovePermissionResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaPublicPolicyException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:RemovePermission",
+	Access:    wire.AccessPermissions,
+	EventName: "RemovePermission20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionUrlAuthType", "lambda:Principal"},
+}
+
+var OpTagResource = &wire.Operation{
+	Service: Service,
+	Name:    "TagResource",
+
+	Method:       "POST",
+	URI:          "/2017-03-31/tags/{Resource}",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(TagResourceRequest) },
+	NewOutput: func() wire.Shape { return new(TagResourceResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:TagResource",
+	Access:    wire.AccessTagging,
+	EventName: "TagResource20170331",
+	Resources: []wire.ResourceType{
+		{Name: "capacityProvider", ARN: arnCapacityProvider},
+		{Name: "code signing config", ARN: arnCodeSigningConfig},
+		{Name: "eventSourceMapping", ARN: arnEventSourceMapping},
+		{Name: "function", ARN: arnFunction},
+		{Name: "microvmImage", ARN: arnMicrovmImage},
+		{Name: "networkConnector", ARN: arnNetworkConnector},
+	},
+	ConditionKeys: []string{"aws:RequestTag/${TagKey}", "aws:TagKeys"},
+}
+
+var OpUntagResource = &wire.Operation{
+	Service: Service,
+	Name:    "UntagResource",
+
+	Method:       "DELETE",
+	URI:          "/2017-03-31/tags/{Resource}",
+	ResponseCode: 204,
+
+	NewInput:  func() wire.Shape { return new(UntagResourceRequest) },
+	NewOutput: func() wire.Shape { return new(UntagResourceResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:UntagResource",
+	Access:    wire.AccessTagging,
+	EventName: "UntagResource20170331",
+	Resources: []wire.ResourceType{
+		{Name: "capacityProvider", ARN: arnCapacityProvider},
+		{Name: "code signing config", ARN: arnCodeSigningConfig},
+		{Name: "eventSourceMapping", ARN: arnEventSourceMapping},
+		{Name: "function", ARN: arnFunction},
+		{Name: "microvmImage", ARN: arnMicrovmImage},
+		{Name: "networkConnector", ARN: arnNetworkConnector},
+	},
+	ConditionKeys: []string{"aws:TagKeys"},
+}
+
+var OpUpdateAlias = &wire.Operation{
+	Service: Service,
+	Name:    "UpdateAlias",
+
+	Method: "PUT",
+	URI:    "/2015-03-31/functions/{FunctionName}/aliases/{Name}",
+
+	NewInput:  func() wire.Shape { return new(UpdateAliasRequest) },
+	NewOutput: func() wire.Shape { return new(AliasConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:UpdateAlias",
+	Access:    wire.AccessWrite,
+	EventName: "UpdateAlias20150331",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpUpdateEventSourceMapping = &wire.Operation{
+	Service: Service,
+	Name:    "UpdateEventSourceMapping",
+
+	Method:       "PUT",
+	URI:          "/2015-03-31/event-source-mappings/{UUID}",
+	ResponseCode: 202,
+
+	NewInput:  func() wire.Shape { return new(UpdateEventSourceMappingRequest) },
+	NewOutput: func() wire.Shape { return new(EventSourceMappingConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceInUseException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:UpdateEventSourceMapping",
+	Access:    wire.AccessWrite,
+	EventName: "UpdateEventSourceMapping20150331",
+	Resources: []wire.ResourceType{
+		{Name: "eventSourceMapping", ARN: arnEventSourceMapping, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn"},
+}
+
+var OpUpdateFunctionCode = &wire.Operation{
+	Service: Service,
+	Name:    "UpdateFunctionCode",
+
+	Method: "PUT",
+	URI:    "/2015-03-31/functions/{FunctionName}/code",
+
+	NewInput:  func() wire.Shape { return new(UpdateFunctionCodeRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaInvalidCodeSignatureException,
+		&schemaResourceNotFoundException,
+		&schemaCodeVerificationFailedException,
+		&schemaCodeSigningConfigNotFoundException,
+		&schemaCodeStorageExceededException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 73400320,
+
+	Action:    "lambda:UpdateFunctionCode",
+	Access:    wire.AccessWrite,
+	EventName: "UpdateFunctionCode20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpUpdateFunctionConfiguration = &wire.Operation{
+	Service: Service,
+	Name:    "UpdateFunctionConfiguration",
+
+	Method: "PUT",
+	URI:    "/2015-03-31/functions/{FunctionName}/configuration",
+
+	NewInput:  func() wire.Shape { return new(UpdateFunctionConfigurationRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionConfiguration) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaInvalidCodeSignatureException,
+		&schemaResourceNotFoundException,
+		&schemaCodeVerificationFailedException,
+		&schemaCodeSigningConfigNotFoundException,
+		&schemaPreconditionFailedException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:UpdateFunctionConfiguration",
+	Access:    wire.AccessWrite,
+	EventName: "UpdateFunctionConfiguration20150331v2",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:Layer", "lambda:SecurityGroupIds", "lambda:SubnetIds", "lambda:VpcIds"},
+}
+
+var OpUpdateFunctionEventInvokeConfig = &wire.Operation{
+	Service: Service,
+	Name:    "UpdateFunctionEventInvokeConfig",
+
+	Method: "POST",
+	URI:    "/2019-09-25/functions/{FunctionName}/event-invoke-config",
+
+	NewInput:  func() wire.Shape { return new(UpdateFunctionEventInvokeConfigRequest) },
+	NewOutput: func() wire.Shape { return new(FunctionEventInvokeConfig) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:UpdateFunctionEventInvokeConfig",
+	Access:    wire.AccessWrite,
+	EventName: "UpdateFunctionEventInvokeConfig20190925",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+}
+
+var OpUpdateFunctionUrlConfig = &wire.Operation{
+	Service: Service,
+	Name:    "UpdateFunctionUrlConfig",
+
+	Method: "PUT",
+	URI:    "/2021-10-31/functions/{FunctionName}/url",
+
+	NewInput:  func() wire.Shape { return new(UpdateFunctionUrlConfigRequest) },
+	NewOutput: func() wire.Shape { return new(UpdateFunctionUrlConfigResponse) },
+	Errors: []*wire.Schema{
+		&schemaInvalidParameterValueException,
+		&schemaResourceConflictException,
+		&schemaServiceException,
+		&schemaTooManyRequestsException,
+		&schemaResourceNotFoundException,
+	},
+
+	BodyLimit: 1048576,
+
+	Action:    "lambda:UpdateFunctionUrlConfig",
+	Access:    wire.AccessWrite,
+	EventName: "UpdateFunctionUrlConfig20211031",
+	Resources: []wire.ResourceType{
+		{Name: "function", ARN: arnFunction, Required: true},
+	},
+	ConditionKeys: []string{"lambda:FunctionArn", "lambda:FunctionUrlAuthType"},
 }

@@ -6,10 +6,236 @@ import (
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
+var schemaAccountLimit = wire.Schema{
+	Name: "AccountLimit",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "TotalCodeSize", Target: &schemaLong},
+		{Name: "CodeSizeUnzipped", Index: 1, Target: &schemaLong},
+		{Name: "CodeSizeZipped", Index: 2, Target: &schemaLong},
+		{Name: "ConcurrentExecutions", Index: 3, Target: &schemaInteger},
+		{Name: "UnreservedConcurrentExecutions", Index: 4, Target: &schemaUnreservedConcurrentExecutions},
+	},
+}
+
+var schemaAccountUsage = wire.Schema{
+	Name: "AccountUsage",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "TotalCodeSize", Target: &schemaLong},
+		{Name: "FunctionCount", Index: 1, Target: &schemaLong},
+	},
+}
+
+var schemaAction = wire.Schema{
+	Name:       "Action",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `(lambda:[*]|lambda:[a-zA-Z]+|[*])`},
+}
+
+var schemaAddLayerVersionPermissionRequest = wire.Schema{
+	Name: "AddLayerVersionPermissionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "VersionNumber", Index: 1, Target: &schemaLayerVersionNumber, Required: true, Location: wire.InURI},
+		{Name: "StatementId", Index: 2, Target: &schemaStatementId, Required: true},
+		{Name: "Action", Index: 3, Target: &schemaLayerPermissionAllowedAction, Required: true},
+		{Name: "Principal", Index: 4, Target: &schemaLayerPermissionAllowedPrincipal, Required: true},
+		{Name: "OrganizationId", Index: 5, Target: &schemaOrganizationId},
+		{Name: "RevisionId", Index: 6, Target: &schemaString, Location: wire.InQuery},
+	},
+}
+
+var schemaAddLayerVersionPermissionResponse = wire.Schema{
+	Name: "AddLayerVersionPermissionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Statement", Target: &schemaString},
+		{Name: "RevisionId", Index: 1, Target: &schemaString},
+	},
+}
+
+var schemaAddPermissionRequest = wire.Schema{
+	Name: "AddPermissionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "StatementId", Index: 1, Target: &schemaStatementId, Required: true},
+		{Name: "Action", Index: 2, Target: &schemaAction, Required: true},
+		{Name: "Principal", Index: 3, Target: &schemaPrincipal, Required: true},
+		{Name: "SourceArn", Index: 4, Target: &schemaArn},
+		{Name: "FunctionUrlAuthType", Index: 5, Target: &schemaFunctionUrlAuthType},
+		{Name: "InvokedViaFunctionUrl", Index: 6, Target: &schemaInvokedViaFunctionUrl},
+		{Name: "SourceAccount", Index: 7, Target: &schemaSourceOwner},
+		{Name: "EventSourceToken", Index: 8, Target: &schemaEventSourceToken},
+		{Name: "Qualifier", Index: 9, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+		{Name: "RevisionId", Index: 10, Target: &schemaString},
+		{Name: "PrincipalOrgID", Index: 11, Target: &schemaPrincipalOrgID},
+	},
+}
+
+var schemaAddPermissionResponse = wire.Schema{
+	Name: "AddPermissionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Statement", Target: &schemaString},
+	},
+}
+
+var schemaAdditionalVersion = wire.Schema{
+	Name:       "AdditionalVersion",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1024, HasMax: true, Pattern: `[0-9]+`},
+}
+
+var schemaAdditionalVersionWeights = wire.Schema{
+	Name: "AdditionalVersionWeights",
+	Kind: wire.Map,
+	Key:  &wire.Member{Name: "key", Target: &schemaAdditionalVersion},
+	Elem: &wire.Member{Name: "value", Target: &schemaWeight},
+}
+
+var schemaAlias = wire.Schema{
+	Name:       "Alias",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 128, HasMax: true, Pattern: `(?!^[0-9]+$)([a-zA-Z0-9-_]+)`},
+}
+
+var schemaAliasConfiguration = wire.Schema{
+	Name: "AliasConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "AliasArn", Target: &schemaFunctionArn},
+		{Name: "Name", Index: 1, Target: &schemaAlias},
+		{Name: "FunctionVersion", Index: 2, Target: &schemaVersion},
+		{Name: "Description", Index: 3, Target: &schemaDescription},
+		{Name: "RoutingConfig", Index: 4, Target: &schemaAliasRoutingConfiguration},
+		{Name: "RevisionId", Index: 5, Target: &schemaString},
+	},
+}
+
+var schemaAliasLimitExceededException = wire.Schema{
+	Name: "AliasLimitExceededException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "AliasLimitExceededException",
+		Status: 400,
+		New:    func() wire.Shape { return new(AliasLimitExceededException) },
+	},
+}
+
+var schemaAliasList = wire.Schema{
+	Name: "AliasList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaAliasConfiguration},
+}
+
+var schemaAliasRoutingConfiguration = wire.Schema{
+	Name: "AliasRoutingConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "AdditionalVersionWeights", Target: &schemaAdditionalVersionWeights},
+	},
+}
+
+var schemaAllowCredentials = wire.Schema{
+	Name: "AllowCredentials",
+	Kind: wire.Boolean,
+}
+
+var schemaAllowMethodsList = wire.Schema{
+	Name:       "AllowMethodsList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaMethod},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 6, HasMax: true},
+}
+
+var schemaAllowOriginsList = wire.Schema{
+	Name:       "AllowOriginsList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaOrigin},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 100, HasMax: true},
+}
+
+var schemaAmazonManagedKafkaEventSourceConfig = wire.Schema{
+	Name: "AmazonManagedKafkaEventSourceConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ConsumerGroupId", Target: &schemaURI},
+		{Name: "SchemaRegistryConfig", Index: 1, Target: &schemaKafkaSchemaRegistryConfig},
+	},
+}
+
+var schemaApplicationLogLevel = wire.Schema{
+	Name:       "ApplicationLogLevel",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}},
+}
+
+var schemaArchitecture = wire.Schema{
+	Name:       "Architecture",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"x86_64", "arm64"}},
+}
+
+var schemaArchitecturesList = wire.Schema{
+	Name:       "ArchitecturesList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaArchitecture},
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1, HasMax: true},
+}
+
+var schemaArn = wire.Schema{
+	Name:       "Arn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`},
+}
+
+var schemaBatchSize = wire.Schema{
+	Name:       "BatchSize",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10000, HasMax: true},
+}
+
+var schemaBisectBatchOnFunctionError = wire.Schema{
+	Name: "BisectBatchOnFunctionError",
+	Kind: wire.Boolean,
+}
+
 var schemaBlob = wire.Schema{
 	Name:      "Blob",
 	Kind:      wire.Blob,
 	Sensitive: true,
+}
+
+var schemaBlobStream = wire.Schema{
+	Name:      "BlobStream",
+	Kind:      wire.Blob,
+	Streaming: true,
+}
+
+var schemaBoolean = wire.Schema{
+	Name: "Boolean",
+	Kind: wire.Boolean,
+}
+
+var schemaCapacityProviderArn = wire.Schema{
+	Name:       "CapacityProviderArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: `arn:aws[a-zA-Z-]*:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:capacity-provider:[a-zA-Z0-9-_]+`},
+}
+
+var schemaCapacityProviderConfig = wire.Schema{
+	Name: "CapacityProviderConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LambdaManagedInstancesCapacityProviderConfig", Target: &schemaLambdaManagedInstancesCapacityProviderConfig, Required: true},
+	},
 }
 
 var schemaCodeArtifactUserDeletedException = wire.Schema{
@@ -51,6 +277,356 @@ var schemaCodeArtifactUserPendingException = wire.Schema{
 		Code:   "CodeArtifactUserPendingException",
 		Status: 409,
 		New:    func() wire.Shape { return new(CodeArtifactUserPendingException) },
+	},
+}
+
+var schemaCodeSigningConfigArn = wire.Schema{
+	Name:       "CodeSigningConfigArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 200, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:code-signing-config:csc-[a-z0-9]{17}`},
+}
+
+var schemaCodeSigningConfigNotFoundException = wire.Schema{
+	Name: "CodeSigningConfigNotFoundException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "CodeSigningConfigNotFoundException",
+		Status: 404,
+		New:    func() wire.Shape { return new(CodeSigningConfigNotFoundException) },
+	},
+}
+
+var schemaCodeStorageExceededException = wire.Schema{
+	Name: "CodeStorageExceededException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "CodeStorageExceededException",
+		Status: 400,
+		New:    func() wire.Shape { return new(CodeStorageExceededException) },
+	},
+}
+
+var schemaCodeVerificationFailedException = wire.Schema{
+	Name: "CodeVerificationFailedException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "CodeVerificationFailedException",
+		Status: 400,
+		New:    func() wire.Shape { return new(CodeVerificationFailedException) },
+	},
+}
+
+var schemaCollectionName = wire.Schema{
+	Name:       "CollectionName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 57, HasMax: true, Pattern: `(^(?!(system\x2e)))(^[_a-zA-Z0-9])([^$]*)`},
+}
+
+var schemaCompatibleArchitectures = wire.Schema{
+	Name:       "CompatibleArchitectures",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaArchitecture},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 2, HasMax: true},
+}
+
+var schemaCompatibleRuntimes = wire.Schema{
+	Name:       "CompatibleRuntimes",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaRuntime},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 15, HasMax: true},
+}
+
+var schemaConcurrency = wire.Schema{
+	Name: "Concurrency",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ReservedConcurrentExecutions", Target: &schemaReservedConcurrentExecutions},
+	},
+}
+
+var schemaCors = wire.Schema{
+	Name: "Cors",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "AllowCredentials", Target: &schemaAllowCredentials},
+		{Name: "AllowHeaders", Index: 1, Target: &schemaHeadersList},
+		{Name: "AllowMethods", Index: 2, Target: &schemaAllowMethodsList},
+		{Name: "AllowOrigins", Index: 3, Target: &schemaAllowOriginsList},
+		{Name: "ExposeHeaders", Index: 4, Target: &schemaHeadersList},
+		{Name: "MaxAge", Index: 5, Target: &schemaMaxAge},
+	},
+}
+
+var schemaCreateAliasRequest = wire.Schema{
+	Name: "CreateAliasRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Name", Index: 1, Target: &schemaAlias, Required: true},
+		{Name: "FunctionVersion", Index: 2, Target: &schemaVersionWithLatestPublished, Required: true},
+		{Name: "Description", Index: 3, Target: &schemaDescription},
+		{Name: "RoutingConfig", Index: 4, Target: &schemaAliasRoutingConfiguration},
+	},
+}
+
+var schemaCreateEventSourceMappingRequest = wire.Schema{
+	Name: "CreateEventSourceMappingRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "EventSourceArn", Target: &schemaArn},
+		{Name: "FunctionName", Index: 1, Target: &schemaNamespacedFunctionName, Required: true},
+		{Name: "Enabled", Index: 2, Target: &schemaEnabled},
+		{Name: "BatchSize", Index: 3, Target: &schemaBatchSize},
+		{Name: "FilterCriteria", Index: 4, Target: &schemaFilterCriteria},
+		{Name: "KMSKeyArn", Index: 5, Target: &schemaKMSKeyArn},
+		{Name: "MetricsConfig", Index: 6, Target: &schemaEventSourceMappingMetricsConfig},
+		{Name: "LoggingConfig", Index: 7, Target: &schemaEventSourceMappingLoggingConfig},
+		{Name: "ScalingConfig", Index: 8, Target: &schemaScalingConfig},
+		{Name: "MaximumBatchingWindowInSeconds", Index: 9, Target: &schemaMaximumBatchingWindowInSeconds},
+		{Name: "ParallelizationFactor", Index: 10, Target: &schemaParallelizationFactor},
+		{Name: "StartingPosition", Index: 11, Target: &schemaEventSourcePosition},
+		{Name: "StartingPositionTimestamp", Index: 12, Target: &schemaDate},
+		{Name: "DestinationConfig", Index: 13, Target: &schemaDestinationConfig},
+		{Name: "MaximumRecordAgeInSeconds", Index: 14, Target: &schemaMaximumRecordAgeInSeconds},
+		{Name: "BisectBatchOnFunctionError", Index: 15, Target: &schemaBisectBatchOnFunctionError},
+		{Name: "MaximumRetryAttempts", Index: 16, Target: &schemaMaximumRetryAttemptsEventSourceMapping},
+		{Name: "Tags", Index: 17, Target: &schemaTags},
+		{Name: "TumblingWindowInSeconds", Index: 18, Target: &schemaTumblingWindowInSeconds},
+		{Name: "Topics", Index: 19, Target: &schemaTopics},
+		{Name: "Queues", Index: 20, Target: &schemaQueues},
+		{Name: "SourceAccessConfigurations", Index: 21, Target: &schemaSourceAccessConfigurations},
+		{Name: "SelfManagedEventSource", Index: 22, Target: &schemaSelfManagedEventSource},
+		{Name: "FunctionResponseTypes", Index: 23, Target: &schemaFunctionResponseTypeList},
+		{Name: "AmazonManagedKafkaEventSourceConfig", Index: 24, Target: &schemaAmazonManagedKafkaEventSourceConfig},
+		{Name: "SelfManagedKafkaEventSourceConfig", Index: 25, Target: &schemaSelfManagedKafkaEventSourceConfig},
+		{Name: "DocumentDBEventSourceConfig", Index: 26, Target: &schemaDocumentDBEventSourceConfig},
+		{Name: "ProvisionedPollerConfig", Index: 27, Target: &schemaProvisionedPollerConfig},
+	},
+}
+
+var schemaCreateFunctionRequest = wire.Schema{
+	Name: "CreateFunctionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true},
+		{Name: "Runtime", Index: 1, Target: &schemaRuntime},
+		{Name: "Role", Index: 2, Target: &schemaRoleArn, Required: true},
+		{Name: "Handler", Index: 3, Target: &schemaHandler},
+		{Name: "Code", Index: 4, Target: &schemaFunctionCode, Required: true},
+		{Name: "Description", Index: 5, Target: &schemaDescription},
+		{Name: "Timeout", Index: 6, Target: &schemaTimeout},
+		{Name: "MemorySize", Index: 7, Target: &schemaMemorySize},
+		{Name: "Publish", Index: 8, Target: &schemaBoolean},
+		{Name: "PublishTo", Index: 9, Target: &schemaFunctionVersionLatestPublished},
+		{Name: "VpcConfig", Index: 10, Target: &schemaVpcConfig},
+		{Name: "PackageType", Index: 11, Target: &schemaPackageType},
+		{Name: "DeadLetterConfig", Index: 12, Target: &schemaDeadLetterConfig},
+		{Name: "Environment", Index: 13, Target: &schemaEnvironment},
+		{Name: "KMSKeyArn", Index: 14, Target: &schemaKMSKeyArn},
+		{Name: "TracingConfig", Index: 15, Target: &schemaTracingConfig},
+		{Name: "Tags", Index: 16, Target: &schemaTags},
+		{Name: "Layers", Index: 17, Target: &schemaLayerList},
+		{Name: "FileSystemConfigs", Index: 18, Target: &schemaFileSystemConfigList},
+		{Name: "CodeSigningConfigArn", Index: 19, Target: &schemaCodeSigningConfigArn},
+		{Name: "ImageConfig", Index: 20, Target: &schemaImageConfig},
+		{Name: "Architectures", Index: 21, Target: &schemaArchitecturesList},
+		{Name: "EphemeralStorage", Index: 22, Target: &schemaEphemeralStorage},
+		{Name: "SnapStart", Index: 23, Target: &schemaSnapStart},
+		{Name: "LoggingConfig", Index: 24, Target: &schemaLoggingConfig},
+		{Name: "TenancyConfig", Index: 25, Target: &schemaTenancyConfig},
+		{Name: "CapacityProviderConfig", Index: 26, Target: &schemaCapacityProviderConfig},
+		{Name: "DurableConfig", Index: 27, Target: &schemaDurableConfig},
+	},
+}
+
+var schemaCreateFunctionUrlConfigRequest = wire.Schema{
+	Name: "CreateFunctionUrlConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionUrlFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaFunctionUrlQualifier, Location: wire.InQuery},
+		{Name: "AuthType", Index: 2, Target: &schemaFunctionUrlAuthType, Required: true},
+		{Name: "Cors", Index: 3, Target: &schemaCors},
+		{Name: "InvokeMode", Index: 4, Target: &schemaInvokeMode},
+	},
+}
+
+var schemaCreateFunctionUrlConfigResponse = wire.Schema{
+	Name: "CreateFunctionUrlConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionUrl", Target: &schemaFunctionUrl, Required: true},
+		{Name: "FunctionArn", Index: 1, Target: &schemaFunctionArn, Required: true},
+		{Name: "AuthType", Index: 2, Target: &schemaFunctionUrlAuthType, Required: true},
+		{Name: "Cors", Index: 3, Target: &schemaCors},
+		{Name: "CreationTime", Index: 4, Target: &schemaTimestamp, Required: true},
+		{Name: "InvokeMode", Index: 5, Target: &schemaInvokeMode},
+	},
+}
+
+var schemaDatabaseName = wire.Schema{
+	Name:       "DatabaseName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 63, HasMax: true, Pattern: `[^ /\.$\x22]*`},
+}
+
+var schemaDate = wire.Schema{
+	Name: "Date",
+	Kind: wire.Timestamp,
+}
+
+var schemaDeadLetterConfig = wire.Schema{
+	Name: "DeadLetterConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "TargetArn", Target: &schemaResourceArn},
+	},
+}
+
+var schemaDeleteAliasRequest = wire.Schema{
+	Name: "DeleteAliasRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Name", Index: 1, Target: &schemaAlias, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaDeleteAliasResponse = wire.Schema{
+	Name: "DeleteAliasResponse",
+	Kind: wire.Struct,
+}
+
+var schemaDeleteEventSourceMappingRequest = wire.Schema{
+	Name: "DeleteEventSourceMappingRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "UUID", Target: &schemaUUIDString, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaDeleteFunctionConcurrencyRequest = wire.Schema{
+	Name: "DeleteFunctionConcurrencyRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaDeleteFunctionConcurrencyResponse = wire.Schema{
+	Name: "DeleteFunctionConcurrencyResponse",
+	Kind: wire.Struct,
+}
+
+var schemaDeleteFunctionEventInvokeConfigRequest = wire.Schema{
+	Name: "DeleteFunctionEventInvokeConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaDeleteFunctionEventInvokeConfigResponse = wire.Schema{
+	Name: "DeleteFunctionEventInvokeConfigResponse",
+	Kind: wire.Struct,
+}
+
+var schemaDeleteFunctionRequest = wire.Schema{
+	Name: "DeleteFunctionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaDeleteFunctionResponse = wire.Schema{
+	Name: "DeleteFunctionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "StatusCode", Target: &schemaInteger, Location: wire.InStatus},
+	},
+}
+
+var schemaDeleteFunctionUrlConfigRequest = wire.Schema{
+	Name: "DeleteFunctionUrlConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionUrlFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaFunctionUrlQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaDeleteFunctionUrlConfigResponse = wire.Schema{
+	Name: "DeleteFunctionUrlConfigResponse",
+	Kind: wire.Struct,
+}
+
+var schemaDeleteLayerVersionRequest = wire.Schema{
+	Name: "DeleteLayerVersionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "VersionNumber", Index: 1, Target: &schemaLayerVersionNumber, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaDeleteLayerVersionResponse = wire.Schema{
+	Name: "DeleteLayerVersionResponse",
+	Kind: wire.Struct,
+}
+
+var schemaDescription = wire.Schema{
+	Name:       "Description",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 256, HasMax: true},
+}
+
+var schemaDestinationArn = wire.Schema{
+	Name:       "DestinationArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 350, HasMax: true, Pattern: `$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`},
+}
+
+var schemaDestinationConfig = wire.Schema{
+	Name: "DestinationConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "OnSuccess", Target: &schemaOnSuccess},
+		{Name: "OnFailure", Index: 1, Target: &schemaOnFailure},
+	},
+}
+
+var schemaDocumentDBEventSourceConfig = wire.Schema{
+	Name: "DocumentDBEventSourceConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "DatabaseName", Target: &schemaDatabaseName},
+		{Name: "CollectionName", Index: 1, Target: &schemaCollectionName},
+		{Name: "FullDocument", Index: 2, Target: &schemaFullDocument},
+	},
+}
+
+var schemaDurableConfig = wire.Schema{
+	Name: "DurableConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "KMSKeyArn", Target: &schemaKMSKeyArn},
+		{Name: "RetentionPeriodInDays", Index: 1, Target: &schemaRetentionPeriodInDays},
+		{Name: "ExecutionTimeout", Index: 2, Target: &schemaExecutionTimeout},
 	},
 }
 
@@ -212,9 +788,783 @@ var schemaENINotReadyException = wire.Schema{
 	},
 }
 
+var schemaEnabled = wire.Schema{
+	Name: "Enabled",
+	Kind: wire.Boolean,
+}
+
+var schemaEndPointType = wire.Schema{
+	Name:       "EndPointType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},
+}
+
+var schemaEndpoint = wire.Schema{
+	Name:       "Endpoint",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 300, HasMax: true, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`},
+}
+
+var schemaEndpointLists = wire.Schema{
+	Name:       "EndpointLists",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaEndpoint},
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10, HasMax: true},
+}
+
+var schemaEndpoints = wire.Schema{
+	Name:       "Endpoints",
+	Kind:       wire.Map,
+	Key:        &wire.Member{Name: "key", Target: &schemaEndPointType},
+	Elem:       &wire.Member{Name: "value", Target: &schemaEndpointLists},
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 2, HasMax: true},
+}
+
+var schemaEnvironment = wire.Schema{
+	Name: "Environment",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Variables", Target: &schemaEnvironmentVariables, Sensitive: true},
+	},
+}
+
+var schemaEnvironmentError = wire.Schema{
+	Name: "EnvironmentError",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaSensitiveString, Sensitive: true},
+	},
+}
+
+var schemaEnvironmentResponse = wire.Schema{
+	Name: "EnvironmentResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Variables", Target: &schemaEnvironmentVariables, Sensitive: true},
+		{Name: "Error", Index: 1, Target: &schemaEnvironmentError},
+	},
+}
+
+var schemaEnvironmentVariableName = wire.Schema{
+	Name:       "EnvironmentVariableName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Pattern: `[a-zA-Z]([a-zA-Z0-9_])+`},
+	Sensitive:  true,
+}
+
+var schemaEnvironmentVariableValue = wire.Schema{
+	Name:      "EnvironmentVariableValue",
+	Kind:      wire.String,
+	Sensitive: true,
+}
+
+var schemaEnvironmentVariables = wire.Schema{
+	Name:      "EnvironmentVariables",
+	Kind:      wire.Map,
+	Key:       &wire.Member{Name: "key", Target: &schemaEnvironmentVariableName, Sensitive: true},
+	Elem:      &wire.Member{Name: "value", Target: &schemaEnvironmentVariableValue, Sensitive: true},
+	Sensitive: true,
+}
+
+var schemaEphemeralStorage = wire.Schema{
+	Name: "EphemeralStorage",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Size", Target: &schemaEphemeralStorageSize, Required: true},
+	},
+}
+
+var schemaEphemeralStorageSize = wire.Schema{
+	Name:       "EphemeralStorageSize",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 512, HasMin: true, Max: 10240, HasMax: true},
+}
+
+var schemaEventSourceMappingArn = wire.Schema{
+	Name:       "EventSourceMappingArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 85, HasMin: true, Max: 120, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`},
+}
+
+var schemaEventSourceMappingConfiguration = wire.Schema{
+	Name: "EventSourceMappingConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "UUID", Target: &schemaUUIDString},
+		{Name: "StartingPosition", Index: 1, Target: &schemaEventSourcePosition},
+		{Name: "StartingPositionTimestamp", Index: 2, Target: &schemaDate},
+		{Name: "BatchSize", Index: 3, Target: &schemaBatchSize},
+		{Name: "MaximumBatchingWindowInSeconds", Index: 4, Target: &schemaMaximumBatchingWindowInSeconds},
+		{Name: "ParallelizationFactor", Index: 5, Target: &schemaParallelizationFactor},
+		{Name: "EventSourceArn", Index: 6, Target: &schemaArn},
+		{Name: "FilterCriteria", Index: 7, Target: &schemaFilterCriteria},
+		{Name: "FilterCriteriaError", Index: 8, Target: &schemaFilterCriteriaError},
+		{Name: "KMSKeyArn", Index: 9, Target: &schemaKMSKeyArn},
+		{Name: "MetricsConfig", Index: 10, Target: &schemaEventSourceMappingMetricsConfig},
+		{Name: "LoggingConfig", Index: 11, Target: &schemaEventSourceMappingLoggingConfig},
+		{Name: "ScalingConfig", Index: 12, Target: &schemaScalingConfig},
+		{Name: "FunctionArn", Index: 13, Target: &schemaFunctionArn},
+		{Name: "LastModified", Index: 14, Target: &schemaDate},
+		{Name: "LastProcessingResult", Index: 15, Target: &schemaString},
+		{Name: "State", Index: 16, Target: &schemaString},
+		{Name: "StateTransitionReason", Index: 17, Target: &schemaString},
+		{Name: "DestinationConfig", Index: 18, Target: &schemaDestinationConfig},
+		{Name: "Topics", Index: 19, Target: &schemaTopics},
+		{Name: "Queues", Index: 20, Target: &schemaQueues},
+		{Name: "SourceAccessConfigurations", Index: 21, Target: &schemaSourceAccessConfigurations},
+		{Name: "SelfManagedEventSource", Index: 22, Target: &schemaSelfManagedEventSource},
+		{Name: "MaximumRecordAgeInSeconds", Index: 23, Target: &schemaMaximumRecordAgeInSeconds},
+		{Name: "BisectBatchOnFunctionError", Index: 24, Target: &schemaBisectBatchOnFunctionError},
+		{Name: "MaximumRetryAttempts", Index: 25, Target: &schemaMaximumRetryAttemptsEventSourceMapping},
+		{Name: "TumblingWindowInSeconds", Index: 26, Target: &schemaTumblingWindowInSeconds},
+		{Name: "FunctionResponseTypes", Index: 27, Target: &schemaFunctionResponseTypeList},
+		{Name: "AmazonManagedKafkaEventSourceConfig", Index: 28, Target: &schemaAmazonManagedKafkaEventSourceConfig},
+		{Name: "SelfManagedKafkaEventSourceConfig", Index: 29, Target: &schemaSelfManagedKafkaEventSourceConfig},
+		{Name: "DocumentDBEventSourceConfig", Index: 30, Target: &schemaDocumentDBEventSourceConfig},
+		{Name: "EventSourceMappingArn", Index: 31, Target: &schemaEventSourceMappingArn},
+		{Name: "ProvisionedPollerConfig", Index: 32, Target: &schemaProvisionedPollerConfig},
+	},
+}
+
+var schemaEventSourceMappingLoggingConfig = wire.Schema{
+	Name: "EventSourceMappingLoggingConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "SystemLogLevel", Target: &schemaEventSourceMappingSystemLogLevel},
+	},
+}
+
+var schemaEventSourceMappingMetric = wire.Schema{
+	Name:       "EventSourceMappingMetric",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},
+}
+
+var schemaEventSourceMappingMetricList = wire.Schema{
+	Name:       "EventSourceMappingMetricList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaEventSourceMappingMetric},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 3, HasMax: true},
+}
+
+var schemaEventSourceMappingMetricsConfig = wire.Schema{
+	Name: "EventSourceMappingMetricsConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Metrics", Target: &schemaEventSourceMappingMetricList},
+	},
+}
+
+var schemaEventSourceMappingSystemLogLevel = wire.Schema{
+	Name:       "EventSourceMappingSystemLogLevel",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"DEBUG", "INFO", "WARN"}},
+}
+
+var schemaEventSourceMappingsList = wire.Schema{
+	Name: "EventSourceMappingsList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaEventSourceMappingConfiguration},
+}
+
+var schemaEventSourcePosition = wire.Schema{
+	Name:       "EventSourcePosition",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},
+}
+
+var schemaEventSourceToken = wire.Schema{
+	Name:       "EventSourceToken",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 256, HasMax: true, Pattern: `[a-zA-Z0-9._\-]+`},
+}
+
+var schemaExecutionEnvironmentMemoryGiBPerVCpu = wire.Schema{
+	Name:       "ExecutionEnvironmentMemoryGiBPerVCpu",
+	Kind:       wire.Double,
+	Constraint: &wire.Constraint{Min: 2, HasMin: true, Max: 8, HasMax: true},
+}
+
+var schemaExecutionTimeout = wire.Schema{
+	Name:       "ExecutionTimeout",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 31622400, HasMax: true},
+}
+
+var schemaFileSystemArn = wire.Schema{
+	Name:       "FileSystemArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 256, HasMax: true, Pattern: `arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}`},
+}
+
+var schemaFileSystemConfig = wire.Schema{
+	Name: "FileSystemConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Arn", Target: &schemaFileSystemArn, Required: true},
+		{Name: "LocalMountPath", Index: 1, Target: &schemaLocalMountPath, Required: true},
+	},
+}
+
+var schemaFileSystemConfigList = wire.Schema{
+	Name:       "FileSystemConfigList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaFileSystemConfig},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1, HasMax: true},
+}
+
+var schemaFilter = wire.Schema{
+	Name: "Filter",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Pattern", Target: &schemaPattern},
+	},
+}
+
+var schemaFilterCriteria = wire.Schema{
+	Name: "FilterCriteria",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Filters", Target: &schemaFilterList},
+	},
+}
+
+var schemaFilterCriteriaError = wire.Schema{
+	Name: "FilterCriteriaError",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaFilterCriteriaErrorCode},
+		{Name: "Message", Index: 1, Target: &schemaFilterCriteriaErrorMessage},
+	},
+}
+
+var schemaFilterCriteriaErrorCode = wire.Schema{
+	Name:       "FilterCriteriaErrorCode",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 10, HasMin: true, Max: 50, HasMax: true, Pattern: `[A-Za-z]+Exception`},
+}
+
+var schemaFilterCriteriaErrorMessage = wire.Schema{
+	Name:       "FilterCriteriaErrorMessage",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 10, HasMin: true, Max: 2048, HasMax: true, Pattern: `.*`},
+}
+
+var schemaFilterList = wire.Schema{
+	Name: "FilterList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaFilter},
+}
+
+var schemaFullDocument = wire.Schema{
+	Name:       "FullDocument",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"UpdateLookup", "Default"}},
+}
+
+var schemaFunctionArn = wire.Schema{
+	Name:       "FunctionArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?`},
+}
+
+var schemaFunctionCode = wire.Schema{
+	Name: "FunctionCode",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ZipFile", Target: &schemaBlob, Sensitive: true},
+		{Name: "S3Bucket", Index: 1, Target: &schemaS3Bucket},
+		{Name: "S3Key", Index: 2, Target: &schemaS3Key},
+		{Name: "S3ObjectVersion", Index: 3, Target: &schemaS3ObjectVersion},
+		{Name: "S3ObjectStorageMode", Index: 4, Target: &schemaS3ObjectStorageMode},
+		{Name: "ImageUri", Index: 5, Target: &schemaString},
+		{Name: "SourceKMSKeyArn", Index: 6, Target: &schemaKMSKeyArn},
+	},
+}
+
+var schemaFunctionCodeLocation = wire.Schema{
+	Name: "FunctionCodeLocation",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "RepositoryType", Target: &schemaString},
+		{Name: "Location", Index: 1, Target: &schemaSensitiveStringOnServerOnly},
+		{Name: "ImageUri", Index: 2, Target: &schemaString},
+		{Name: "ResolvedImageUri", Index: 3, Target: &schemaString},
+		{Name: "ResolvedS3Object", Index: 4, Target: &schemaResolvedS3Object},
+		{Name: "SourceKMSKeyArn", Index: 5, Target: &schemaKMSKeyArn},
+		{Name: "Error", Index: 6, Target: &schemaFunctionCodeLocationError},
+	},
+}
+
+var schemaFunctionCodeLocationError = wire.Schema{
+	Name: "FunctionCodeLocationError",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaSensitiveString, Sensitive: true},
+	},
+}
+
+var schemaFunctionConfiguration = wire.Schema{
+	Name: "FunctionConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName},
+		{Name: "FunctionArn", Index: 1, Target: &schemaNameSpacedFunctionArn},
+		{Name: "Runtime", Index: 2, Target: &schemaRuntime},
+		{Name: "Role", Index: 3, Target: &schemaRoleArn},
+		{Name: "Handler", Index: 4, Target: &schemaHandler},
+		{Name: "CodeSize", Index: 5, Target: &schemaLong},
+		{Name: "Description", Index: 6, Target: &schemaDescription},
+		{Name: "Timeout", Index: 7, Target: &schemaTimeout},
+		{Name: "MemorySize", Index: 8, Target: &schemaMemorySize},
+		{Name: "LastModified", Index: 9, Target: &schemaTimestamp},
+		{Name: "CodeSha256", Index: 10, Target: &schemaString},
+		{Name: "Version", Index: 11, Target: &schemaVersion},
+		{Name: "VpcConfig", Index: 12, Target: &schemaVpcConfigResponse},
+		{Name: "DeadLetterConfig", Index: 13, Target: &schemaDeadLetterConfig},
+		{Name: "Environment", Index: 14, Target: &schemaEnvironmentResponse},
+		{Name: "KMSKeyArn", Index: 15, Target: &schemaKMSKeyArn},
+		{Name: "TracingConfig", Index: 16, Target: &schemaTracingConfigResponse},
+		{Name: "MasterArn", Index: 17, Target: &schemaFunctionArn},
+		{Name: "RevisionId", Index: 18, Target: &schemaString},
+		{Name: "Layers", Index: 19, Target: &schemaLayersReferenceList},
+		{Name: "State", Index: 20, Target: &schemaState},
+		{Name: "StateReason", Index: 21, Target: &schemaStateReason},
+		{Name: "StateReasonCode", Index: 22, Target: &schemaStateReasonCode},
+		{Name: "LastUpdateStatus", Index: 23, Target: &schemaLastUpdateStatus},
+		{Name: "LastUpdateStatusReason", Index: 24, Target: &schemaLastUpdateStatusReason},
+		{Name: "LastUpdateStatusReasonCode", Index: 25, Target: &schemaLastUpdateStatusReasonCode},
+		{Name: "FileSystemConfigs", Index: 26, Target: &schemaFileSystemConfigList},
+		{Name: "SigningProfileVersionArn", Index: 27, Target: &schemaArn},
+		{Name: "SigningJobArn", Index: 28, Target: &schemaArn},
+		{Name: "PackageType", Index: 29, Target: &schemaPackageType},
+		{Name: "ImageConfigResponse", Index: 30, Target: &schemaImageConfigResponse},
+		{Name: "Architectures", Index: 31, Target: &schemaArchitecturesList},
+		{Name: "EphemeralStorage", Index: 32, Target: &schemaEphemeralStorage},
+		{Name: "SnapStart", Index: 33, Target: &schemaSnapStartResponse},
+		{Name: "RuntimeVersionConfig", Index: 34, Target: &schemaRuntimeVersionConfig},
+		{Name: "LoggingConfig", Index: 35, Target: &schemaLoggingConfig},
+		{Name: "TenancyConfig", Index: 36, Target: &schemaTenancyConfig},
+		{Name: "CapacityProviderConfig", Index: 37, Target: &schemaCapacityProviderConfig},
+		{Name: "ConfigSha256", Index: 38, Target: &schemaString},
+		{Name: "DurableConfig", Index: 39, Target: &schemaDurableConfig},
+	},
+}
+
+var schemaFunctionEventInvokeConfig = wire.Schema{
+	Name: "FunctionEventInvokeConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LastModified", Target: &schemaDate},
+		{Name: "FunctionArn", Index: 1, Target: &schemaFunctionArn},
+		{Name: "MaximumRetryAttempts", Index: 2, Target: &schemaMaximumRetryAttempts},
+		{Name: "MaximumEventAgeInSeconds", Index: 3, Target: &schemaMaximumEventAgeInSeconds},
+		{Name: "DestinationConfig", Index: 4, Target: &schemaDestinationConfig},
+	},
+}
+
+var schemaFunctionEventInvokeConfigList = wire.Schema{
+	Name: "FunctionEventInvokeConfigList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaFunctionEventInvokeConfig},
+}
+
+var schemaFunctionList = wire.Schema{
+	Name: "FunctionList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaFunctionConfiguration},
+}
+
+var schemaFunctionName = wire.Schema{
+	Name:       "FunctionName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?`},
+}
+
+var schemaFunctionResponseType = wire.Schema{
+	Name:       "FunctionResponseType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"ReportBatchItemFailures"}},
+}
+
+var schemaFunctionResponseTypeList = wire.Schema{
+	Name:       "FunctionResponseTypeList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaFunctionResponseType},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1, HasMax: true},
+}
+
+var schemaFunctionUrl = wire.Schema{
+	Name:       "FunctionUrl",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 40, HasMin: true, Max: 100, HasMax: true},
+}
+
+var schemaFunctionUrlAuthType = wire.Schema{
+	Name:       "FunctionUrlAuthType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"NONE", "AWS_IAM"}},
+}
+
+var schemaFunctionUrlConfig = wire.Schema{
+	Name: "FunctionUrlConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionUrl", Target: &schemaFunctionUrl, Required: true},
+		{Name: "FunctionArn", Index: 1, Target: &schemaFunctionArn, Required: true},
+		{Name: "CreationTime", Index: 2, Target: &schemaTimestamp, Required: true},
+		{Name: "LastModifiedTime", Index: 3, Target: &schemaTimestamp, Required: true},
+		{Name: "Cors", Index: 4, Target: &schemaCors},
+		{Name: "AuthType", Index: 5, Target: &schemaFunctionUrlAuthType, Required: true},
+		{Name: "InvokeMode", Index: 6, Target: &schemaInvokeMode},
+	},
+}
+
+var schemaFunctionUrlConfigList = wire.Schema{
+	Name: "FunctionUrlConfigList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaFunctionUrlConfig},
+}
+
+var schemaFunctionUrlFunctionName = wire.Schema{
+	Name:       "FunctionUrlFunctionName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]{1,64})(:((?!\d+$)[0-9a-zA-Z-_]+))?`},
+}
+
+var schemaFunctionUrlQualifier = wire.Schema{
+	Name:       "FunctionUrlQualifier",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 128, HasMax: true, Pattern: `((?!^\d+$)^[0-9a-zA-Z-_]+$)`},
+}
+
+var schemaFunctionVersion = wire.Schema{
+	Name:       "FunctionVersion",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"ALL"}},
+}
+
+var schemaFunctionVersionLatestPublished = wire.Schema{
+	Name:       "FunctionVersionLatestPublished",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"LATEST_PUBLISHED"}},
+}
+
+var schemaFunctionVersionsPerCapacityProviderLimitExceededException = wire.Schema{
+	Name: "FunctionVersionsPerCapacityProviderLimitExceededException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "FunctionVersionsPerCapacityProviderLimitExceededException",
+		Status: 400,
+		New:    func() wire.Shape { return new(FunctionVersionsPerCapacityProviderLimitExceededException) },
+	},
+}
+
+var schemaGetAccountSettingsRequest = wire.Schema{
+	Name: "GetAccountSettingsRequest",
+	Kind: wire.Struct,
+}
+
+var schemaGetAccountSettingsResponse = wire.Schema{
+	Name: "GetAccountSettingsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "AccountLimit", Target: &schemaAccountLimit},
+		{Name: "AccountUsage", Index: 1, Target: &schemaAccountUsage},
+	},
+}
+
+var schemaGetAliasRequest = wire.Schema{
+	Name: "GetAliasRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Name", Index: 1, Target: &schemaAlias, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetEventSourceMappingRequest = wire.Schema{
+	Name: "GetEventSourceMappingRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "UUID", Target: &schemaUUIDString, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetFunctionCodeSigningConfigRequest = wire.Schema{
+	Name: "GetFunctionCodeSigningConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetFunctionCodeSigningConfigResponse = wire.Schema{
+	Name: "GetFunctionCodeSigningConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "CodeSigningConfigArn", Target: &schemaCodeSigningConfigArn, Required: true},
+		{Name: "FunctionName", Index: 1, Target: &schemaFunctionName, Required: true},
+	},
+}
+
+var schemaGetFunctionConcurrencyRequest = wire.Schema{
+	Name: "GetFunctionConcurrencyRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetFunctionConcurrencyResponse = wire.Schema{
+	Name: "GetFunctionConcurrencyResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ReservedConcurrentExecutions", Target: &schemaReservedConcurrentExecutions},
+	},
+}
+
+var schemaGetFunctionConfigurationRequest = wire.Schema{
+	Name: "GetFunctionConfigurationRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaGetFunctionEventInvokeConfigRequest = wire.Schema{
+	Name: "GetFunctionEventInvokeConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaGetFunctionRecursionConfigRequest = wire.Schema{
+	Name: "GetFunctionRecursionConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaUnqualifiedFunctionName, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetFunctionRecursionConfigResponse = wire.Schema{
+	Name: "GetFunctionRecursionConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "RecursiveLoop", Target: &schemaRecursiveLoop},
+	},
+}
+
+var schemaGetFunctionRequest = wire.Schema{
+	Name: "GetFunctionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaGetFunctionResponse = wire.Schema{
+	Name: "GetFunctionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Configuration", Target: &schemaFunctionConfiguration},
+		{Name: "Code", Index: 1, Target: &schemaFunctionCodeLocation},
+		{Name: "Tags", Index: 2, Target: &schemaTags},
+		{Name: "TagsError", Index: 3, Target: &schemaTagsError},
+		{Name: "Concurrency", Index: 4, Target: &schemaConcurrency},
+	},
+}
+
+var schemaGetFunctionUrlConfigRequest = wire.Schema{
+	Name: "GetFunctionUrlConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionUrlFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaFunctionUrlQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaGetFunctionUrlConfigResponse = wire.Schema{
+	Name: "GetFunctionUrlConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionUrl", Target: &schemaFunctionUrl, Required: true},
+		{Name: "FunctionArn", Index: 1, Target: &schemaFunctionArn, Required: true},
+		{Name: "AuthType", Index: 2, Target: &schemaFunctionUrlAuthType, Required: true},
+		{Name: "Cors", Index: 3, Target: &schemaCors},
+		{Name: "CreationTime", Index: 4, Target: &schemaTimestamp, Required: true},
+		{Name: "LastModifiedTime", Index: 5, Target: &schemaTimestamp, Required: true},
+		{Name: "InvokeMode", Index: 6, Target: &schemaInvokeMode},
+	},
+}
+
+var schemaGetLayerVersionByArnRequest = wire.Schema{
+	Name: "GetLayerVersionByArnRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Arn", Target: &schemaLayerVersionArn, Required: true, Location: wire.InQuery},
+	},
+}
+
+var schemaGetLayerVersionPolicyRequest = wire.Schema{
+	Name: "GetLayerVersionPolicyRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "VersionNumber", Index: 1, Target: &schemaLayerVersionNumber, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetLayerVersionPolicyResponse = wire.Schema{
+	Name: "GetLayerVersionPolicyResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Policy", Target: &schemaString},
+		{Name: "RevisionId", Index: 1, Target: &schemaString},
+	},
+}
+
+var schemaGetLayerVersionRequest = wire.Schema{
+	Name: "GetLayerVersionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "VersionNumber", Index: 1, Target: &schemaLayerVersionNumber, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaGetLayerVersionResponse = wire.Schema{
+	Name: "GetLayerVersionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Content", Target: &schemaLayerVersionContentOutput},
+		{Name: "LayerArn", Index: 1, Target: &schemaLayerArn},
+		{Name: "LayerVersionArn", Index: 2, Target: &schemaLayerVersionArn},
+		{Name: "Description", Index: 3, Target: &schemaDescription},
+		{Name: "CreatedDate", Index: 4, Target: &schemaTimestamp},
+		{Name: "Version", Index: 5, Target: &schemaLayerVersionNumber},
+		{Name: "CompatibleArchitectures", Index: 6, Target: &schemaCompatibleArchitectures},
+		{Name: "CompatibleRuntimes", Index: 7, Target: &schemaCompatibleRuntimes},
+		{Name: "LicenseInfo", Index: 8, Target: &schemaLicenseInfo},
+	},
+}
+
+var schemaGetPolicyRequest = wire.Schema{
+	Name: "GetPolicyRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaGetPolicyResponse = wire.Schema{
+	Name: "GetPolicyResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Policy", Target: &schemaString},
+		{Name: "RevisionId", Index: 1, Target: &schemaString},
+	},
+}
+
+var schemaGetRuntimeManagementConfigRequest = wire.Schema{
+	Name: "GetRuntimeManagementConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	},
+}
+
+var schemaGetRuntimeManagementConfigResponse = wire.Schema{
+	Name: "GetRuntimeManagementConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "UpdateRuntimeOn", Target: &schemaUpdateRuntimeOn},
+		{Name: "FunctionArn", Index: 1, Target: &schemaNameSpacedFunctionArn},
+		{Name: "RuntimeVersionArn", Index: 2, Target: &schemaRuntimeVersionArn},
+	},
+}
+
+var schemaHandler = wire.Schema{
+	Name:       "Handler",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 128, HasMax: true, Pattern: `[^\s]+`},
+}
+
+var schemaHeader = wire.Schema{
+	Name:       "Header",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1024, HasMax: true, Pattern: `.*`},
+}
+
+var schemaHeadersList = wire.Schema{
+	Name:       "HeadersList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaHeader},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 100, HasMax: true},
+}
+
+var schemaHttpStatus = wire.Schema{
+	Name: "HttpStatus",
+	Kind: wire.Integer,
+}
+
+var schemaImageConfig = wire.Schema{
+	Name: "ImageConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "EntryPoint", Target: &schemaStringList},
+		{Name: "Command", Index: 1, Target: &schemaStringList},
+		{Name: "WorkingDirectory", Index: 2, Target: &schemaWorkingDirectory},
+	},
+}
+
+var schemaImageConfigError = wire.Schema{
+	Name: "ImageConfigError",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaSensitiveString, Sensitive: true},
+	},
+}
+
+var schemaImageConfigResponse = wire.Schema{
+	Name: "ImageConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ImageConfig", Target: &schemaImageConfig},
+		{Name: "Error", Index: 1, Target: &schemaImageConfigError},
+	},
+}
+
 var schemaInteger = wire.Schema{
 	Name: "Integer",
 	Kind: wire.Integer,
+}
+
+var schemaInvalidCodeSignatureException = wire.Schema{
+	Name: "InvalidCodeSignatureException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "InvalidCodeSignatureException",
+		Status: 400,
+		New:    func() wire.Shape { return new(InvalidCodeSignatureException) },
+	},
 }
 
 var schemaInvalidParameterValueException = wire.Schema{
@@ -345,6 +1695,96 @@ var schemaInvocationType = wire.Schema{
 	Constraint: &wire.Constraint{Enum: []string{"Event", "RequestResponse", "DryRun"}},
 }
 
+var membersInvokeAsyncRequest = [...]wire.Member{
+	{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+	{Name: "InvokeArgs", Index: 1, Target: &schemaBlobStream, Required: true},
+}
+
+var schemaInvokeAsyncRequest = wire.Schema{
+	Name:    "InvokeAsyncRequest",
+	Kind:    wire.Struct,
+	Members: membersInvokeAsyncRequest[:],
+	Payload: &membersInvokeAsyncRequest[1],
+}
+
+var schemaInvokeAsyncResponse = wire.Schema{
+	Name: "InvokeAsyncResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Status", Target: &schemaHttpStatus, Location: wire.InStatus},
+	},
+}
+
+var schemaInvokeMode = wire.Schema{
+	Name:       "InvokeMode",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"BUFFERED", "RESPONSE_STREAM"}},
+}
+
+var schemaInvokeResponseStreamUpdate = wire.Schema{
+	Name: "InvokeResponseStreamUpdate",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Payload", Target: &schemaBlob, Sensitive: true},
+	},
+}
+
+var schemaInvokeWithResponseStreamCompleteEvent = wire.Schema{
+	Name: "InvokeWithResponseStreamCompleteEvent",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaString},
+		{Name: "ErrorDetails", Index: 1, Target: &schemaString},
+		{Name: "LogResult", Index: 2, Target: &schemaString},
+	},
+}
+
+var membersInvokeWithResponseStreamRequest = [...]wire.Member{
+	{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+	{Name: "LogType", Index: 1, Target: &schemaLogType, Location: wire.InHeader, LocationName: "X-Amz-Log-Type"},
+	{Name: "ClientContext", Index: 2, Target: &schemaString, Location: wire.InHeader, LocationName: "X-Amz-Client-Context"},
+	{Name: "Qualifier", Index: 3, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+	{Name: "Payload", Index: 4, Target: &schemaBlob, Sensitive: true},
+	{Name: "TenantId", Index: 5, Target: &schemaTenantId, Location: wire.InHeader, LocationName: "X-Amz-Tenant-Id"},
+	{Name: "InvocationType", Index: 6, Target: &schemaResponseStreamingInvocationType, Location: wire.InHeader, LocationName: "X-Amz-Invocation-Type"},
+}
+
+var schemaInvokeWithResponseStreamRequest = wire.Schema{
+	Name:    "InvokeWithResponseStreamRequest",
+	Kind:    wire.Struct,
+	Members: membersInvokeWithResponseStreamRequest[:],
+	Payload: &membersInvokeWithResponseStreamRequest[4],
+}
+
+var membersInvokeWithResponseStreamResponse = [...]wire.Member{
+	{Name: "StatusCode", Target: &schemaInteger, Location: wire.InStatus},
+	{Name: "ExecutedVersion", Index: 1, Target: &schemaVersion, Location: wire.InHeader, LocationName: "X-Amz-Executed-Version"},
+	{Name: "EventStream", Index: 2, Target: &schemaInvokeWithResponseStreamResponseEvent},
+	{Name: "ResponseStreamContentType", Index: 3, Target: &schemaString, Location: wire.InHeader, LocationName: "Content-Type"},
+}
+
+var schemaInvokeWithResponseStreamResponse = wire.Schema{
+	Name:    "InvokeWithResponseStreamResponse",
+	Kind:    wire.Struct,
+	Members: membersInvokeWithResponseStreamResponse[:],
+	Payload: &membersInvokeWithResponseStreamResponse[2],
+}
+
+var schemaInvokeWithResponseStreamResponseEvent = wire.Schema{
+	Name: "InvokeWithResponseStreamResponseEvent",
+	Kind: wire.Union,
+	Members: []wire.Member{
+		{Name: "PayloadChunk", Target: &schemaInvokeResponseStreamUpdate},
+		{Name: "InvokeComplete", Index: 1, Target: &schemaInvokeWithResponseStreamCompleteEvent},
+	},
+	Streaming: true,
+}
+
+var schemaInvokedViaFunctionUrl = wire.Schema{
+	Name: "InvokedViaFunctionUrl",
+	Kind: wire.Boolean,
+}
+
 var schemaKMSAccessDeniedException = wire.Schema{
 	Name: "KMSAccessDeniedException",
 	Kind: wire.Struct,
@@ -390,6 +1830,12 @@ var schemaKMSInvalidStateException = wire.Schema{
 	},
 }
 
+var schemaKMSKeyArn = wire.Schema{
+	Name:       "KMSKeyArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()`},
+}
+
 var schemaKMSNotFoundException = wire.Schema{
 	Name: "KMSNotFoundException",
 	Kind: wire.Struct,
@@ -405,10 +1851,518 @@ var schemaKMSNotFoundException = wire.Schema{
 	},
 }
 
+var schemaKafkaSchemaRegistryAccessConfig = wire.Schema{
+	Name: "KafkaSchemaRegistryAccessConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaKafkaSchemaRegistryAuthType},
+		{Name: "URI", Index: 1, Target: &schemaArn},
+	},
+}
+
+var schemaKafkaSchemaRegistryAccessConfigList = wire.Schema{
+	Name: "KafkaSchemaRegistryAccessConfigList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaKafkaSchemaRegistryAccessConfig},
+}
+
+var schemaKafkaSchemaRegistryAuthType = wire.Schema{
+	Name:       "KafkaSchemaRegistryAuthType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE"}},
+}
+
+var schemaKafkaSchemaRegistryConfig = wire.Schema{
+	Name: "KafkaSchemaRegistryConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "SchemaRegistryURI", Target: &schemaSchemaRegistryUri},
+		{Name: "EventRecordFormat", Index: 1, Target: &schemaSchemaRegistryEventRecordFormat},
+		{Name: "AccessConfigs", Index: 2, Target: &schemaKafkaSchemaRegistryAccessConfigList},
+		{Name: "SchemaValidationConfigs", Index: 3, Target: &schemaKafkaSchemaValidationConfigList},
+	},
+}
+
+var schemaKafkaSchemaValidationAttribute = wire.Schema{
+	Name:       "KafkaSchemaValidationAttribute",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"KEY", "VALUE"}},
+}
+
+var schemaKafkaSchemaValidationConfig = wire.Schema{
+	Name: "KafkaSchemaValidationConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Attribute", Target: &schemaKafkaSchemaValidationAttribute},
+	},
+}
+
+var schemaKafkaSchemaValidationConfigList = wire.Schema{
+	Name: "KafkaSchemaValidationConfigList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaKafkaSchemaValidationConfig},
+}
+
+var schemaLambdaManagedInstancesCapacityProviderConfig = wire.Schema{
+	Name: "LambdaManagedInstancesCapacityProviderConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "CapacityProviderArn", Target: &schemaCapacityProviderArn, Required: true},
+		{Name: "PerExecutionEnvironmentMaxConcurrency", Index: 1, Target: &schemaPerExecutionEnvironmentMaxConcurrency},
+		{Name: "ExecutionEnvironmentMemoryGiBPerVCpu", Index: 2, Target: &schemaExecutionEnvironmentMemoryGiBPerVCpu},
+	},
+}
+
+var schemaLastUpdateStatus = wire.Schema{
+	Name:       "LastUpdateStatus",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Successful", "Failed", "InProgress"}},
+}
+
+var schemaLastUpdateStatusReason = wire.Schema{
+	Name: "LastUpdateStatusReason",
+	Kind: wire.String,
+}
+
+var schemaLastUpdateStatusReasonCode = wire.Schema{
+	Name:       "LastUpdateStatusReasonCode",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError", "ServiceQuotaExceededException", "VcpuLimitExceeded", "CapacityProviderScalingLimitExceeded", "InsufficientCapacity", "EC2RequestLimitExceeded", "FunctionError.InitTimeout", "FunctionError.RuntimeInitError", "FunctionError.ExtensionInitError", "FunctionError.InvalidEntryPoint", "FunctionError.InvalidWorkingDirectory", "FunctionError.PermissionDenied", "FunctionError.TooManyExtensions", "FunctionError.InitResourceExhausted", "DisallowedByVpcEncryptionControl", "DependencyError"}},
+}
+
+var schemaLayer = wire.Schema{
+	Name: "Layer",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Arn", Target: &schemaLayerVersionArn},
+		{Name: "CodeSize", Index: 1, Target: &schemaLong},
+		{Name: "SigningProfileVersionArn", Index: 2, Target: &schemaArn},
+		{Name: "SigningJobArn", Index: 3, Target: &schemaArn},
+	},
+}
+
+var schemaLayerArn = wire.Schema{
+	Name:       "LayerArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 2048, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+`},
+}
+
+var schemaLayerList = wire.Schema{
+	Name: "LayerList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaLayerVersionArn},
+}
+
+var schemaLayerName = wire.Schema{
+	Name:       "LayerName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`},
+}
+
+var schemaLayerPermissionAllowedAction = wire.Schema{
+	Name:       "LayerPermissionAllowedAction",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 22, HasMax: true, Pattern: `lambda:GetLayerVersion`},
+}
+
+var schemaLayerPermissionAllowedPrincipal = wire.Schema{
+	Name:       "LayerPermissionAllowedPrincipal",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`},
+}
+
+var schemaLayerVersionArn = wire.Schema{
+	Name:       "LayerVersionArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 2048, HasMax: true, Pattern: `((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))`},
+}
+
+var schemaLayerVersionContentInput = wire.Schema{
+	Name: "LayerVersionContentInput",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "S3Bucket", Target: &schemaS3Bucket},
+		{Name: "S3Key", Index: 1, Target: &schemaS3Key},
+		{Name: "S3ObjectVersion", Index: 2, Target: &schemaS3ObjectVersion},
+		{Name: "S3ObjectStorageMode", Index: 3, Target: &schemaS3ObjectStorageMode},
+		{Name: "ZipFile", Index: 4, Target: &schemaBlob, Sensitive: true},
+	},
+}
+
+var schemaLayerVersionContentOutput = wire.Schema{
+	Name: "LayerVersionContentOutput",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Location", Target: &schemaSensitiveStringOnServerOnly},
+		{Name: "CodeSha256", Index: 1, Target: &schemaString},
+		{Name: "CodeSize", Index: 2, Target: &schemaLong},
+		{Name: "SigningProfileVersionArn", Index: 3, Target: &schemaArn},
+		{Name: "SigningJobArn", Index: 4, Target: &schemaArn},
+		{Name: "ResolvedS3Object", Index: 5, Target: &schemaResolvedS3Object},
+	},
+}
+
+var schemaLayerVersionNumber = wire.Schema{
+	Name: "LayerVersionNumber",
+	Kind: wire.Long,
+}
+
+var schemaLayerVersionsList = wire.Schema{
+	Name: "LayerVersionsList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaLayerVersionsListItem},
+}
+
+var schemaLayerVersionsListItem = wire.Schema{
+	Name: "LayerVersionsListItem",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerVersionArn", Target: &schemaLayerVersionArn},
+		{Name: "Version", Index: 1, Target: &schemaLayerVersionNumber},
+		{Name: "Description", Index: 2, Target: &schemaDescription},
+		{Name: "CreatedDate", Index: 3, Target: &schemaTimestamp},
+		{Name: "CompatibleArchitectures", Index: 4, Target: &schemaCompatibleArchitectures},
+		{Name: "CompatibleRuntimes", Index: 5, Target: &schemaCompatibleRuntimes},
+		{Name: "LicenseInfo", Index: 6, Target: &schemaLicenseInfo},
+	},
+}
+
+var schemaLayersList = wire.Schema{
+	Name: "LayersList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaLayersListItem},
+}
+
+var schemaLayersListItem = wire.Schema{
+	Name: "LayersListItem",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName},
+		{Name: "LayerArn", Index: 1, Target: &schemaLayerArn},
+		{Name: "LatestMatchingVersion", Index: 2, Target: &schemaLayerVersionsListItem},
+	},
+}
+
+var schemaLayersReferenceList = wire.Schema{
+	Name: "LayersReferenceList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaLayer},
+}
+
+var schemaLicenseInfo = wire.Schema{
+	Name:       "LicenseInfo",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 512, HasMax: true, Pattern: `.*`},
+}
+
+var schemaListAliasesRequest = wire.Schema{
+	Name: "ListAliasesRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "FunctionVersion", Index: 1, Target: &schemaVersionWithLatestPublished, Location: wire.InQuery},
+		{Name: "Marker", Index: 2, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 3, Target: &schemaMaxListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListAliasesResponse = wire.Schema{
+	Name: "ListAliasesResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "NextMarker", Target: &schemaString},
+		{Name: "Aliases", Index: 1, Target: &schemaAliasList},
+	},
+}
+
+var schemaListEventSourceMappingsRequest = wire.Schema{
+	Name: "ListEventSourceMappingsRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "EventSourceArn", Target: &schemaArn, Location: wire.InQuery},
+		{Name: "FunctionName", Index: 1, Target: &schemaNamespacedFunctionName, Location: wire.InQuery},
+		{Name: "Marker", Index: 2, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 3, Target: &schemaMaxListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListEventSourceMappingsResponse = wire.Schema{
+	Name: "ListEventSourceMappingsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "NextMarker", Target: &schemaString},
+		{Name: "EventSourceMappings", Index: 1, Target: &schemaEventSourceMappingsList},
+	},
+}
+
+var schemaListFunctionEventInvokeConfigsRequest = wire.Schema{
+	Name: "ListFunctionEventInvokeConfigsRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Marker", Index: 1, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 2, Target: &schemaMaxFunctionEventInvokeConfigListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListFunctionEventInvokeConfigsResponse = wire.Schema{
+	Name: "ListFunctionEventInvokeConfigsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionEventInvokeConfigs", Target: &schemaFunctionEventInvokeConfigList},
+		{Name: "NextMarker", Index: 1, Target: &schemaString},
+	},
+}
+
+var schemaListFunctionUrlConfigsRequest = wire.Schema{
+	Name: "ListFunctionUrlConfigsRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionUrlFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Marker", Index: 1, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 2, Target: &schemaMaxItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListFunctionUrlConfigsResponse = wire.Schema{
+	Name: "ListFunctionUrlConfigsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionUrlConfigs", Target: &schemaFunctionUrlConfigList, Required: true},
+		{Name: "NextMarker", Index: 1, Target: &schemaString},
+	},
+}
+
+var schemaListFunctionsRequest = wire.Schema{
+	Name: "ListFunctionsRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "MasterRegion", Target: &schemaMasterRegion, Location: wire.InQuery},
+		{Name: "FunctionVersion", Index: 1, Target: &schemaFunctionVersion, Location: wire.InQuery},
+		{Name: "Marker", Index: 2, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 3, Target: &schemaMaxListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListFunctionsResponse = wire.Schema{
+	Name: "ListFunctionsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "NextMarker", Target: &schemaString},
+		{Name: "Functions", Index: 1, Target: &schemaFunctionList},
+	},
+}
+
+var schemaListLayerVersionsRequest = wire.Schema{
+	Name: "ListLayerVersionsRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "CompatibleArchitecture", Target: &schemaArchitecture, Location: wire.InQuery},
+		{Name: "CompatibleRuntime", Index: 1, Target: &schemaRuntime, Location: wire.InQuery},
+		{Name: "LayerName", Index: 2, Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "Marker", Index: 3, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 4, Target: &schemaMaxLayerListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListLayerVersionsResponse = wire.Schema{
+	Name: "ListLayerVersionsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "NextMarker", Target: &schemaString},
+		{Name: "LayerVersions", Index: 1, Target: &schemaLayerVersionsList},
+	},
+}
+
+var schemaListLayersRequest = wire.Schema{
+	Name: "ListLayersRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "CompatibleArchitecture", Target: &schemaArchitecture, Location: wire.InQuery},
+		{Name: "CompatibleRuntime", Index: 1, Target: &schemaRuntime, Location: wire.InQuery},
+		{Name: "Marker", Index: 2, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 3, Target: &schemaMaxLayerListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListLayersResponse = wire.Schema{
+	Name: "ListLayersResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "NextMarker", Target: &schemaString},
+		{Name: "Layers", Index: 1, Target: &schemaLayersList},
+	},
+}
+
+var schemaListTagsRequest = wire.Schema{
+	Name: "ListTagsRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Resource", Target: &schemaTaggableResource, Required: true, Location: wire.InURI},
+	},
+}
+
+var schemaListTagsResponse = wire.Schema{
+	Name: "ListTagsResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Tags", Target: &schemaTags},
+	},
+}
+
+var schemaListVersionsByFunctionRequest = wire.Schema{
+	Name: "ListVersionsByFunctionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Marker", Index: 1, Target: &schemaString, Location: wire.InQuery},
+		{Name: "MaxItems", Index: 2, Target: &schemaMaxListItems, Location: wire.InQuery},
+	},
+}
+
+var schemaListVersionsByFunctionResponse = wire.Schema{
+	Name: "ListVersionsByFunctionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "NextMarker", Target: &schemaString},
+		{Name: "Versions", Index: 1, Target: &schemaFunctionList},
+	},
+}
+
+var schemaLocalMountPath = wire.Schema{
+	Name:       "LocalMountPath",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 160, HasMax: true, Pattern: `/mnt/[a-zA-Z0-9-_.]+`},
+}
+
+var schemaLogFormat = wire.Schema{
+	Name:       "LogFormat",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"JSON", "Text"}},
+}
+
+var schemaLogGroup = wire.Schema{
+	Name:       "LogGroup",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 512, HasMax: true, Pattern: `[\.\-_/#A-Za-z0-9]+`},
+}
+
 var schemaLogType = wire.Schema{
 	Name:       "LogType",
 	Kind:       wire.Enum,
 	Constraint: &wire.Constraint{Enum: []string{"None", "Tail"}},
+}
+
+var schemaLoggingConfig = wire.Schema{
+	Name: "LoggingConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LogFormat", Target: &schemaLogFormat},
+		{Name: "ApplicationLogLevel", Index: 1, Target: &schemaApplicationLogLevel},
+		{Name: "SystemLogLevel", Index: 2, Target: &schemaSystemLogLevel},
+		{Name: "LogGroup", Index: 3, Target: &schemaLogGroup},
+	},
+}
+
+var schemaLong = wire.Schema{
+	Name: "Long",
+	Kind: wire.Long,
+}
+
+var schemaMasterRegion = wire.Schema{
+	Name:       "MasterRegion",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 50, HasMax: true, Pattern: `ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}`},
+}
+
+var schemaMaxAge = wire.Schema{
+	Name:       "MaxAge",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 86400, HasMax: true},
+}
+
+var schemaMaxFunctionEventInvokeConfigListItems = wire.Schema{
+	Name:       "MaxFunctionEventInvokeConfigListItems",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 50, HasMax: true},
+}
+
+var schemaMaxItems = wire.Schema{
+	Name:       "MaxItems",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 50, HasMax: true},
+}
+
+var schemaMaxLayerListItems = wire.Schema{
+	Name:       "MaxLayerListItems",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 50, HasMax: true},
+}
+
+var schemaMaxListItems = wire.Schema{
+	Name:       "MaxListItems",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10000, HasMax: true},
+}
+
+var schemaMaximumBatchingWindowInSeconds = wire.Schema{
+	Name:       "MaximumBatchingWindowInSeconds",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 300, HasMax: true},
+}
+
+var schemaMaximumConcurrency = wire.Schema{
+	Name:       "MaximumConcurrency",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 2, HasMin: true, Max: 1000, HasMax: true},
+}
+
+var schemaMaximumEventAgeInSeconds = wire.Schema{
+	Name:       "MaximumEventAgeInSeconds",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 60, HasMin: true, Max: 21600, HasMax: true},
+}
+
+var schemaMaximumNumberOfPollers = wire.Schema{
+	Name:       "MaximumNumberOfPollers",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10000, HasMax: true},
+}
+
+var schemaMaximumRecordAgeInSeconds = wire.Schema{
+	Name:       "MaximumRecordAgeInSeconds",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: -1, HasMin: true, Max: 604800, HasMax: true},
+}
+
+var schemaMaximumRetryAttempts = wire.Schema{
+	Name:       "MaximumRetryAttempts",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 2, HasMax: true},
+}
+
+var schemaMaximumRetryAttemptsEventSourceMapping = wire.Schema{
+	Name:       "MaximumRetryAttemptsEventSourceMapping",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: -1, HasMin: true, Max: 10000, HasMax: true},
+}
+
+var schemaMemorySize = wire.Schema{
+	Name:       "MemorySize",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 128, HasMin: true, Max: 32768, HasMax: true},
+}
+
+var schemaMethod = wire.Schema{
+	Name:       "Method",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 6, HasMax: true, Pattern: `.*`},
+}
+
+var schemaMinimumNumberOfPollers = wire.Schema{
+	Name:       "MinimumNumberOfPollers",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 200, HasMax: true},
 }
 
 var schemaModeNotSupportedException = wire.Schema{
@@ -425,10 +2379,22 @@ var schemaModeNotSupportedException = wire.Schema{
 	},
 }
 
+var schemaNameSpacedFunctionArn = wire.Schema{
+	Name:       "NameSpacedFunctionArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:[a-zA-Z0-9-_\.]+(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?`},
+}
+
 var schemaNamespacedFunctionName = wire.Schema{
 	Name:       "NamespacedFunctionName",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 256, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:|(((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?))(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?`},
+}
+
+var schemaNamespacedStatementId = wire.Schema{
+	Name:       "NamespacedStatementId",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 100, HasMax: true, Pattern: `([a-zA-Z0-9-_.]+)`},
 }
 
 var schemaNoPublishedVersionException = wire.Schema{
@@ -445,10 +2411,233 @@ var schemaNoPublishedVersionException = wire.Schema{
 	},
 }
 
+var schemaNullableBoolean = wire.Schema{
+	Name: "NullableBoolean",
+	Kind: wire.Boolean,
+}
+
 var schemaNumericLatestPublishedOrAliasQualifier = wire.Schema{
 	Name:       "NumericLatestPublishedOrAliasQualifier",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 128, HasMax: true, Pattern: `\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+`},
+}
+
+var schemaOnFailure = wire.Schema{
+	Name: "OnFailure",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Destination", Target: &schemaDestinationArn},
+	},
+}
+
+var schemaOnSuccess = wire.Schema{
+	Name: "OnSuccess",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Destination", Target: &schemaDestinationArn},
+	},
+}
+
+var schemaOrganizationId = wire.Schema{
+	Name:       "OrganizationId",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 34, HasMax: true, Pattern: `o-[a-z0-9]{10,32}`},
+}
+
+var schemaOrigin = wire.Schema{
+	Name:       "Origin",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 253, HasMax: true, Pattern: `.*`},
+}
+
+var schemaPackageType = wire.Schema{
+	Name:       "PackageType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Zip", "Image"}},
+}
+
+var schemaParallelizationFactor = wire.Schema{
+	Name:       "ParallelizationFactor",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10, HasMax: true},
+}
+
+var schemaPattern = wire.Schema{
+	Name:       "Pattern",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 4096, HasMax: true, Pattern: `[\s\S]*`},
+}
+
+var schemaPerExecutionEnvironmentMaxConcurrency = wire.Schema{
+	Name:       "PerExecutionEnvironmentMaxConcurrency",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1600, HasMax: true},
+}
+
+var schemaPolicyLengthExceededException = wire.Schema{
+	Name: "PolicyLengthExceededException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "PolicyLengthExceededException",
+		Status: 400,
+		New:    func() wire.Shape { return new(PolicyLengthExceededException) },
+	},
+}
+
+var schemaPreconditionFailedException = wire.Schema{
+	Name: "PreconditionFailedException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "PreconditionFailedException",
+		Status: 412,
+		New:    func() wire.Shape { return new(PreconditionFailedException) },
+	},
+}
+
+var schemaPrincipal = wire.Schema{
+	Name:       "Principal",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 2048, HasMax: true, Pattern: `[^\s]+`},
+}
+
+var schemaPrincipalOrgID = wire.Schema{
+	Name:       "PrincipalOrgID",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 12, HasMin: true, Max: 34, HasMax: true, Pattern: `o-[a-z0-9]{10,32}`},
+}
+
+var schemaProvisionedPollerConfig = wire.Schema{
+	Name: "ProvisionedPollerConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "MinimumPollers", Target: &schemaMinimumNumberOfPollers},
+		{Name: "MaximumPollers", Index: 1, Target: &schemaMaximumNumberOfPollers},
+		{Name: "PollerGroupName", Index: 2, Target: &schemaProvisionedPollerGroupName},
+	},
+}
+
+var schemaProvisionedPollerGroupName = wire.Schema{
+	Name:       "ProvisionedPollerGroupName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 128, HasMax: true, Pattern: `[a-zA-Z0-9-_]*`},
+}
+
+var schemaPublicPolicyException = wire.Schema{
+	Name: "PublicPolicyException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "PublicPolicyException",
+		Status: 400,
+		New:    func() wire.Shape { return new(PublicPolicyException) },
+	},
+}
+
+var schemaPublishLayerVersionRequest = wire.Schema{
+	Name: "PublishLayerVersionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "Description", Index: 1, Target: &schemaDescription},
+		{Name: "Content", Index: 2, Target: &schemaLayerVersionContentInput, Required: true},
+		{Name: "CompatibleArchitectures", Index: 3, Target: &schemaCompatibleArchitectures},
+		{Name: "CompatibleRuntimes", Index: 4, Target: &schemaCompatibleRuntimes},
+		{Name: "LicenseInfo", Index: 5, Target: &schemaLicenseInfo},
+	},
+}
+
+var schemaPublishLayerVersionResponse = wire.Schema{
+	Name: "PublishLayerVersionResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Content", Target: &schemaLayerVersionContentOutput},
+		{Name: "LayerArn", Index: 1, Target: &schemaLayerArn},
+		{Name: "LayerVersionArn", Index: 2, Target: &schemaLayerVersionArn},
+		{Name: "Description", Index: 3, Target: &schemaDescription},
+		{Name: "CreatedDate", Index: 4, Target: &schemaTimestamp},
+		{Name: "Version", Index: 5, Target: &schemaLayerVersionNumber},
+		{Name: "CompatibleArchitectures", Index: 6, Target: &schemaCompatibleArchitectures},
+		{Name: "CompatibleRuntimes", Index: 7, Target: &schemaCompatibleRuntimes},
+		{Name: "LicenseInfo", Index: 8, Target: &schemaLicenseInfo},
+	},
+}
+
+var schemaPublishVersionRequest = wire.Schema{
+	Name: "PublishVersionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "CodeSha256", Index: 1, Target: &schemaString},
+		{Name: "Description", Index: 2, Target: &schemaDescription},
+		{Name: "RevisionId", Index: 3, Target: &schemaString},
+		{Name: "PublishTo", Index: 4, Target: &schemaFunctionVersionLatestPublished},
+	},
+}
+
+var schemaPutFunctionConcurrencyRequest = wire.Schema{
+	Name: "PutFunctionConcurrencyRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "ReservedConcurrentExecutions", Index: 1, Target: &schemaReservedConcurrentExecutions, Required: true},
+	},
+}
+
+var schemaPutFunctionEventInvokeConfigRequest = wire.Schema{
+	Name: "PutFunctionEventInvokeConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+		{Name: "MaximumRetryAttempts", Index: 2, Target: &schemaMaximumRetryAttempts},
+		{Name: "MaximumEventAgeInSeconds", Index: 3, Target: &schemaMaximumEventAgeInSeconds},
+		{Name: "DestinationConfig", Index: 4, Target: &schemaDestinationConfig},
+	},
+}
+
+var schemaPutRuntimeManagementConfigRequest = wire.Schema{
+	Name: "PutRuntimeManagementConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+		{Name: "UpdateRuntimeOn", Index: 2, Target: &schemaUpdateRuntimeOn, Required: true},
+		{Name: "RuntimeVersionArn", Index: 3, Target: &schemaRuntimeVersionArn},
+	},
+}
+
+var schemaPutRuntimeManagementConfigResponse = wire.Schema{
+	Name: "PutRuntimeManagementConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "UpdateRuntimeOn", Target: &schemaUpdateRuntimeOn, Required: true},
+		{Name: "FunctionArn", Index: 1, Target: &schemaFunctionArn, Required: true},
+		{Name: "RuntimeVersionArn", Index: 2, Target: &schemaRuntimeVersionArn},
+	},
+}
+
+var schemaQueue = wire.Schema{
+	Name:       "Queue",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1000, HasMax: true, Pattern: `[\s\S]*`},
+}
+
+var schemaQueues = wire.Schema{
+	Name:       "Queues",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaQueue},
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1, HasMax: true},
 }
 
 var schemaRecursiveInvocationException = wire.Schema{
@@ -465,6 +2654,44 @@ var schemaRecursiveInvocationException = wire.Schema{
 	},
 }
 
+var schemaRecursiveLoop = wire.Schema{
+	Name:       "RecursiveLoop",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Allow", "Terminate"}},
+}
+
+var schemaRemoveLayerVersionPermissionRequest = wire.Schema{
+	Name: "RemoveLayerVersionPermissionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "LayerName", Target: &schemaLayerName, Required: true, Location: wire.InURI},
+		{Name: "VersionNumber", Index: 1, Target: &schemaLayerVersionNumber, Required: true, Location: wire.InURI},
+		{Name: "StatementId", Index: 2, Target: &schemaStatementId, Required: true, Location: wire.InURI},
+		{Name: "RevisionId", Index: 3, Target: &schemaString, Location: wire.InQuery},
+	},
+}
+
+var schemaRemoveLayerVersionPermissionResponse = wire.Schema{
+	Name: "RemoveLayerVersionPermissionResponse",
+	Kind: wire.Struct,
+}
+
+var schemaRemovePermissionRequest = wire.Schema{
+	Name: "RemovePermissionRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "StatementId", Index: 1, Target: &schemaNamespacedStatementId, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 2, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+		{Name: "RevisionId", Index: 3, Target: &schemaString, Location: wire.InQuery},
+	},
+}
+
+var schemaRemovePermissionResponse = wire.Schema{
+	Name: "RemovePermissionResponse",
+	Kind: wire.Struct,
+}
+
 var schemaRequestTooLargeException = wire.Schema{
 	Name: "RequestTooLargeException",
 	Kind: wire.Struct,
@@ -479,6 +2706,28 @@ var schemaRequestTooLargeException = wire.Schema{
 	},
 }
 
+var schemaReservedConcurrentExecutions = wire.Schema{
+	Name:       "ReservedConcurrentExecutions",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true},
+}
+
+var schemaResolvedS3Object = wire.Schema{
+	Name: "ResolvedS3Object",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "S3Bucket", Target: &schemaS3Bucket},
+		{Name: "S3Key", Index: 1, Target: &schemaS3Key},
+		{Name: "S3ObjectVersion", Index: 2, Target: &schemaS3ObjectVersion},
+	},
+}
+
+var schemaResourceArn = wire.Schema{
+	Name:       "ResourceArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()`},
+}
+
 var schemaResourceConflictException = wire.Schema{
 	Name: "ResourceConflictException",
 	Kind: wire.Struct,
@@ -490,6 +2739,20 @@ var schemaResourceConflictException = wire.Schema{
 		Code:   "ResourceConflictException",
 		Status: 409,
 		New:    func() wire.Shape { return new(ResourceConflictException) },
+	},
+}
+
+var schemaResourceInUseException = wire.Schema{
+	Name: "ResourceInUseException",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaString},
+	},
+	Error: &wire.ErrorTrait{
+		Code:   "ResourceInUseException",
+		Status: 400,
+		New:    func() wire.Shape { return new(ResourceInUseException) },
 	},
 }
 
@@ -520,6 +2783,60 @@ var schemaResourceNotReadyException = wire.Schema{
 		Fault:  true,
 		New:    func() wire.Shape { return new(ResourceNotReadyException) },
 	},
+}
+
+var schemaResponseStreamingInvocationType = wire.Schema{
+	Name:       "ResponseStreamingInvocationType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"RequestResponse", "DryRun"}},
+}
+
+var schemaRetentionPeriodInDays = wire.Schema{
+	Name:       "RetentionPeriodInDays",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 90, HasMax: true},
+}
+
+var schemaRoleArn = wire.Schema{
+	Name:       "RoleArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`},
+}
+
+var schemaRuntime = wire.Schema{
+	Name:       "Runtime",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "java8", "java8.al2", "java11", "java17", "java21", "java25", "python2.7", "python3.6", "python3.7", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "dotnet6", "dotnet8", "dotnet10", "nodejs4.3-edge", "go1.x", "ruby2.5", "ruby2.7", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0", "provided", "provided.al2", "provided.al2023", "nodejs26.x", "python3.15", "java8.al2023", "java11.al2023", "java17.al2023"}},
+}
+
+var schemaRuntimeVersionArn = wire.Schema{
+	Name:       "RuntimeVersionArn",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 26, HasMin: true, Max: 2048, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}::runtime:.+`},
+}
+
+var schemaRuntimeVersionConfig = wire.Schema{
+	Name: "RuntimeVersionConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "RuntimeVersionArn", Target: &schemaRuntimeVersionArn},
+		{Name: "Error", Index: 1, Target: &schemaRuntimeVersionError},
+	},
+}
+
+var schemaRuntimeVersionError = wire.Schema{
+	Name: "RuntimeVersionError",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaString},
+		{Name: "Message", Index: 1, Target: &schemaSensitiveString, Sensitive: true},
+	},
+}
+
+var schemaS3Bucket = wire.Schema{
+	Name:       "S3Bucket",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 3, HasMin: true, Max: 63, HasMax: true, Pattern: `[0-9A-Za-z\.\-_]*(?<!\.)`},
 }
 
 var schemaS3FilesMountConnectivityException = wire.Schema{
@@ -562,6 +2879,86 @@ var schemaS3FilesMountTimeoutException = wire.Schema{
 		Status: 408,
 		New:    func() wire.Shape { return new(S3FilesMountTimeoutException) },
 	},
+}
+
+var schemaS3Key = wire.Schema{
+	Name:       "S3Key",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1024, HasMax: true, Pattern: `.*`},
+}
+
+var schemaS3ObjectStorageMode = wire.Schema{
+	Name:       "S3ObjectStorageMode",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"COPY", "REFERENCE"}},
+}
+
+var schemaS3ObjectVersion = wire.Schema{
+	Name:       "S3ObjectVersion",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1024, HasMax: true, Pattern: `.*`},
+}
+
+var schemaScalingConfig = wire.Schema{
+	Name: "ScalingConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "MaximumConcurrency", Target: &schemaMaximumConcurrency},
+	},
+}
+
+var schemaSchemaRegistryEventRecordFormat = wire.Schema{
+	Name:       "SchemaRegistryEventRecordFormat",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"JSON", "SOURCE"}},
+}
+
+var schemaSchemaRegistryUri = wire.Schema{
+	Name:       "SchemaRegistryUri",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10000, HasMax: true, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},
+}
+
+var schemaSecurityGroupId = wire.Schema{
+	Name:       "SecurityGroupId",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1024, HasMax: true, Pattern: `sg-[0-9a-zA-Z]*`},
+}
+
+var schemaSecurityGroupIds = wire.Schema{
+	Name:       "SecurityGroupIds",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaSecurityGroupId},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 5, HasMax: true},
+}
+
+var schemaSelfManagedEventSource = wire.Schema{
+	Name: "SelfManagedEventSource",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Endpoints", Target: &schemaEndpoints},
+	},
+}
+
+var schemaSelfManagedKafkaEventSourceConfig = wire.Schema{
+	Name: "SelfManagedKafkaEventSourceConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ConsumerGroupId", Target: &schemaURI},
+		{Name: "SchemaRegistryConfig", Index: 1, Target: &schemaKafkaSchemaRegistryConfig},
+	},
+}
+
+var schemaSensitiveString = wire.Schema{
+	Name:      "SensitiveString",
+	Kind:      wire.String,
+	Sensitive: true,
+}
+
+var schemaSensitiveStringOnServerOnly = wire.Schema{
+	Name:       "SensitiveStringOnServerOnly",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 10000, HasMax: true},
 }
 
 var schemaSerializedRequestEntityTooLargeException = wire.Schema{
@@ -607,6 +3004,20 @@ var schemaServiceQuotaExceededException = wire.Schema{
 	},
 }
 
+var schemaSnapStart = wire.Schema{
+	Name: "SnapStart",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ApplyOn", Target: &schemaSnapStartApplyOn},
+	},
+}
+
+var schemaSnapStartApplyOn = wire.Schema{
+	Name:       "SnapStartApplyOn",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"PublishedVersions", "None"}},
+}
+
 var schemaSnapStartException = wire.Schema{
 	Name: "SnapStartException",
 	Kind: wire.Struct,
@@ -635,6 +3046,12 @@ var schemaSnapStartNotReadyException = wire.Schema{
 	},
 }
 
+var schemaSnapStartOptimizationStatus = wire.Schema{
+	Name:       "SnapStartOptimizationStatus",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"On", "Off"}},
+}
+
 var schemaSnapStartRegenerationFailureException = wire.Schema{
 	Name: "SnapStartRegenerationFailureException",
 	Kind: wire.Struct,
@@ -646,6 +3063,15 @@ var schemaSnapStartRegenerationFailureException = wire.Schema{
 		Code:   "SnapStartRegenerationFailureException",
 		Status: 409,
 		New:    func() wire.Shape { return new(SnapStartRegenerationFailureException) },
+	},
+}
+
+var schemaSnapStartResponse = wire.Schema{
+	Name: "SnapStartResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ApplyOn", Target: &schemaSnapStartApplyOn},
+		{Name: "OptimizationStatus", Index: 1, Target: &schemaSnapStartOptimizationStatus},
 	},
 }
 
@@ -663,9 +3089,67 @@ var schemaSnapStartTimeoutException = wire.Schema{
 	},
 }
 
+var schemaSourceAccessConfiguration = wire.Schema{
+	Name: "SourceAccessConfiguration",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Type", Target: &schemaSourceAccessType},
+		{Name: "URI", Index: 1, Target: &schemaURI},
+	},
+}
+
+var schemaSourceAccessConfigurations = wire.Schema{
+	Name:       "SourceAccessConfigurations",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaSourceAccessConfiguration},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 23, HasMax: true},
+}
+
+var schemaSourceAccessType = wire.Schema{
+	Name:       "SourceAccessType",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE"}},
+}
+
+var schemaSourceOwner = wire.Schema{
+	Name:       "SourceOwner",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 12, HasMax: true, Pattern: `\d{12}`},
+}
+
+var schemaState = wire.Schema{
+	Name:       "State",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Pending", "Active", "Inactive", "Failed", "Deactivating", "Deactivated", "ActiveNonInvocable", "Deleting"}},
+}
+
+var schemaStateReason = wire.Schema{
+	Name: "StateReason",
+	Kind: wire.String,
+}
+
+var schemaStateReasonCode = wire.Schema{
+	Name:       "StateReasonCode",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Idle", "Creating", "Restoring", "EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError", "ServiceQuotaExceededException", "VcpuLimitExceeded", "CapacityProviderScalingLimitExceeded", "InsufficientCapacity", "EC2RequestLimitExceeded", "FunctionError.InitTimeout", "FunctionError.RuntimeInitError", "FunctionError.ExtensionInitError", "FunctionError.InvalidEntryPoint", "FunctionError.InvalidWorkingDirectory", "FunctionError.PermissionDenied", "FunctionError.TooManyExtensions", "FunctionError.InitResourceExhausted", "DisallowedByVpcEncryptionControl", "DrainingDurableExecutions", "DependencyError"}},
+}
+
+var schemaStatementId = wire.Schema{
+	Name:       "StatementId",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 100, HasMax: true, Pattern: `([a-zA-Z0-9-_]+)`},
+}
+
 var schemaString = wire.Schema{
 	Name: "String",
 	Kind: wire.String,
+}
+
+var schemaStringList = wire.Schema{
+	Name:       "StringList",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaString},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1500, HasMax: true},
 }
 
 var schemaSubnetIPAddressLimitReachedException = wire.Schema{
@@ -683,16 +3167,127 @@ var schemaSubnetIPAddressLimitReachedException = wire.Schema{
 	},
 }
 
+var schemaSubnetId = wire.Schema{
+	Name:       "SubnetId",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1024, HasMax: true, Pattern: `subnet-[0-9a-z]*`},
+}
+
+var schemaSubnetIds = wire.Schema{
+	Name:       "SubnetIds",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaSubnetId},
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 16, HasMax: true},
+}
+
+var schemaSystemLogLevel = wire.Schema{
+	Name:       "SystemLogLevel",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"DEBUG", "INFO", "WARN"}},
+}
+
+var schemaTagKey = wire.Schema{
+	Name:       "TagKey",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 128, HasMax: true, Pattern: `([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`},
+}
+
+var schemaTagKeyList = wire.Schema{
+	Name: "TagKeyList",
+	Kind: wire.List,
+	Elem: &wire.Member{Name: "member", Target: &schemaTagKey},
+}
+
+var schemaTagResourceRequest = wire.Schema{
+	Name: "TagResourceRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Resource", Target: &schemaTaggableResource, Required: true, Location: wire.InURI},
+		{Name: "Tags", Index: 1, Target: &schemaTags, Required: true},
+	},
+}
+
+var schemaTagResourceResponse = wire.Schema{
+	Name: "TagResourceResponse",
+	Kind: wire.Struct,
+}
+
+var schemaTagValue = wire.Schema{
+	Name:       "TagValue",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 256, HasMax: true, Pattern: `([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`},
+}
+
+var schemaTaggableResource = wire.Schema{
+	Name:       "TaggableResource",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 10000, HasMax: true, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`},
+}
+
+var schemaTags = wire.Schema{
+	Name: "Tags",
+	Kind: wire.Map,
+	Key:  &wire.Member{Name: "key", Target: &schemaTagKey},
+	Elem: &wire.Member{Name: "value", Target: &schemaTagValue},
+}
+
+var schemaTagsError = wire.Schema{
+	Name: "TagsError",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "ErrorCode", Target: &schemaTagsErrorCode, Required: true},
+		{Name: "Message", Index: 1, Target: &schemaTagsErrorMessage, Required: true},
+	},
+}
+
+var schemaTagsErrorCode = wire.Schema{
+	Name:       "TagsErrorCode",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 10, HasMin: true, Max: 21, HasMax: true, Pattern: `[A-Za-z]+Exception`},
+}
+
+var schemaTagsErrorMessage = wire.Schema{
+	Name:       "TagsErrorMessage",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 84, HasMin: true, Max: 1000, HasMax: true, Pattern: `.*`},
+}
+
+var schemaTenancyConfig = wire.Schema{
+	Name: "TenancyConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "TenantIsolationMode", Target: &schemaTenantIsolationMode, Required: true},
+	},
+}
+
 var schemaTenantId = wire.Schema{
 	Name:       "TenantId",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 256, HasMax: true, Pattern: `[a-zA-Z0-9\._:\/=+\-@ ]+`},
 }
 
+var schemaTenantIsolationMode = wire.Schema{
+	Name:       "TenantIsolationMode",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"PER_TENANT"}},
+}
+
 var schemaThrottleReason = wire.Schema{
 	Name:       "ThrottleReason",
 	Kind:       wire.Enum,
 	Constraint: &wire.Constraint{Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}},
+}
+
+var schemaTimeout = wire.Schema{
+	Name:       "Timeout",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 5400, HasMax: true},
+}
+
+var schemaTimestamp = wire.Schema{
+	Name:       "Timestamp",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 100, HasMax: true, Pattern: `.*`},
 }
 
 var schemaTooManyRequestsException = wire.Schema{
@@ -711,6 +3306,71 @@ var schemaTooManyRequestsException = wire.Schema{
 	},
 }
 
+var schemaTopic = wire.Schema{
+	Name:       "Topic",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 249, HasMax: true, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},
+}
+
+var schemaTopics = wire.Schema{
+	Name:       "Topics",
+	Kind:       wire.List,
+	Elem:       &wire.Member{Name: "member", Target: &schemaTopic},
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1, HasMax: true},
+}
+
+var schemaTracingConfig = wire.Schema{
+	Name: "TracingConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Mode", Target: &schemaTracingMode},
+	},
+}
+
+var schemaTracingConfigResponse = wire.Schema{
+	Name: "TracingConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Mode", Target: &schemaTracingMode},
+	},
+}
+
+var schemaTracingMode = wire.Schema{
+	Name:       "TracingMode",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Active", "PassThrough"}},
+}
+
+var schemaTumblingWindowInSeconds = wire.Schema{
+	Name:       "TumblingWindowInSeconds",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 900, HasMax: true},
+}
+
+var schemaURI = wire.Schema{
+	Name:       "URI",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 200, HasMax: true, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},
+}
+
+var schemaUUIDString = wire.Schema{
+	Name:       "UUIDString",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 36, HasMin: true, Max: 36, HasMax: true},
+}
+
+var schemaUnqualifiedFunctionName = wire.Schema{
+	Name:       "UnqualifiedFunctionName",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 140, HasMax: true, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`},
+}
+
+var schemaUnreservedConcurrentExecutions = wire.Schema{
+	Name:       "UnreservedConcurrentExecutions",
+	Kind:       wire.Integer,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true},
+}
+
 var schemaUnsupportedMediaTypeException = wire.Schema{
 	Name: "UnsupportedMediaTypeException",
 	Kind: wire.Struct,
@@ -725,8 +3385,200 @@ var schemaUnsupportedMediaTypeException = wire.Schema{
 	},
 }
 
+var schemaUntagResourceRequest = wire.Schema{
+	Name: "UntagResourceRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "Resource", Target: &schemaTaggableResource, Required: true, Location: wire.InURI},
+		{Name: "TagKeys", Index: 1, Target: &schemaTagKeyList, Required: true, Location: wire.InQuery, LocationName: "tagKeys"},
+	},
+}
+
+var schemaUntagResourceResponse = wire.Schema{
+	Name: "UntagResourceResponse",
+	Kind: wire.Struct,
+}
+
+var schemaUpdateAliasRequest = wire.Schema{
+	Name: "UpdateAliasRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Name", Index: 1, Target: &schemaAlias, Required: true, Location: wire.InURI},
+		{Name: "FunctionVersion", Index: 2, Target: &schemaVersionWithLatestPublished},
+		{Name: "Description", Index: 3, Target: &schemaDescription},
+		{Name: "RoutingConfig", Index: 4, Target: &schemaAliasRoutingConfiguration},
+		{Name: "RevisionId", Index: 5, Target: &schemaString},
+	},
+}
+
+var schemaUpdateEventSourceMappingRequest = wire.Schema{
+	Name: "UpdateEventSourceMappingRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "UUID", Target: &schemaUUIDString, Required: true, Location: wire.InURI},
+		{Name: "FunctionName", Index: 1, Target: &schemaNamespacedFunctionName},
+		{Name: "Enabled", Index: 2, Target: &schemaEnabled},
+		{Name: "BatchSize", Index: 3, Target: &schemaBatchSize},
+		{Name: "FilterCriteria", Index: 4, Target: &schemaFilterCriteria},
+		{Name: "KMSKeyArn", Index: 5, Target: &schemaKMSKeyArn},
+		{Name: "MetricsConfig", Index: 6, Target: &schemaEventSourceMappingMetricsConfig},
+		{Name: "LoggingConfig", Index: 7, Target: &schemaEventSourceMappingLoggingConfig},
+		{Name: "ScalingConfig", Index: 8, Target: &schemaScalingConfig},
+		{Name: "MaximumBatchingWindowInSeconds", Index: 9, Target: &schemaMaximumBatchingWindowInSeconds},
+		{Name: "ParallelizationFactor", Index: 10, Target: &schemaParallelizationFactor},
+		{Name: "DestinationConfig", Index: 11, Target: &schemaDestinationConfig},
+		{Name: "MaximumRecordAgeInSeconds", Index: 12, Target: &schemaMaximumRecordAgeInSeconds},
+		{Name: "BisectBatchOnFunctionError", Index: 13, Target: &schemaBisectBatchOnFunctionError},
+		{Name: "MaximumRetryAttempts", Index: 14, Target: &schemaMaximumRetryAttemptsEventSourceMapping},
+		{Name: "TumblingWindowInSeconds", Index: 15, Target: &schemaTumblingWindowInSeconds},
+		{Name: "SourceAccessConfigurations", Index: 16, Target: &schemaSourceAccessConfigurations},
+		{Name: "FunctionResponseTypes", Index: 17, Target: &schemaFunctionResponseTypeList},
+		{Name: "AmazonManagedKafkaEventSourceConfig", Index: 18, Target: &schemaAmazonManagedKafkaEventSourceConfig},
+		{Name: "SelfManagedKafkaEventSourceConfig", Index: 19, Target: &schemaSelfManagedKafkaEventSourceConfig},
+		{Name: "DocumentDBEventSourceConfig", Index: 20, Target: &schemaDocumentDBEventSourceConfig},
+		{Name: "ProvisionedPollerConfig", Index: 21, Target: &schemaProvisionedPollerConfig},
+	},
+}
+
+var schemaUpdateFunctionCodeRequest = wire.Schema{
+	Name: "UpdateFunctionCodeRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "ZipFile", Index: 1, Target: &schemaBlob, Sensitive: true},
+		{Name: "S3Bucket", Index: 2, Target: &schemaS3Bucket},
+		{Name: "S3Key", Index: 3, Target: &schemaS3Key},
+		{Name: "S3ObjectVersion", Index: 4, Target: &schemaS3ObjectVersion},
+		{Name: "S3ObjectStorageMode", Index: 5, Target: &schemaS3ObjectStorageMode},
+		{Name: "ImageUri", Index: 6, Target: &schemaString},
+		{Name: "Architectures", Index: 7, Target: &schemaArchitecturesList},
+		{Name: "Publish", Index: 8, Target: &schemaBoolean},
+		{Name: "PublishTo", Index: 9, Target: &schemaFunctionVersionLatestPublished},
+		{Name: "DryRun", Index: 10, Target: &schemaBoolean},
+		{Name: "RevisionId", Index: 11, Target: &schemaString},
+		{Name: "SourceKMSKeyArn", Index: 12, Target: &schemaKMSKeyArn},
+	},
+}
+
+var schemaUpdateFunctionConfigurationRequest = wire.Schema{
+	Name: "UpdateFunctionConfigurationRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Role", Index: 1, Target: &schemaRoleArn},
+		{Name: "Handler", Index: 2, Target: &schemaHandler},
+		{Name: "Description", Index: 3, Target: &schemaDescription},
+		{Name: "Timeout", Index: 4, Target: &schemaTimeout},
+		{Name: "MemorySize", Index: 5, Target: &schemaMemorySize},
+		{Name: "VpcConfig", Index: 6, Target: &schemaVpcConfig},
+		{Name: "Environment", Index: 7, Target: &schemaEnvironment},
+		{Name: "Runtime", Index: 8, Target: &schemaRuntime},
+		{Name: "DeadLetterConfig", Index: 9, Target: &schemaDeadLetterConfig},
+		{Name: "KMSKeyArn", Index: 10, Target: &schemaKMSKeyArn},
+		{Name: "TracingConfig", Index: 11, Target: &schemaTracingConfig},
+		{Name: "RevisionId", Index: 12, Target: &schemaString},
+		{Name: "Layers", Index: 13, Target: &schemaLayerList},
+		{Name: "FileSystemConfigs", Index: 14, Target: &schemaFileSystemConfigList},
+		{Name: "ImageConfig", Index: 15, Target: &schemaImageConfig},
+		{Name: "EphemeralStorage", Index: 16, Target: &schemaEphemeralStorage},
+		{Name: "SnapStart", Index: 17, Target: &schemaSnapStart},
+		{Name: "LoggingConfig", Index: 18, Target: &schemaLoggingConfig},
+		{Name: "CapacityProviderConfig", Index: 19, Target: &schemaCapacityProviderConfig},
+		{Name: "DurableConfig", Index: 20, Target: &schemaDurableConfig},
+	},
+}
+
+var schemaUpdateFunctionEventInvokeConfigRequest = wire.Schema{
+	Name: "UpdateFunctionEventInvokeConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaNamespacedFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaNumericLatestPublishedOrAliasQualifier, Location: wire.InQuery},
+		{Name: "MaximumRetryAttempts", Index: 2, Target: &schemaMaximumRetryAttempts},
+		{Name: "MaximumEventAgeInSeconds", Index: 3, Target: &schemaMaximumEventAgeInSeconds},
+		{Name: "DestinationConfig", Index: 4, Target: &schemaDestinationConfig},
+	},
+}
+
+var schemaUpdateFunctionUrlConfigRequest = wire.Schema{
+	Name: "UpdateFunctionUrlConfigRequest",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionName", Target: &schemaFunctionUrlFunctionName, Required: true, Location: wire.InURI},
+		{Name: "Qualifier", Index: 1, Target: &schemaFunctionUrlQualifier, Location: wire.InQuery},
+		{Name: "AuthType", Index: 2, Target: &schemaFunctionUrlAuthType},
+		{Name: "Cors", Index: 3, Target: &schemaCors},
+		{Name: "InvokeMode", Index: 4, Target: &schemaInvokeMode},
+	},
+}
+
+var schemaUpdateFunctionUrlConfigResponse = wire.Schema{
+	Name: "UpdateFunctionUrlConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "FunctionUrl", Target: &schemaFunctionUrl, Required: true},
+		{Name: "FunctionArn", Index: 1, Target: &schemaFunctionArn, Required: true},
+		{Name: "AuthType", Index: 2, Target: &schemaFunctionUrlAuthType, Required: true},
+		{Name: "Cors", Index: 3, Target: &schemaCors},
+		{Name: "CreationTime", Index: 4, Target: &schemaTimestamp, Required: true},
+		{Name: "LastModifiedTime", Index: 5, Target: &schemaTimestamp, Required: true},
+		{Name: "InvokeMode", Index: 6, Target: &schemaInvokeMode},
+	},
+}
+
+var schemaUpdateRuntimeOn = wire.Schema{
+	Name:       "UpdateRuntimeOn",
+	Kind:       wire.Enum,
+	Constraint: &wire.Constraint{Enum: []string{"Auto", "Manual", "FunctionUpdate"}},
+}
+
 var schemaVersion = wire.Schema{
 	Name:       "Version",
 	Kind:       wire.String,
 	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1024, HasMax: true, Pattern: `(\$LATEST|[0-9]+)`},
+}
+
+var schemaVersionWithLatestPublished = wire.Schema{
+	Name:       "VersionWithLatestPublished",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 1, HasMin: true, Max: 1024, HasMax: true, Pattern: `(\$LATEST(\.PUBLISHED)?|[0-9]+)`},
+}
+
+var schemaVpcConfig = wire.Schema{
+	Name: "VpcConfig",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "SubnetIds", Target: &schemaSubnetIds},
+		{Name: "SecurityGroupIds", Index: 1, Target: &schemaSecurityGroupIds},
+		{Name: "Ipv6AllowedForDualStack", Index: 2, Target: &schemaNullableBoolean},
+	},
+}
+
+var schemaVpcConfigResponse = wire.Schema{
+	Name: "VpcConfigResponse",
+	Kind: wire.Struct,
+	Members: []wire.Member{
+		{Name: "SubnetIds", Target: &schemaSubnetIds},
+		{Name: "SecurityGroupIds", Index: 1, Target: &schemaSecurityGroupIds},
+		{Name: "VpcId", Index: 2, Target: &schemaVpcId},
+		{Name: "Ipv6AllowedForDualStack", Index: 3, Target: &schemaNullableBoolean},
+	},
+}
+
+var schemaVpcId = wire.Schema{
+	Name: "VpcId",
+	Kind: wire.String,
+}
+
+var schemaWeight = wire.Schema{
+	Name:       "Weight",
+	Kind:       wire.Double,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1, HasMax: true},
+}
+
+var schemaWorkingDirectory = wire.Schema{
+	Name:       "WorkingDirectory",
+	Kind:       wire.String,
+	Constraint: &wire.Constraint{Min: 0, HasMin: true, Max: 1000, HasMax: true},
 }

@@ -3,8 +3,556 @@
 package lambda
 
 import (
+	"io"
+	"time"
+
 	"github.com/holdfast-cloud/holdfast/wire"
 )
+
+type AccountLimit struct {
+	TotalCodeSize                  *int64
+	CodeSizeUnzipped               *int64
+	CodeSizeZipped                 *int64
+	ConcurrentExecutions           *int32
+	UnreservedConcurrentExecutions *int32
+}
+
+func (s *AccountLimit) Schema() *wire.Schema { return &schemaAccountLimit }
+
+func (s *AccountLimit) WriteMembers(w wire.Writer) {
+	m := schemaAccountLimit.Members
+	if s.TotalCodeSize != nil {
+		w.Int(&m[0], *s.TotalCodeSize)
+	}
+	if s.CodeSizeUnzipped != nil {
+		w.Int(&m[1], *s.CodeSizeUnzipped)
+	}
+	if s.CodeSizeZipped != nil {
+		w.Int(&m[2], *s.CodeSizeZipped)
+	}
+	if s.ConcurrentExecutions != nil {
+		w.Int(&m[3], int64(*s.ConcurrentExecutions))
+	}
+	if s.UnreservedConcurrentExecutions != nil {
+		w.Int(&m[4], int64(*s.UnreservedConcurrentExecutions))
+	}
+}
+
+func (s *AccountLimit) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.TotalCodeSize = new(r.Int(m))
+		case 1:
+			s.CodeSizeUnzipped = new(r.Int(m))
+		case 2:
+			s.CodeSizeZipped = new(r.Int(m))
+		case 3:
+			s.ConcurrentExecutions = new(int32(r.Int(m)))
+		case 4:
+			s.UnreservedConcurrentExecutions = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type AccountUsage struct {
+	TotalCodeSize *int64
+	FunctionCount *int64
+}
+
+func (s *AccountUsage) Schema() *wire.Schema { return &schemaAccountUsage }
+
+func (s *AccountUsage) WriteMembers(w wire.Writer) {
+	m := schemaAccountUsage.Members
+	if s.TotalCodeSize != nil {
+		w.Int(&m[0], *s.TotalCodeSize)
+	}
+	if s.FunctionCount != nil {
+		w.Int(&m[1], *s.FunctionCount)
+	}
+}
+
+func (s *AccountUsage) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.TotalCodeSize = new(r.Int(m))
+		case 1:
+			s.FunctionCount = new(r.Int(m))
+		}
+	}
+}
+
+type AddLayerVersionPermissionRequest struct {
+	LayerName      *string
+	VersionNumber  *int64
+	StatementId    *string
+	Action         *string
+	Principal      *string
+	OrganizationId *string
+	RevisionId     *string
+}
+
+func (s *AddLayerVersionPermissionRequest) Schema() *wire.Schema {
+	return &schemaAddLayerVersionPermissionRequest
+}
+
+func (s *AddLayerVersionPermissionRequest) WriteMembers(w wire.Writer) {
+	m := schemaAddLayerVersionPermissionRequest.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.VersionNumber != nil {
+		w.Int(&m[1], *s.VersionNumber)
+	}
+	if s.StatementId != nil {
+		w.String(&m[2], *s.StatementId)
+	}
+	if s.Action != nil {
+		w.String(&m[3], *s.Action)
+	}
+	if s.Principal != nil {
+		w.String(&m[4], *s.Principal)
+	}
+	if s.OrganizationId != nil {
+		w.String(&m[5], *s.OrganizationId)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[6], *s.RevisionId)
+	}
+}
+
+func (s *AddLayerVersionPermissionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.VersionNumber = new(r.Int(m))
+		case 2:
+			s.StatementId = new(r.String(m))
+		case 3:
+			s.Action = new(r.String(m))
+		case 4:
+			s.Principal = new(r.String(m))
+		case 5:
+			s.OrganizationId = new(r.String(m))
+		case 6:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type AddLayerVersionPermissionResponse struct {
+	Statement  *string
+	RevisionId *string
+}
+
+func (s *AddLayerVersionPermissionResponse) Schema() *wire.Schema {
+	return &schemaAddLayerVersionPermissionResponse
+}
+
+func (s *AddLayerVersionPermissionResponse) WriteMembers(w wire.Writer) {
+	m := schemaAddLayerVersionPermissionResponse.Members
+	if s.Statement != nil {
+		w.String(&m[0], *s.Statement)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[1], *s.RevisionId)
+	}
+}
+
+func (s *AddLayerVersionPermissionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Statement = new(r.String(m))
+		case 1:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type AddPermissionRequest struct {
+	FunctionName          *string
+	StatementId           *string
+	Action                *string
+	Principal             *string
+	SourceArn             *string
+	FunctionUrlAuthType   FunctionUrlAuthType
+	InvokedViaFunctionUrl *bool
+	SourceAccount         *string
+	EventSourceToken      *string
+	Qualifier             *string
+	RevisionId            *string
+	PrincipalOrgID        *string
+}
+
+func (s *AddPermissionRequest) Schema() *wire.Schema { return &schemaAddPermissionRequest }
+
+func (s *AddPermissionRequest) WriteMembers(w wire.Writer) {
+	m := schemaAddPermissionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.StatementId != nil {
+		w.String(&m[1], *s.StatementId)
+	}
+	if s.Action != nil {
+		w.String(&m[2], *s.Action)
+	}
+	if s.Principal != nil {
+		w.String(&m[3], *s.Principal)
+	}
+	if s.SourceArn != nil {
+		w.String(&m[4], *s.SourceArn)
+	}
+	if s.FunctionUrlAuthType != "" {
+		w.String(&m[5], string(s.FunctionUrlAuthType))
+	}
+	if s.InvokedViaFunctionUrl != nil {
+		w.Bool(&m[6], *s.InvokedViaFunctionUrl)
+	}
+	if s.SourceAccount != nil {
+		w.String(&m[7], *s.SourceAccount)
+	}
+	if s.EventSourceToken != nil {
+		w.String(&m[8], *s.EventSourceToken)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[9], *s.Qualifier)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[10], *s.RevisionId)
+	}
+	if s.PrincipalOrgID != nil {
+		w.String(&m[11], *s.PrincipalOrgID)
+	}
+}
+
+func (s *AddPermissionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.StatementId = new(r.String(m))
+		case 2:
+			s.Action = new(r.String(m))
+		case 3:
+			s.Principal = new(r.String(m))
+		case 4:
+			s.SourceArn = new(r.String(m))
+		case 5:
+			s.FunctionUrlAuthType = FunctionUrlAuthType(r.String(m))
+		case 6:
+			s.InvokedViaFunctionUrl = new(r.Bool(m))
+		case 7:
+			s.SourceAccount = new(r.String(m))
+		case 8:
+			s.EventSourceToken = new(r.String(m))
+		case 9:
+			s.Qualifier = new(r.String(m))
+		case 10:
+			s.RevisionId = new(r.String(m))
+		case 11:
+			s.PrincipalOrgID = new(r.String(m))
+		}
+	}
+}
+
+type AddPermissionResponse struct {
+	Statement *string
+}
+
+func (s *AddPermissionResponse) Schema() *wire.Schema { return &schemaAddPermissionResponse }
+
+func (s *AddPermissionResponse) WriteMembers(w wire.Writer) {
+	m := schemaAddPermissionResponse.Members
+	if s.Statement != nil {
+		w.String(&m[0], *s.Statement)
+	}
+}
+
+func (s *AddPermissionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Statement = new(r.String(m))
+		}
+	}
+}
+
+func writeAdditionalVersionWeights(w wire.Writer, m *wire.Member, v map[string]float64) {
+	w.BeginMap(m, len(v))
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
+		w.MapKey(k)
+		w.Float(schemaAdditionalVersionWeights.Elem, v[k])
+	}
+	w.EndMap()
+}
+
+func readAdditionalVersionWeights(r wire.Reader, m *wire.Member) map[string]float64 {
+	v := map[string]float64{}
+	r.BeginMap(m)
+	for k, ok := r.NextKey(); ok; k, ok = r.NextKey() {
+		if r.Null() {
+			continue
+		}
+		v[k] = r.Float(schemaAdditionalVersionWeights.Elem)
+	}
+	return v
+}
+
+type AliasConfiguration struct {
+	AliasArn        *string
+	Name            *string
+	FunctionVersion *string
+	Description     *string
+	RoutingConfig   *AliasRoutingConfiguration
+	RevisionId      *string
+}
+
+func (s *AliasConfiguration) Schema() *wire.Schema { return &schemaAliasConfiguration }
+
+func (s *AliasConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaAliasConfiguration.Members
+	if s.AliasArn != nil {
+		w.String(&m[0], *s.AliasArn)
+	}
+	if s.Name != nil {
+		w.String(&m[1], *s.Name)
+	}
+	if s.FunctionVersion != nil {
+		w.String(&m[2], *s.FunctionVersion)
+	}
+	if s.Description != nil {
+		w.String(&m[3], *s.Description)
+	}
+	if s.RoutingConfig != nil {
+		w.BeginStruct(&m[4])
+		s.RoutingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.RevisionId != nil {
+		w.String(&m[5], *s.RevisionId)
+	}
+}
+
+func (s *AliasConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.AliasArn = new(r.String(m))
+		case 1:
+			s.Name = new(r.String(m))
+		case 2:
+			s.FunctionVersion = new(r.String(m))
+		case 3:
+			s.Description = new(r.String(m))
+		case 4:
+			s.RoutingConfig = new(AliasRoutingConfiguration)
+			r.BeginStruct(m)
+			s.RoutingConfig.ReadMembers(r)
+		case 5:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type AliasLimitExceededException struct {
+	Type    *string
+	Message string
+}
+
+func (s *AliasLimitExceededException) Schema() *wire.Schema {
+	return &schemaAliasLimitExceededException
+}
+
+func (s *AliasLimitExceededException) WriteMembers(w wire.Writer) {
+	m := schemaAliasLimitExceededException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *AliasLimitExceededException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+func writeAliasList(w wire.Writer, m *wire.Member, v []AliasConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaAliasList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readAliasList(r wire.Reader, m *wire.Member) []AliasConfiguration {
+	v := []AliasConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e AliasConfiguration
+		r.BeginStruct(schemaAliasList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type AliasRoutingConfiguration struct {
+	AdditionalVersionWeights map[string]float64
+}
+
+func (s *AliasRoutingConfiguration) Schema() *wire.Schema { return &schemaAliasRoutingConfiguration }
+
+func (s *AliasRoutingConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaAliasRoutingConfiguration.Members
+	if s.AdditionalVersionWeights != nil {
+		writeAdditionalVersionWeights(w, &m[0], s.AdditionalVersionWeights)
+	}
+}
+
+func (s *AliasRoutingConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.AdditionalVersionWeights = readAdditionalVersionWeights(r, m)
+		}
+	}
+}
+
+func writeAllowMethodsList(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaAllowMethodsList.Elem, e)
+	}
+	w.EndList()
+}
+
+func readAllowMethodsList(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaAllowMethodsList.Elem))
+	}
+	return v
+}
+
+func writeAllowOriginsList(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaAllowOriginsList.Elem, e)
+	}
+	w.EndList()
+}
+
+func readAllowOriginsList(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaAllowOriginsList.Elem))
+	}
+	return v
+}
+
+type AmazonManagedKafkaEventSourceConfig struct {
+	ConsumerGroupId      *string
+	SchemaRegistryConfig *KafkaSchemaRegistryConfig
+}
+
+func (s *AmazonManagedKafkaEventSourceConfig) Schema() *wire.Schema {
+	return &schemaAmazonManagedKafkaEventSourceConfig
+}
+
+func (s *AmazonManagedKafkaEventSourceConfig) WriteMembers(w wire.Writer) {
+	m := schemaAmazonManagedKafkaEventSourceConfig.Members
+	if s.ConsumerGroupId != nil {
+		w.String(&m[0], *s.ConsumerGroupId)
+	}
+	if s.SchemaRegistryConfig != nil {
+		w.BeginStruct(&m[1])
+		s.SchemaRegistryConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *AmazonManagedKafkaEventSourceConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ConsumerGroupId = new(r.String(m))
+		case 1:
+			s.SchemaRegistryConfig = new(KafkaSchemaRegistryConfig)
+			r.BeginStruct(m)
+			s.SchemaRegistryConfig.ReadMembers(r)
+		}
+	}
+}
+
+func writeArchitecturesList(w wire.Writer, m *wire.Member, v []Architecture) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaArchitecturesList.Elem, string(e))
+	}
+	w.EndList()
+}
+
+func readArchitecturesList(r wire.Reader, m *wire.Member) []Architecture {
+	v := []Architecture{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, Architecture(r.String(schemaArchitecturesList.Elem)))
+	}
+	return v
+}
+
+type CapacityProviderConfig struct {
+	LambdaManagedInstancesCapacityProviderConfig *LambdaManagedInstancesCapacityProviderConfig
+}
+
+func (s *CapacityProviderConfig) Schema() *wire.Schema { return &schemaCapacityProviderConfig }
+
+func (s *CapacityProviderConfig) WriteMembers(w wire.Writer) {
+	m := schemaCapacityProviderConfig.Members
+	if s.LambdaManagedInstancesCapacityProviderConfig != nil {
+		w.BeginStruct(&m[0])
+		s.LambdaManagedInstancesCapacityProviderConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *CapacityProviderConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LambdaManagedInstancesCapacityProviderConfig = new(LambdaManagedInstancesCapacityProviderConfig)
+			r.BeginStruct(m)
+			s.LambdaManagedInstancesCapacityProviderConfig.ReadMembers(r)
+		}
+	}
+}
 
 type CodeArtifactUserDeletedException struct {
 	Type    *string
@@ -92,6 +640,1234 @@ func (s *CodeArtifactUserPendingException) ReadMembers(r wire.Reader) {
 			s.Type = new(r.String(m))
 		case 1:
 			s.Message = r.String(m)
+		}
+	}
+}
+
+type CodeSigningConfigNotFoundException struct {
+	Type    *string
+	Message string
+}
+
+func (s *CodeSigningConfigNotFoundException) Schema() *wire.Schema {
+	return &schemaCodeSigningConfigNotFoundException
+}
+
+func (s *CodeSigningConfigNotFoundException) WriteMembers(w wire.Writer) {
+	m := schemaCodeSigningConfigNotFoundException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *CodeSigningConfigNotFoundException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type CodeStorageExceededException struct {
+	Type    *string
+	Message string
+}
+
+func (s *CodeStorageExceededException) Schema() *wire.Schema {
+	return &schemaCodeStorageExceededException
+}
+
+func (s *CodeStorageExceededException) WriteMembers(w wire.Writer) {
+	m := schemaCodeStorageExceededException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *CodeStorageExceededException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type CodeVerificationFailedException struct {
+	Type    *string
+	Message string
+}
+
+func (s *CodeVerificationFailedException) Schema() *wire.Schema {
+	return &schemaCodeVerificationFailedException
+}
+
+func (s *CodeVerificationFailedException) WriteMembers(w wire.Writer) {
+	m := schemaCodeVerificationFailedException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *CodeVerificationFailedException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+func writeCompatibleArchitectures(w wire.Writer, m *wire.Member, v []Architecture) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaCompatibleArchitectures.Elem, string(e))
+	}
+	w.EndList()
+}
+
+func readCompatibleArchitectures(r wire.Reader, m *wire.Member) []Architecture {
+	v := []Architecture{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, Architecture(r.String(schemaCompatibleArchitectures.Elem)))
+	}
+	return v
+}
+
+func writeCompatibleRuntimes(w wire.Writer, m *wire.Member, v []Runtime) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaCompatibleRuntimes.Elem, string(e))
+	}
+	w.EndList()
+}
+
+func readCompatibleRuntimes(r wire.Reader, m *wire.Member) []Runtime {
+	v := []Runtime{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, Runtime(r.String(schemaCompatibleRuntimes.Elem)))
+	}
+	return v
+}
+
+type Concurrency struct {
+	ReservedConcurrentExecutions *int32
+}
+
+func (s *Concurrency) Schema() *wire.Schema { return &schemaConcurrency }
+
+func (s *Concurrency) WriteMembers(w wire.Writer) {
+	m := schemaConcurrency.Members
+	if s.ReservedConcurrentExecutions != nil {
+		w.Int(&m[0], int64(*s.ReservedConcurrentExecutions))
+	}
+}
+
+func (s *Concurrency) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ReservedConcurrentExecutions = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type Cors struct {
+	AllowCredentials *bool
+	AllowHeaders     []string
+	AllowMethods     []string
+	AllowOrigins     []string
+	ExposeHeaders    []string
+	MaxAge           *int32
+}
+
+func (s *Cors) Schema() *wire.Schema { return &schemaCors }
+
+func (s *Cors) WriteMembers(w wire.Writer) {
+	m := schemaCors.Members
+	if s.AllowCredentials != nil {
+		w.Bool(&m[0], *s.AllowCredentials)
+	}
+	if s.AllowHeaders != nil {
+		writeHeadersList(w, &m[1], s.AllowHeaders)
+	}
+	if s.AllowMethods != nil {
+		writeAllowMethodsList(w, &m[2], s.AllowMethods)
+	}
+	if s.AllowOrigins != nil {
+		writeAllowOriginsList(w, &m[3], s.AllowOrigins)
+	}
+	if s.ExposeHeaders != nil {
+		writeHeadersList(w, &m[4], s.ExposeHeaders)
+	}
+	if s.MaxAge != nil {
+		w.Int(&m[5], int64(*s.MaxAge))
+	}
+}
+
+func (s *Cors) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.AllowCredentials = new(r.Bool(m))
+		case 1:
+			s.AllowHeaders = readHeadersList(r, m)
+		case 2:
+			s.AllowMethods = readAllowMethodsList(r, m)
+		case 3:
+			s.AllowOrigins = readAllowOriginsList(r, m)
+		case 4:
+			s.ExposeHeaders = readHeadersList(r, m)
+		case 5:
+			s.MaxAge = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type CreateAliasRequest struct {
+	FunctionName    *string
+	Name            *string
+	FunctionVersion *string
+	Description     *string
+	RoutingConfig   *AliasRoutingConfiguration
+}
+
+func (s *CreateAliasRequest) Schema() *wire.Schema { return &schemaCreateAliasRequest }
+
+func (s *CreateAliasRequest) WriteMembers(w wire.Writer) {
+	m := schemaCreateAliasRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Name != nil {
+		w.String(&m[1], *s.Name)
+	}
+	if s.FunctionVersion != nil {
+		w.String(&m[2], *s.FunctionVersion)
+	}
+	if s.Description != nil {
+		w.String(&m[3], *s.Description)
+	}
+	if s.RoutingConfig != nil {
+		w.BeginStruct(&m[4])
+		s.RoutingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *CreateAliasRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Name = new(r.String(m))
+		case 2:
+			s.FunctionVersion = new(r.String(m))
+		case 3:
+			s.Description = new(r.String(m))
+		case 4:
+			s.RoutingConfig = new(AliasRoutingConfiguration)
+			r.BeginStruct(m)
+			s.RoutingConfig.ReadMembers(r)
+		}
+	}
+}
+
+type CreateEventSourceMappingRequest struct {
+	EventSourceArn                      *string
+	FunctionName                        *string
+	Enabled                             *bool
+	BatchSize                           *int32
+	FilterCriteria                      *FilterCriteria
+	KMSKeyArn                           *string
+	MetricsConfig                       *EventSourceMappingMetricsConfig
+	LoggingConfig                       *EventSourceMappingLoggingConfig
+	ScalingConfig                       *ScalingConfig
+	MaximumBatchingWindowInSeconds      *int32
+	ParallelizationFactor               *int32
+	StartingPosition                    EventSourcePosition
+	StartingPositionTimestamp           *time.Time
+	DestinationConfig                   *DestinationConfig
+	MaximumRecordAgeInSeconds           *int32
+	BisectBatchOnFunctionError          *bool
+	MaximumRetryAttempts                *int32
+	Tags                                map[string]string
+	TumblingWindowInSeconds             *int32
+	Topics                              []string
+	Queues                              []string
+	SourceAccessConfigurations          []SourceAccessConfiguration
+	SelfManagedEventSource              *SelfManagedEventSource
+	FunctionResponseTypes               []FunctionResponseType
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig
+	ProvisionedPollerConfig             *ProvisionedPollerConfig
+}
+
+func (s *CreateEventSourceMappingRequest) Schema() *wire.Schema {
+	return &schemaCreateEventSourceMappingRequest
+}
+
+func (s *CreateEventSourceMappingRequest) WriteMembers(w wire.Writer) {
+	m := schemaCreateEventSourceMappingRequest.Members
+	if s.EventSourceArn != nil {
+		w.String(&m[0], *s.EventSourceArn)
+	}
+	if s.FunctionName != nil {
+		w.String(&m[1], *s.FunctionName)
+	}
+	if s.Enabled != nil {
+		w.Bool(&m[2], *s.Enabled)
+	}
+	if s.BatchSize != nil {
+		w.Int(&m[3], int64(*s.BatchSize))
+	}
+	if s.FilterCriteria != nil {
+		w.BeginStruct(&m[4])
+		s.FilterCriteria.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.KMSKeyArn != nil {
+		w.String(&m[5], *s.KMSKeyArn)
+	}
+	if s.MetricsConfig != nil {
+		w.BeginStruct(&m[6])
+		s.MetricsConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LoggingConfig != nil {
+		w.BeginStruct(&m[7])
+		s.LoggingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ScalingConfig != nil {
+		w.BeginStruct(&m[8])
+		s.ScalingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.MaximumBatchingWindowInSeconds != nil {
+		w.Int(&m[9], int64(*s.MaximumBatchingWindowInSeconds))
+	}
+	if s.ParallelizationFactor != nil {
+		w.Int(&m[10], int64(*s.ParallelizationFactor))
+	}
+	if s.StartingPosition != "" {
+		w.String(&m[11], string(s.StartingPosition))
+	}
+	if s.StartingPositionTimestamp != nil {
+		w.Time(&m[12], *s.StartingPositionTimestamp)
+	}
+	if s.DestinationConfig != nil {
+		w.BeginStruct(&m[13])
+		s.DestinationConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.MaximumRecordAgeInSeconds != nil {
+		w.Int(&m[14], int64(*s.MaximumRecordAgeInSeconds))
+	}
+	if s.BisectBatchOnFunctionError != nil {
+		w.Bool(&m[15], *s.BisectBatchOnFunctionError)
+	}
+	if s.MaximumRetryAttempts != nil {
+		w.Int(&m[16], int64(*s.MaximumRetryAttempts))
+	}
+	if s.Tags != nil {
+		writeTags(w, &m[17], s.Tags)
+	}
+	if s.TumblingWindowInSeconds != nil {
+		w.Int(&m[18], int64(*s.TumblingWindowInSeconds))
+	}
+	if s.Topics != nil {
+		writeTopics(w, &m[19], s.Topics)
+	}
+	if s.Queues != nil {
+		writeQueues(w, &m[20], s.Queues)
+	}
+	if s.SourceAccessConfigurations != nil {
+		writeSourceAccessConfigurations(w, &m[21], s.SourceAccessConfigurations)
+	}
+	if s.SelfManagedEventSource != nil {
+		w.BeginStruct(&m[22])
+		s.SelfManagedEventSource.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.FunctionResponseTypes != nil {
+		writeFunctionResponseTypeList(w, &m[23], s.FunctionResponseTypes)
+	}
+	if s.AmazonManagedKafkaEventSourceConfig != nil {
+		w.BeginStruct(&m[24])
+		s.AmazonManagedKafkaEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SelfManagedKafkaEventSourceConfig != nil {
+		w.BeginStruct(&m[25])
+		s.SelfManagedKafkaEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.DocumentDBEventSourceConfig != nil {
+		w.BeginStruct(&m[26])
+		s.DocumentDBEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ProvisionedPollerConfig != nil {
+		w.BeginStruct(&m[27])
+		s.ProvisionedPollerConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *CreateEventSourceMappingRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.EventSourceArn = new(r.String(m))
+		case 1:
+			s.FunctionName = new(r.String(m))
+		case 2:
+			s.Enabled = new(r.Bool(m))
+		case 3:
+			s.BatchSize = new(int32(r.Int(m)))
+		case 4:
+			s.FilterCriteria = new(FilterCriteria)
+			r.BeginStruct(m)
+			s.FilterCriteria.ReadMembers(r)
+		case 5:
+			s.KMSKeyArn = new(r.String(m))
+		case 6:
+			s.MetricsConfig = new(EventSourceMappingMetricsConfig)
+			r.BeginStruct(m)
+			s.MetricsConfig.ReadMembers(r)
+		case 7:
+			s.LoggingConfig = new(EventSourceMappingLoggingConfig)
+			r.BeginStruct(m)
+			s.LoggingConfig.ReadMembers(r)
+		case 8:
+			s.ScalingConfig = new(ScalingConfig)
+			r.BeginStruct(m)
+			s.ScalingConfig.ReadMembers(r)
+		case 9:
+			s.MaximumBatchingWindowInSeconds = new(int32(r.Int(m)))
+		case 10:
+			s.ParallelizationFactor = new(int32(r.Int(m)))
+		case 11:
+			s.StartingPosition = EventSourcePosition(r.String(m))
+		case 12:
+			s.StartingPositionTimestamp = new(r.Time(m))
+		case 13:
+			s.DestinationConfig = new(DestinationConfig)
+			r.BeginStruct(m)
+			s.DestinationConfig.ReadMembers(r)
+		case 14:
+			s.MaximumRecordAgeInSeconds = new(int32(r.Int(m)))
+		case 15:
+			s.BisectBatchOnFunctionError = new(r.Bool(m))
+		case 16:
+			s.MaximumRetryAttempts = new(int32(r.Int(m)))
+		case 17:
+			s.Tags = readTags(r, m)
+		case 18:
+			s.TumblingWindowInSeconds = new(int32(r.Int(m)))
+		case 19:
+			s.Topics = readTopics(r, m)
+		case 20:
+			s.Queues = readQueues(r, m)
+		case 21:
+			s.SourceAccessConfigurations = readSourceAccessConfigurations(r, m)
+		case 22:
+			s.SelfManagedEventSource = new(SelfManagedEventSource)
+			r.BeginStruct(m)
+			s.SelfManagedEventSource.ReadMembers(r)
+		case 23:
+			s.FunctionResponseTypes = readFunctionResponseTypeList(r, m)
+		case 24:
+			s.AmazonManagedKafkaEventSourceConfig = new(AmazonManagedKafkaEventSourceConfig)
+			r.BeginStruct(m)
+			s.AmazonManagedKafkaEventSourceConfig.ReadMembers(r)
+		case 25:
+			s.SelfManagedKafkaEventSourceConfig = new(SelfManagedKafkaEventSourceConfig)
+			r.BeginStruct(m)
+			s.SelfManagedKafkaEventSourceConfig.ReadMembers(r)
+		case 26:
+			s.DocumentDBEventSourceConfig = new(DocumentDBEventSourceConfig)
+			r.BeginStruct(m)
+			s.DocumentDBEventSourceConfig.ReadMembers(r)
+		case 27:
+			s.ProvisionedPollerConfig = new(ProvisionedPollerConfig)
+			r.BeginStruct(m)
+			s.ProvisionedPollerConfig.ReadMembers(r)
+		}
+	}
+}
+
+type CreateFunctionRequest struct {
+	FunctionName           *string
+	Runtime                Runtime
+	Role                   *string
+	Handler                *string
+	Code                   *FunctionCode
+	Description            *string
+	Timeout                *int32
+	MemorySize             *int32
+	Publish                *bool
+	PublishTo              FunctionVersionLatestPublished
+	VpcConfig              *VpcConfig
+	PackageType            PackageType
+	DeadLetterConfig       *DeadLetterConfig
+	Environment            *Environment
+	KMSKeyArn              *string
+	TracingConfig          *TracingConfig
+	Tags                   map[string]string
+	Layers                 []string
+	FileSystemConfigs      []FileSystemConfig
+	CodeSigningConfigArn   *string
+	ImageConfig            *ImageConfig
+	Architectures          []Architecture
+	EphemeralStorage       *EphemeralStorage
+	SnapStart              *SnapStart
+	LoggingConfig          *LoggingConfig
+	TenancyConfig          *TenancyConfig
+	CapacityProviderConfig *CapacityProviderConfig
+	DurableConfig          *DurableConfig
+}
+
+func (s *CreateFunctionRequest) Schema() *wire.Schema { return &schemaCreateFunctionRequest }
+
+func (s *CreateFunctionRequest) WriteMembers(w wire.Writer) {
+	m := schemaCreateFunctionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Runtime != "" {
+		w.String(&m[1], string(s.Runtime))
+	}
+	if s.Role != nil {
+		w.String(&m[2], *s.Role)
+	}
+	if s.Handler != nil {
+		w.String(&m[3], *s.Handler)
+	}
+	if s.Code != nil {
+		w.BeginStruct(&m[4])
+		s.Code.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Description != nil {
+		w.String(&m[5], *s.Description)
+	}
+	if s.Timeout != nil {
+		w.Int(&m[6], int64(*s.Timeout))
+	}
+	if s.MemorySize != nil {
+		w.Int(&m[7], int64(*s.MemorySize))
+	}
+	if s.Publish != nil {
+		w.Bool(&m[8], *s.Publish)
+	}
+	if s.PublishTo != "" {
+		w.String(&m[9], string(s.PublishTo))
+	}
+	if s.VpcConfig != nil {
+		w.BeginStruct(&m[10])
+		s.VpcConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.PackageType != "" {
+		w.String(&m[11], string(s.PackageType))
+	}
+	if s.DeadLetterConfig != nil {
+		w.BeginStruct(&m[12])
+		s.DeadLetterConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Environment != nil {
+		w.BeginStruct(&m[13])
+		s.Environment.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.KMSKeyArn != nil {
+		w.String(&m[14], *s.KMSKeyArn)
+	}
+	if s.TracingConfig != nil {
+		w.BeginStruct(&m[15])
+		s.TracingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Tags != nil {
+		writeTags(w, &m[16], s.Tags)
+	}
+	if s.Layers != nil {
+		writeLayerList(w, &m[17], s.Layers)
+	}
+	if s.FileSystemConfigs != nil {
+		writeFileSystemConfigList(w, &m[18], s.FileSystemConfigs)
+	}
+	if s.CodeSigningConfigArn != nil {
+		w.String(&m[19], *s.CodeSigningConfigArn)
+	}
+	if s.ImageConfig != nil {
+		w.BeginStruct(&m[20])
+		s.ImageConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Architectures != nil {
+		writeArchitecturesList(w, &m[21], s.Architectures)
+	}
+	if s.EphemeralStorage != nil {
+		w.BeginStruct(&m[22])
+		s.EphemeralStorage.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SnapStart != nil {
+		w.BeginStruct(&m[23])
+		s.SnapStart.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LoggingConfig != nil {
+		w.BeginStruct(&m[24])
+		s.LoggingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.TenancyConfig != nil {
+		w.BeginStruct(&m[25])
+		s.TenancyConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CapacityProviderConfig != nil {
+		w.BeginStruct(&m[26])
+		s.CapacityProviderConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.DurableConfig != nil {
+		w.BeginStruct(&m[27])
+		s.DurableConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *CreateFunctionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Runtime = Runtime(r.String(m))
+		case 2:
+			s.Role = new(r.String(m))
+		case 3:
+			s.Handler = new(r.String(m))
+		case 4:
+			s.Code = new(FunctionCode)
+			r.BeginStruct(m)
+			s.Code.ReadMembers(r)
+		case 5:
+			s.Description = new(r.String(m))
+		case 6:
+			s.Timeout = new(int32(r.Int(m)))
+		case 7:
+			s.MemorySize = new(int32(r.Int(m)))
+		case 8:
+			s.Publish = new(r.Bool(m))
+		case 9:
+			s.PublishTo = FunctionVersionLatestPublished(r.String(m))
+		case 10:
+			s.VpcConfig = new(VpcConfig)
+			r.BeginStruct(m)
+			s.VpcConfig.ReadMembers(r)
+		case 11:
+			s.PackageType = PackageType(r.String(m))
+		case 12:
+			s.DeadLetterConfig = new(DeadLetterConfig)
+			r.BeginStruct(m)
+			s.DeadLetterConfig.ReadMembers(r)
+		case 13:
+			s.Environment = new(Environment)
+			r.BeginStruct(m)
+			s.Environment.ReadMembers(r)
+		case 14:
+			s.KMSKeyArn = new(r.String(m))
+		case 15:
+			s.TracingConfig = new(TracingConfig)
+			r.BeginStruct(m)
+			s.TracingConfig.ReadMembers(r)
+		case 16:
+			s.Tags = readTags(r, m)
+		case 17:
+			s.Layers = readLayerList(r, m)
+		case 18:
+			s.FileSystemConfigs = readFileSystemConfigList(r, m)
+		case 19:
+			s.CodeSigningConfigArn = new(r.String(m))
+		case 20:
+			s.ImageConfig = new(ImageConfig)
+			r.BeginStruct(m)
+			s.ImageConfig.ReadMembers(r)
+		case 21:
+			s.Architectures = readArchitecturesList(r, m)
+		case 22:
+			s.EphemeralStorage = new(EphemeralStorage)
+			r.BeginStruct(m)
+			s.EphemeralStorage.ReadMembers(r)
+		case 23:
+			s.SnapStart = new(SnapStart)
+			r.BeginStruct(m)
+			s.SnapStart.ReadMembers(r)
+		case 24:
+			s.LoggingConfig = new(LoggingConfig)
+			r.BeginStruct(m)
+			s.LoggingConfig.ReadMembers(r)
+		case 25:
+			s.TenancyConfig = new(TenancyConfig)
+			r.BeginStruct(m)
+			s.TenancyConfig.ReadMembers(r)
+		case 26:
+			s.CapacityProviderConfig = new(CapacityProviderConfig)
+			r.BeginStruct(m)
+			s.CapacityProviderConfig.ReadMembers(r)
+		case 27:
+			s.DurableConfig = new(DurableConfig)
+			r.BeginStruct(m)
+			s.DurableConfig.ReadMembers(r)
+		}
+	}
+}
+
+type CreateFunctionUrlConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+	AuthType     FunctionUrlAuthType
+	Cors         *Cors
+	InvokeMode   InvokeMode
+}
+
+func (s *CreateFunctionUrlConfigRequest) Schema() *wire.Schema {
+	return &schemaCreateFunctionUrlConfigRequest
+}
+
+func (s *CreateFunctionUrlConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaCreateFunctionUrlConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+	if s.AuthType != "" {
+		w.String(&m[2], string(s.AuthType))
+	}
+	if s.Cors != nil {
+		w.BeginStruct(&m[3])
+		s.Cors.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.InvokeMode != "" {
+		w.String(&m[4], string(s.InvokeMode))
+	}
+}
+
+func (s *CreateFunctionUrlConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		case 2:
+			s.AuthType = FunctionUrlAuthType(r.String(m))
+		case 3:
+			s.Cors = new(Cors)
+			r.BeginStruct(m)
+			s.Cors.ReadMembers(r)
+		case 4:
+			s.InvokeMode = InvokeMode(r.String(m))
+		}
+	}
+}
+
+type CreateFunctionUrlConfigResponse struct {
+	FunctionUrl  *string
+	FunctionArn  *string
+	AuthType     FunctionUrlAuthType
+	Cors         *Cors
+	CreationTime *string
+	InvokeMode   InvokeMode
+}
+
+func (s *CreateFunctionUrlConfigResponse) Schema() *wire.Schema {
+	return &schemaCreateFunctionUrlConfigResponse
+}
+
+func (s *CreateFunctionUrlConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaCreateFunctionUrlConfigResponse.Members
+	if s.FunctionUrl != nil {
+		w.String(&m[0], *s.FunctionUrl)
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.AuthType != "" {
+		w.String(&m[2], string(s.AuthType))
+	}
+	if s.Cors != nil {
+		w.BeginStruct(&m[3])
+		s.Cors.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CreationTime != nil {
+		w.String(&m[4], *s.CreationTime)
+	}
+	if s.InvokeMode != "" {
+		w.String(&m[5], string(s.InvokeMode))
+	}
+}
+
+func (s *CreateFunctionUrlConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionUrl = new(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.AuthType = FunctionUrlAuthType(r.String(m))
+		case 3:
+			s.Cors = new(Cors)
+			r.BeginStruct(m)
+			s.Cors.ReadMembers(r)
+		case 4:
+			s.CreationTime = new(r.String(m))
+		case 5:
+			s.InvokeMode = InvokeMode(r.String(m))
+		}
+	}
+}
+
+type DeadLetterConfig struct {
+	TargetArn *string
+}
+
+func (s *DeadLetterConfig) Schema() *wire.Schema { return &schemaDeadLetterConfig }
+
+func (s *DeadLetterConfig) WriteMembers(w wire.Writer) {
+	m := schemaDeadLetterConfig.Members
+	if s.TargetArn != nil {
+		w.String(&m[0], *s.TargetArn)
+	}
+}
+
+func (s *DeadLetterConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.TargetArn = new(r.String(m))
+		}
+	}
+}
+
+type DeleteAliasRequest struct {
+	FunctionName *string
+	Name         *string
+}
+
+func (s *DeleteAliasRequest) Schema() *wire.Schema { return &schemaDeleteAliasRequest }
+
+func (s *DeleteAliasRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteAliasRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Name != nil {
+		w.String(&m[1], *s.Name)
+	}
+}
+
+func (s *DeleteAliasRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Name = new(r.String(m))
+		}
+	}
+}
+
+type DeleteAliasResponse struct {
+}
+
+func (s *DeleteAliasResponse) Schema() *wire.Schema { return &schemaDeleteAliasResponse }
+
+func (s *DeleteAliasResponse) WriteMembers(wire.Writer) {}
+
+func (s *DeleteAliasResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type DeleteEventSourceMappingRequest struct {
+	UUID *string
+}
+
+func (s *DeleteEventSourceMappingRequest) Schema() *wire.Schema {
+	return &schemaDeleteEventSourceMappingRequest
+}
+
+func (s *DeleteEventSourceMappingRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteEventSourceMappingRequest.Members
+	if s.UUID != nil {
+		w.String(&m[0], *s.UUID)
+	}
+}
+
+func (s *DeleteEventSourceMappingRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.UUID = new(r.String(m))
+		}
+	}
+}
+
+type DeleteFunctionConcurrencyRequest struct {
+	FunctionName *string
+}
+
+func (s *DeleteFunctionConcurrencyRequest) Schema() *wire.Schema {
+	return &schemaDeleteFunctionConcurrencyRequest
+}
+
+func (s *DeleteFunctionConcurrencyRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteFunctionConcurrencyRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+}
+
+func (s *DeleteFunctionConcurrencyRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		}
+	}
+}
+
+type DeleteFunctionConcurrencyResponse struct {
+}
+
+func (s *DeleteFunctionConcurrencyResponse) Schema() *wire.Schema {
+	return &schemaDeleteFunctionConcurrencyResponse
+}
+
+func (s *DeleteFunctionConcurrencyResponse) WriteMembers(wire.Writer) {}
+
+func (s *DeleteFunctionConcurrencyResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type DeleteFunctionEventInvokeConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *DeleteFunctionEventInvokeConfigRequest) Schema() *wire.Schema {
+	return &schemaDeleteFunctionEventInvokeConfigRequest
+}
+
+func (s *DeleteFunctionEventInvokeConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteFunctionEventInvokeConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *DeleteFunctionEventInvokeConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type DeleteFunctionEventInvokeConfigResponse struct {
+}
+
+func (s *DeleteFunctionEventInvokeConfigResponse) Schema() *wire.Schema {
+	return &schemaDeleteFunctionEventInvokeConfigResponse
+}
+
+func (s *DeleteFunctionEventInvokeConfigResponse) WriteMembers(wire.Writer) {}
+
+func (s *DeleteFunctionEventInvokeConfigResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type DeleteFunctionRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *DeleteFunctionRequest) Schema() *wire.Schema { return &schemaDeleteFunctionRequest }
+
+func (s *DeleteFunctionRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteFunctionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *DeleteFunctionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type DeleteFunctionResponse struct {
+	StatusCode *int32
+}
+
+func (s *DeleteFunctionResponse) Schema() *wire.Schema { return &schemaDeleteFunctionResponse }
+
+func (s *DeleteFunctionResponse) WriteMembers(w wire.Writer) {
+	m := schemaDeleteFunctionResponse.Members
+	if s.StatusCode != nil {
+		w.Int(&m[0], int64(*s.StatusCode))
+	}
+}
+
+func (s *DeleteFunctionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.StatusCode = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type DeleteFunctionUrlConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *DeleteFunctionUrlConfigRequest) Schema() *wire.Schema {
+	return &schemaDeleteFunctionUrlConfigRequest
+}
+
+func (s *DeleteFunctionUrlConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteFunctionUrlConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *DeleteFunctionUrlConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type DeleteFunctionUrlConfigResponse struct {
+}
+
+func (s *DeleteFunctionUrlConfigResponse) Schema() *wire.Schema {
+	return &schemaDeleteFunctionUrlConfigResponse
+}
+
+func (s *DeleteFunctionUrlConfigResponse) WriteMembers(wire.Writer) {}
+
+func (s *DeleteFunctionUrlConfigResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type DeleteLayerVersionRequest struct {
+	LayerName     *string
+	VersionNumber *int64
+}
+
+func (s *DeleteLayerVersionRequest) Schema() *wire.Schema { return &schemaDeleteLayerVersionRequest }
+
+func (s *DeleteLayerVersionRequest) WriteMembers(w wire.Writer) {
+	m := schemaDeleteLayerVersionRequest.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.VersionNumber != nil {
+		w.Int(&m[1], *s.VersionNumber)
+	}
+}
+
+func (s *DeleteLayerVersionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.VersionNumber = new(r.Int(m))
+		}
+	}
+}
+
+type DeleteLayerVersionResponse struct {
+}
+
+func (s *DeleteLayerVersionResponse) Schema() *wire.Schema { return &schemaDeleteLayerVersionResponse }
+
+func (s *DeleteLayerVersionResponse) WriteMembers(wire.Writer) {}
+
+func (s *DeleteLayerVersionResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type DestinationConfig struct {
+	OnSuccess *OnSuccess
+	OnFailure *OnFailure
+}
+
+func (s *DestinationConfig) Schema() *wire.Schema { return &schemaDestinationConfig }
+
+func (s *DestinationConfig) WriteMembers(w wire.Writer) {
+	m := schemaDestinationConfig.Members
+	if s.OnSuccess != nil {
+		w.BeginStruct(&m[0])
+		s.OnSuccess.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.OnFailure != nil {
+		w.BeginStruct(&m[1])
+		s.OnFailure.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *DestinationConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.OnSuccess = new(OnSuccess)
+			r.BeginStruct(m)
+			s.OnSuccess.ReadMembers(r)
+		case 1:
+			s.OnFailure = new(OnFailure)
+			r.BeginStruct(m)
+			s.OnFailure.ReadMembers(r)
+		}
+	}
+}
+
+type DocumentDBEventSourceConfig struct {
+	DatabaseName   *string
+	CollectionName *string
+	FullDocument   FullDocument
+}
+
+func (s *DocumentDBEventSourceConfig) Schema() *wire.Schema {
+	return &schemaDocumentDBEventSourceConfig
+}
+
+func (s *DocumentDBEventSourceConfig) WriteMembers(w wire.Writer) {
+	m := schemaDocumentDBEventSourceConfig.Members
+	if s.DatabaseName != nil {
+		w.String(&m[0], *s.DatabaseName)
+	}
+	if s.CollectionName != nil {
+		w.String(&m[1], *s.CollectionName)
+	}
+	if s.FullDocument != "" {
+		w.String(&m[2], string(s.FullDocument))
+	}
+}
+
+func (s *DocumentDBEventSourceConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.DatabaseName = new(r.String(m))
+		case 1:
+			s.CollectionName = new(r.String(m))
+		case 2:
+			s.FullDocument = FullDocument(r.String(m))
+		}
+	}
+}
+
+type DurableConfig struct {
+	KMSKeyArn             *string
+	RetentionPeriodInDays *int32
+	ExecutionTimeout      *int32
+}
+
+func (s *DurableConfig) Schema() *wire.Schema { return &schemaDurableConfig }
+
+func (s *DurableConfig) WriteMembers(w wire.Writer) {
+	m := schemaDurableConfig.Members
+	if s.KMSKeyArn != nil {
+		w.String(&m[0], *s.KMSKeyArn)
+	}
+	if s.RetentionPeriodInDays != nil {
+		w.Int(&m[1], int64(*s.RetentionPeriodInDays))
+	}
+	if s.ExecutionTimeout != nil {
+		w.Int(&m[2], int64(*s.ExecutionTimeout))
+	}
+}
+
+func (s *DurableConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.KMSKeyArn = new(r.String(m))
+		case 1:
+			s.RetentionPeriodInDays = new(int32(r.Int(m)))
+		case 2:
+			s.ExecutionTimeout = new(int32(r.Int(m)))
 		}
 	}
 }
@@ -376,6 +2152,2310 @@ func (s *ENINotReadyException) WriteMembers(w wire.Writer) {
 }
 
 func (s *ENINotReadyException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+func writeEndpointLists(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaEndpointLists.Elem, e)
+	}
+	w.EndList()
+}
+
+func readEndpointLists(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaEndpointLists.Elem))
+	}
+	return v
+}
+
+func writeEndpoints(w wire.Writer, m *wire.Member, v map[EndPointType][]string) {
+	w.BeginMap(m, len(v))
+	var room [8]EndPointType
+	for _, k := range wire.SortedKeys(room[:0], v) {
+		w.MapKey(string(k))
+		writeEndpointLists(w, schemaEndpoints.Elem, v[k])
+	}
+	w.EndMap()
+}
+
+func readEndpoints(r wire.Reader, m *wire.Member) map[EndPointType][]string {
+	v := map[EndPointType][]string{}
+	r.BeginMap(m)
+	for k, ok := r.NextKey(); ok; k, ok = r.NextKey() {
+		if r.Null() {
+			continue
+		}
+		v[EndPointType(k)] = readEndpointLists(r, schemaEndpoints.Elem)
+	}
+	return v
+}
+
+type Environment struct {
+	Variables map[string]string
+}
+
+func (s *Environment) Schema() *wire.Schema { return &schemaEnvironment }
+
+func (s *Environment) WriteMembers(w wire.Writer) {
+	m := schemaEnvironment.Members
+	if s.Variables != nil {
+		writeEnvironmentVariables(w, &m[0], s.Variables)
+	}
+}
+
+func (s *Environment) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Variables = readEnvironmentVariables(r, m)
+		}
+	}
+}
+
+type EnvironmentError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (s *EnvironmentError) Schema() *wire.Schema { return &schemaEnvironmentError }
+
+func (s *EnvironmentError) WriteMembers(w wire.Writer) {
+	m := schemaEnvironmentError.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.Message != nil {
+		w.String(&m[1], *s.Message)
+	}
+}
+
+func (s *EnvironmentError) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.Message = new(r.String(m))
+		}
+	}
+}
+
+type EnvironmentResponse struct {
+	Variables map[string]string
+	Error     *EnvironmentError
+}
+
+func (s *EnvironmentResponse) Schema() *wire.Schema { return &schemaEnvironmentResponse }
+
+func (s *EnvironmentResponse) WriteMembers(w wire.Writer) {
+	m := schemaEnvironmentResponse.Members
+	if s.Variables != nil {
+		writeEnvironmentVariables(w, &m[0], s.Variables)
+	}
+	if s.Error != nil {
+		w.BeginStruct(&m[1])
+		s.Error.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *EnvironmentResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Variables = readEnvironmentVariables(r, m)
+		case 1:
+			s.Error = new(EnvironmentError)
+			r.BeginStruct(m)
+			s.Error.ReadMembers(r)
+		}
+	}
+}
+
+func writeEnvironmentVariables(w wire.Writer, m *wire.Member, v map[string]string) {
+	w.BeginMap(m, len(v))
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
+		w.MapKey(k)
+		w.String(schemaEnvironmentVariables.Elem, v[k])
+	}
+	w.EndMap()
+}
+
+func readEnvironmentVariables(r wire.Reader, m *wire.Member) map[string]string {
+	v := map[string]string{}
+	r.BeginMap(m)
+	for k, ok := r.NextKey(); ok; k, ok = r.NextKey() {
+		if r.Null() {
+			continue
+		}
+		v[k] = r.String(schemaEnvironmentVariables.Elem)
+	}
+	return v
+}
+
+type EphemeralStorage struct {
+	Size *int32
+}
+
+func (s *EphemeralStorage) Schema() *wire.Schema { return &schemaEphemeralStorage }
+
+func (s *EphemeralStorage) WriteMembers(w wire.Writer) {
+	m := schemaEphemeralStorage.Members
+	if s.Size != nil {
+		w.Int(&m[0], int64(*s.Size))
+	}
+}
+
+func (s *EphemeralStorage) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Size = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type EventSourceMappingConfiguration struct {
+	UUID                                *string
+	StartingPosition                    EventSourcePosition
+	StartingPositionTimestamp           *time.Time
+	BatchSize                           *int32
+	MaximumBatchingWindowInSeconds      *int32
+	ParallelizationFactor               *int32
+	EventSourceArn                      *string
+	FilterCriteria                      *FilterCriteria
+	FilterCriteriaError                 *FilterCriteriaError
+	KMSKeyArn                           *string
+	MetricsConfig                       *EventSourceMappingMetricsConfig
+	LoggingConfig                       *EventSourceMappingLoggingConfig
+	ScalingConfig                       *ScalingConfig
+	FunctionArn                         *string
+	LastModified                        *time.Time
+	LastProcessingResult                *string
+	State                               *string
+	StateTransitionReason               *string
+	DestinationConfig                   *DestinationConfig
+	Topics                              []string
+	Queues                              []string
+	SourceAccessConfigurations          []SourceAccessConfiguration
+	SelfManagedEventSource              *SelfManagedEventSource
+	MaximumRecordAgeInSeconds           *int32
+	BisectBatchOnFunctionError          *bool
+	MaximumRetryAttempts                *int32
+	TumblingWindowInSeconds             *int32
+	FunctionResponseTypes               []FunctionResponseType
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig
+	EventSourceMappingArn               *string
+	ProvisionedPollerConfig             *ProvisionedPollerConfig
+}
+
+func (s *EventSourceMappingConfiguration) Schema() *wire.Schema {
+	return &schemaEventSourceMappingConfiguration
+}
+
+func (s *EventSourceMappingConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaEventSourceMappingConfiguration.Members
+	if s.UUID != nil {
+		w.String(&m[0], *s.UUID)
+	}
+	if s.StartingPosition != "" {
+		w.String(&m[1], string(s.StartingPosition))
+	}
+	if s.StartingPositionTimestamp != nil {
+		w.Time(&m[2], *s.StartingPositionTimestamp)
+	}
+	if s.BatchSize != nil {
+		w.Int(&m[3], int64(*s.BatchSize))
+	}
+	if s.MaximumBatchingWindowInSeconds != nil {
+		w.Int(&m[4], int64(*s.MaximumBatchingWindowInSeconds))
+	}
+	if s.ParallelizationFactor != nil {
+		w.Int(&m[5], int64(*s.ParallelizationFactor))
+	}
+	if s.EventSourceArn != nil {
+		w.String(&m[6], *s.EventSourceArn)
+	}
+	if s.FilterCriteria != nil {
+		w.BeginStruct(&m[7])
+		s.FilterCriteria.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.FilterCriteriaError != nil {
+		w.BeginStruct(&m[8])
+		s.FilterCriteriaError.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.KMSKeyArn != nil {
+		w.String(&m[9], *s.KMSKeyArn)
+	}
+	if s.MetricsConfig != nil {
+		w.BeginStruct(&m[10])
+		s.MetricsConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LoggingConfig != nil {
+		w.BeginStruct(&m[11])
+		s.LoggingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ScalingConfig != nil {
+		w.BeginStruct(&m[12])
+		s.ScalingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[13], *s.FunctionArn)
+	}
+	if s.LastModified != nil {
+		w.Time(&m[14], *s.LastModified)
+	}
+	if s.LastProcessingResult != nil {
+		w.String(&m[15], *s.LastProcessingResult)
+	}
+	if s.State != nil {
+		w.String(&m[16], *s.State)
+	}
+	if s.StateTransitionReason != nil {
+		w.String(&m[17], *s.StateTransitionReason)
+	}
+	if s.DestinationConfig != nil {
+		w.BeginStruct(&m[18])
+		s.DestinationConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Topics != nil {
+		writeTopics(w, &m[19], s.Topics)
+	}
+	if s.Queues != nil {
+		writeQueues(w, &m[20], s.Queues)
+	}
+	if s.SourceAccessConfigurations != nil {
+		writeSourceAccessConfigurations(w, &m[21], s.SourceAccessConfigurations)
+	}
+	if s.SelfManagedEventSource != nil {
+		w.BeginStruct(&m[22])
+		s.SelfManagedEventSource.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.MaximumRecordAgeInSeconds != nil {
+		w.Int(&m[23], int64(*s.MaximumRecordAgeInSeconds))
+	}
+	if s.BisectBatchOnFunctionError != nil {
+		w.Bool(&m[24], *s.BisectBatchOnFunctionError)
+	}
+	if s.MaximumRetryAttempts != nil {
+		w.Int(&m[25], int64(*s.MaximumRetryAttempts))
+	}
+	if s.TumblingWindowInSeconds != nil {
+		w.Int(&m[26], int64(*s.TumblingWindowInSeconds))
+	}
+	if s.FunctionResponseTypes != nil {
+		writeFunctionResponseTypeList(w, &m[27], s.FunctionResponseTypes)
+	}
+	if s.AmazonManagedKafkaEventSourceConfig != nil {
+		w.BeginStruct(&m[28])
+		s.AmazonManagedKafkaEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SelfManagedKafkaEventSourceConfig != nil {
+		w.BeginStruct(&m[29])
+		s.SelfManagedKafkaEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.DocumentDBEventSourceConfig != nil {
+		w.BeginStruct(&m[30])
+		s.DocumentDBEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.EventSourceMappingArn != nil {
+		w.String(&m[31], *s.EventSourceMappingArn)
+	}
+	if s.ProvisionedPollerConfig != nil {
+		w.BeginStruct(&m[32])
+		s.ProvisionedPollerConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *EventSourceMappingConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.UUID = new(r.String(m))
+		case 1:
+			s.StartingPosition = EventSourcePosition(r.String(m))
+		case 2:
+			s.StartingPositionTimestamp = new(r.Time(m))
+		case 3:
+			s.BatchSize = new(int32(r.Int(m)))
+		case 4:
+			s.MaximumBatchingWindowInSeconds = new(int32(r.Int(m)))
+		case 5:
+			s.ParallelizationFactor = new(int32(r.Int(m)))
+		case 6:
+			s.EventSourceArn = new(r.String(m))
+		case 7:
+			s.FilterCriteria = new(FilterCriteria)
+			r.BeginStruct(m)
+			s.FilterCriteria.ReadMembers(r)
+		case 8:
+			s.FilterCriteriaError = new(FilterCriteriaError)
+			r.BeginStruct(m)
+			s.FilterCriteriaError.ReadMembers(r)
+		case 9:
+			s.KMSKeyArn = new(r.String(m))
+		case 10:
+			s.MetricsConfig = new(EventSourceMappingMetricsConfig)
+			r.BeginStruct(m)
+			s.MetricsConfig.ReadMembers(r)
+		case 11:
+			s.LoggingConfig = new(EventSourceMappingLoggingConfig)
+			r.BeginStruct(m)
+			s.LoggingConfig.ReadMembers(r)
+		case 12:
+			s.ScalingConfig = new(ScalingConfig)
+			r.BeginStruct(m)
+			s.ScalingConfig.ReadMembers(r)
+		case 13:
+			s.FunctionArn = new(r.String(m))
+		case 14:
+			s.LastModified = new(r.Time(m))
+		case 15:
+			s.LastProcessingResult = new(r.String(m))
+		case 16:
+			s.State = new(r.String(m))
+		case 17:
+			s.StateTransitionReason = new(r.String(m))
+		case 18:
+			s.DestinationConfig = new(DestinationConfig)
+			r.BeginStruct(m)
+			s.DestinationConfig.ReadMembers(r)
+		case 19:
+			s.Topics = readTopics(r, m)
+		case 20:
+			s.Queues = readQueues(r, m)
+		case 21:
+			s.SourceAccessConfigurations = readSourceAccessConfigurations(r, m)
+		case 22:
+			s.SelfManagedEventSource = new(SelfManagedEventSource)
+			r.BeginStruct(m)
+			s.SelfManagedEventSource.ReadMembers(r)
+		case 23:
+			s.MaximumRecordAgeInSeconds = new(int32(r.Int(m)))
+		case 24:
+			s.BisectBatchOnFunctionError = new(r.Bool(m))
+		case 25:
+			s.MaximumRetryAttempts = new(int32(r.Int(m)))
+		case 26:
+			s.TumblingWindowInSeconds = new(int32(r.Int(m)))
+		case 27:
+			s.FunctionResponseTypes = readFunctionResponseTypeList(r, m)
+		case 28:
+			s.AmazonManagedKafkaEventSourceConfig = new(AmazonManagedKafkaEventSourceConfig)
+			r.BeginStruct(m)
+			s.AmazonManagedKafkaEventSourceConfig.ReadMembers(r)
+		case 29:
+			s.SelfManagedKafkaEventSourceConfig = new(SelfManagedKafkaEventSourceConfig)
+			r.BeginStruct(m)
+			s.SelfManagedKafkaEventSourceConfig.ReadMembers(r)
+		case 30:
+			s.DocumentDBEventSourceConfig = new(DocumentDBEventSourceConfig)
+			r.BeginStruct(m)
+			s.DocumentDBEventSourceConfig.ReadMembers(r)
+		case 31:
+			s.EventSourceMappingArn = new(r.String(m))
+		case 32:
+			s.ProvisionedPollerConfig = new(ProvisionedPollerConfig)
+			r.BeginStruct(m)
+			s.ProvisionedPollerConfig.ReadMembers(r)
+		}
+	}
+}
+
+type EventSourceMappingLoggingConfig struct {
+	SystemLogLevel EventSourceMappingSystemLogLevel
+}
+
+func (s *EventSourceMappingLoggingConfig) Schema() *wire.Schema {
+	return &schemaEventSourceMappingLoggingConfig
+}
+
+func (s *EventSourceMappingLoggingConfig) WriteMembers(w wire.Writer) {
+	m := schemaEventSourceMappingLoggingConfig.Members
+	if s.SystemLogLevel != "" {
+		w.String(&m[0], string(s.SystemLogLevel))
+	}
+}
+
+func (s *EventSourceMappingLoggingConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.SystemLogLevel = EventSourceMappingSystemLogLevel(r.String(m))
+		}
+	}
+}
+
+func writeEventSourceMappingMetricList(w wire.Writer, m *wire.Member, v []EventSourceMappingMetric) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaEventSourceMappingMetricList.Elem, string(e))
+	}
+	w.EndList()
+}
+
+func readEventSourceMappingMetricList(r wire.Reader, m *wire.Member) []EventSourceMappingMetric {
+	v := []EventSourceMappingMetric{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, EventSourceMappingMetric(r.String(schemaEventSourceMappingMetricList.Elem)))
+	}
+	return v
+}
+
+type EventSourceMappingMetricsConfig struct {
+	Metrics []EventSourceMappingMetric
+}
+
+func (s *EventSourceMappingMetricsConfig) Schema() *wire.Schema {
+	return &schemaEventSourceMappingMetricsConfig
+}
+
+func (s *EventSourceMappingMetricsConfig) WriteMembers(w wire.Writer) {
+	m := schemaEventSourceMappingMetricsConfig.Members
+	if s.Metrics != nil {
+		writeEventSourceMappingMetricList(w, &m[0], s.Metrics)
+	}
+}
+
+func (s *EventSourceMappingMetricsConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Metrics = readEventSourceMappingMetricList(r, m)
+		}
+	}
+}
+
+func writeEventSourceMappingsList(w wire.Writer, m *wire.Member, v []EventSourceMappingConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaEventSourceMappingsList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readEventSourceMappingsList(r wire.Reader, m *wire.Member) []EventSourceMappingConfiguration {
+	v := []EventSourceMappingConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e EventSourceMappingConfiguration
+		r.BeginStruct(schemaEventSourceMappingsList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type FileSystemConfig struct {
+	Arn            *string
+	LocalMountPath *string
+}
+
+func (s *FileSystemConfig) Schema() *wire.Schema { return &schemaFileSystemConfig }
+
+func (s *FileSystemConfig) WriteMembers(w wire.Writer) {
+	m := schemaFileSystemConfig.Members
+	if s.Arn != nil {
+		w.String(&m[0], *s.Arn)
+	}
+	if s.LocalMountPath != nil {
+		w.String(&m[1], *s.LocalMountPath)
+	}
+}
+
+func (s *FileSystemConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Arn = new(r.String(m))
+		case 1:
+			s.LocalMountPath = new(r.String(m))
+		}
+	}
+}
+
+func writeFileSystemConfigList(w wire.Writer, m *wire.Member, v []FileSystemConfig) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaFileSystemConfigList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readFileSystemConfigList(r wire.Reader, m *wire.Member) []FileSystemConfig {
+	v := []FileSystemConfig{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e FileSystemConfig
+		r.BeginStruct(schemaFileSystemConfigList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type Filter struct {
+	Pattern *string
+}
+
+func (s *Filter) Schema() *wire.Schema { return &schemaFilter }
+
+func (s *Filter) WriteMembers(w wire.Writer) {
+	m := schemaFilter.Members
+	if s.Pattern != nil {
+		w.String(&m[0], *s.Pattern)
+	}
+}
+
+func (s *Filter) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Pattern = new(r.String(m))
+		}
+	}
+}
+
+type FilterCriteria struct {
+	Filters []Filter
+}
+
+func (s *FilterCriteria) Schema() *wire.Schema { return &schemaFilterCriteria }
+
+func (s *FilterCriteria) WriteMembers(w wire.Writer) {
+	m := schemaFilterCriteria.Members
+	if s.Filters != nil {
+		writeFilterList(w, &m[0], s.Filters)
+	}
+}
+
+func (s *FilterCriteria) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Filters = readFilterList(r, m)
+		}
+	}
+}
+
+type FilterCriteriaError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (s *FilterCriteriaError) Schema() *wire.Schema { return &schemaFilterCriteriaError }
+
+func (s *FilterCriteriaError) WriteMembers(w wire.Writer) {
+	m := schemaFilterCriteriaError.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.Message != nil {
+		w.String(&m[1], *s.Message)
+	}
+}
+
+func (s *FilterCriteriaError) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.Message = new(r.String(m))
+		}
+	}
+}
+
+func writeFilterList(w wire.Writer, m *wire.Member, v []Filter) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaFilterList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readFilterList(r wire.Reader, m *wire.Member) []Filter {
+	v := []Filter{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e Filter
+		r.BeginStruct(schemaFilterList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type FunctionCode struct {
+	ZipFile             []byte
+	S3Bucket            *string
+	S3Key               *string
+	S3ObjectVersion     *string
+	S3ObjectStorageMode S3ObjectStorageMode
+	ImageUri            *string
+	SourceKMSKeyArn     *string
+}
+
+func (s *FunctionCode) Schema() *wire.Schema { return &schemaFunctionCode }
+
+func (s *FunctionCode) WriteMembers(w wire.Writer) {
+	m := schemaFunctionCode.Members
+	if s.ZipFile != nil {
+		w.Blob(&m[0], s.ZipFile)
+	}
+	if s.S3Bucket != nil {
+		w.String(&m[1], *s.S3Bucket)
+	}
+	if s.S3Key != nil {
+		w.String(&m[2], *s.S3Key)
+	}
+	if s.S3ObjectVersion != nil {
+		w.String(&m[3], *s.S3ObjectVersion)
+	}
+	if s.S3ObjectStorageMode != "" {
+		w.String(&m[4], string(s.S3ObjectStorageMode))
+	}
+	if s.ImageUri != nil {
+		w.String(&m[5], *s.ImageUri)
+	}
+	if s.SourceKMSKeyArn != nil {
+		w.String(&m[6], *s.SourceKMSKeyArn)
+	}
+}
+
+func (s *FunctionCode) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ZipFile = r.Blob(m)
+		case 1:
+			s.S3Bucket = new(r.String(m))
+		case 2:
+			s.S3Key = new(r.String(m))
+		case 3:
+			s.S3ObjectVersion = new(r.String(m))
+		case 4:
+			s.S3ObjectStorageMode = S3ObjectStorageMode(r.String(m))
+		case 5:
+			s.ImageUri = new(r.String(m))
+		case 6:
+			s.SourceKMSKeyArn = new(r.String(m))
+		}
+	}
+}
+
+type FunctionCodeLocation struct {
+	RepositoryType   *string
+	Location         *string
+	ImageUri         *string
+	ResolvedImageUri *string
+	ResolvedS3Object *ResolvedS3Object
+	SourceKMSKeyArn  *string
+	Error            *FunctionCodeLocationError
+}
+
+func (s *FunctionCodeLocation) Schema() *wire.Schema { return &schemaFunctionCodeLocation }
+
+func (s *FunctionCodeLocation) WriteMembers(w wire.Writer) {
+	m := schemaFunctionCodeLocation.Members
+	if s.RepositoryType != nil {
+		w.String(&m[0], *s.RepositoryType)
+	}
+	if s.Location != nil {
+		w.String(&m[1], *s.Location)
+	}
+	if s.ImageUri != nil {
+		w.String(&m[2], *s.ImageUri)
+	}
+	if s.ResolvedImageUri != nil {
+		w.String(&m[3], *s.ResolvedImageUri)
+	}
+	if s.ResolvedS3Object != nil {
+		w.BeginStruct(&m[4])
+		s.ResolvedS3Object.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SourceKMSKeyArn != nil {
+		w.String(&m[5], *s.SourceKMSKeyArn)
+	}
+	if s.Error != nil {
+		w.BeginStruct(&m[6])
+		s.Error.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *FunctionCodeLocation) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.RepositoryType = new(r.String(m))
+		case 1:
+			s.Location = new(r.String(m))
+		case 2:
+			s.ImageUri = new(r.String(m))
+		case 3:
+			s.ResolvedImageUri = new(r.String(m))
+		case 4:
+			s.ResolvedS3Object = new(ResolvedS3Object)
+			r.BeginStruct(m)
+			s.ResolvedS3Object.ReadMembers(r)
+		case 5:
+			s.SourceKMSKeyArn = new(r.String(m))
+		case 6:
+			s.Error = new(FunctionCodeLocationError)
+			r.BeginStruct(m)
+			s.Error.ReadMembers(r)
+		}
+	}
+}
+
+type FunctionCodeLocationError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (s *FunctionCodeLocationError) Schema() *wire.Schema { return &schemaFunctionCodeLocationError }
+
+func (s *FunctionCodeLocationError) WriteMembers(w wire.Writer) {
+	m := schemaFunctionCodeLocationError.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.Message != nil {
+		w.String(&m[1], *s.Message)
+	}
+}
+
+func (s *FunctionCodeLocationError) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.Message = new(r.String(m))
+		}
+	}
+}
+
+type FunctionConfiguration struct {
+	FunctionName               *string
+	FunctionArn                *string
+	Runtime                    Runtime
+	Role                       *string
+	Handler                    *string
+	CodeSize                   *int64
+	Description                *string
+	Timeout                    *int32
+	MemorySize                 *int32
+	LastModified               *string
+	CodeSha256                 *string
+	Version                    *string
+	VpcConfig                  *VpcConfigResponse
+	DeadLetterConfig           *DeadLetterConfig
+	Environment                *EnvironmentResponse
+	KMSKeyArn                  *string
+	TracingConfig              *TracingConfigResponse
+	MasterArn                  *string
+	RevisionId                 *string
+	Layers                     []Layer
+	State                      State
+	StateReason                *string
+	StateReasonCode            StateReasonCode
+	LastUpdateStatus           LastUpdateStatus
+	LastUpdateStatusReason     *string
+	LastUpdateStatusReasonCode LastUpdateStatusReasonCode
+	FileSystemConfigs          []FileSystemConfig
+	SigningProfileVersionArn   *string
+	SigningJobArn              *string
+	PackageType                PackageType
+	ImageConfigResponse        *ImageConfigResponse
+	Architectures              []Architecture
+	EphemeralStorage           *EphemeralStorage
+	SnapStart                  *SnapStartResponse
+	RuntimeVersionConfig       *RuntimeVersionConfig
+	LoggingConfig              *LoggingConfig
+	TenancyConfig              *TenancyConfig
+	CapacityProviderConfig     *CapacityProviderConfig
+	ConfigSha256               *string
+	DurableConfig              *DurableConfig
+}
+
+func (s *FunctionConfiguration) Schema() *wire.Schema { return &schemaFunctionConfiguration }
+
+func (s *FunctionConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaFunctionConfiguration.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.Runtime != "" {
+		w.String(&m[2], string(s.Runtime))
+	}
+	if s.Role != nil {
+		w.String(&m[3], *s.Role)
+	}
+	if s.Handler != nil {
+		w.String(&m[4], *s.Handler)
+	}
+	if s.CodeSize != nil {
+		w.Int(&m[5], *s.CodeSize)
+	}
+	if s.Description != nil {
+		w.String(&m[6], *s.Description)
+	}
+	if s.Timeout != nil {
+		w.Int(&m[7], int64(*s.Timeout))
+	}
+	if s.MemorySize != nil {
+		w.Int(&m[8], int64(*s.MemorySize))
+	}
+	if s.LastModified != nil {
+		w.String(&m[9], *s.LastModified)
+	}
+	if s.CodeSha256 != nil {
+		w.String(&m[10], *s.CodeSha256)
+	}
+	if s.Version != nil {
+		w.String(&m[11], *s.Version)
+	}
+	if s.VpcConfig != nil {
+		w.BeginStruct(&m[12])
+		s.VpcConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.DeadLetterConfig != nil {
+		w.BeginStruct(&m[13])
+		s.DeadLetterConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Environment != nil {
+		w.BeginStruct(&m[14])
+		s.Environment.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.KMSKeyArn != nil {
+		w.String(&m[15], *s.KMSKeyArn)
+	}
+	if s.TracingConfig != nil {
+		w.BeginStruct(&m[16])
+		s.TracingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.MasterArn != nil {
+		w.String(&m[17], *s.MasterArn)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[18], *s.RevisionId)
+	}
+	if s.Layers != nil {
+		writeLayersReferenceList(w, &m[19], s.Layers)
+	}
+	if s.State != "" {
+		w.String(&m[20], string(s.State))
+	}
+	if s.StateReason != nil {
+		w.String(&m[21], *s.StateReason)
+	}
+	if s.StateReasonCode != "" {
+		w.String(&m[22], string(s.StateReasonCode))
+	}
+	if s.LastUpdateStatus != "" {
+		w.String(&m[23], string(s.LastUpdateStatus))
+	}
+	if s.LastUpdateStatusReason != nil {
+		w.String(&m[24], *s.LastUpdateStatusReason)
+	}
+	if s.LastUpdateStatusReasonCode != "" {
+		w.String(&m[25], string(s.LastUpdateStatusReasonCode))
+	}
+	if s.FileSystemConfigs != nil {
+		writeFileSystemConfigList(w, &m[26], s.FileSystemConfigs)
+	}
+	if s.SigningProfileVersionArn != nil {
+		w.String(&m[27], *s.SigningProfileVersionArn)
+	}
+	if s.SigningJobArn != nil {
+		w.String(&m[28], *s.SigningJobArn)
+	}
+	if s.PackageType != "" {
+		w.String(&m[29], string(s.PackageType))
+	}
+	if s.ImageConfigResponse != nil {
+		w.BeginStruct(&m[30])
+		s.ImageConfigResponse.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Architectures != nil {
+		writeArchitecturesList(w, &m[31], s.Architectures)
+	}
+	if s.EphemeralStorage != nil {
+		w.BeginStruct(&m[32])
+		s.EphemeralStorage.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SnapStart != nil {
+		w.BeginStruct(&m[33])
+		s.SnapStart.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.RuntimeVersionConfig != nil {
+		w.BeginStruct(&m[34])
+		s.RuntimeVersionConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LoggingConfig != nil {
+		w.BeginStruct(&m[35])
+		s.LoggingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.TenancyConfig != nil {
+		w.BeginStruct(&m[36])
+		s.TenancyConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CapacityProviderConfig != nil {
+		w.BeginStruct(&m[37])
+		s.CapacityProviderConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ConfigSha256 != nil {
+		w.String(&m[38], *s.ConfigSha256)
+	}
+	if s.DurableConfig != nil {
+		w.BeginStruct(&m[39])
+		s.DurableConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *FunctionConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.Runtime = Runtime(r.String(m))
+		case 3:
+			s.Role = new(r.String(m))
+		case 4:
+			s.Handler = new(r.String(m))
+		case 5:
+			s.CodeSize = new(r.Int(m))
+		case 6:
+			s.Description = new(r.String(m))
+		case 7:
+			s.Timeout = new(int32(r.Int(m)))
+		case 8:
+			s.MemorySize = new(int32(r.Int(m)))
+		case 9:
+			s.LastModified = new(r.String(m))
+		case 10:
+			s.CodeSha256 = new(r.String(m))
+		case 11:
+			s.Version = new(r.String(m))
+		case 12:
+			s.VpcConfig = new(VpcConfigResponse)
+			r.BeginStruct(m)
+			s.VpcConfig.ReadMembers(r)
+		case 13:
+			s.DeadLetterConfig = new(DeadLetterConfig)
+			r.BeginStruct(m)
+			s.DeadLetterConfig.ReadMembers(r)
+		case 14:
+			s.Environment = new(EnvironmentResponse)
+			r.BeginStruct(m)
+			s.Environment.ReadMembers(r)
+		case 15:
+			s.KMSKeyArn = new(r.String(m))
+		case 16:
+			s.TracingConfig = new(TracingConfigResponse)
+			r.BeginStruct(m)
+			s.TracingConfig.ReadMembers(r)
+		case 17:
+			s.MasterArn = new(r.String(m))
+		case 18:
+			s.RevisionId = new(r.String(m))
+		case 19:
+			s.Layers = readLayersReferenceList(r, m)
+		case 20:
+			s.State = State(r.String(m))
+		case 21:
+			s.StateReason = new(r.String(m))
+		case 22:
+			s.StateReasonCode = StateReasonCode(r.String(m))
+		case 23:
+			s.LastUpdateStatus = LastUpdateStatus(r.String(m))
+		case 24:
+			s.LastUpdateStatusReason = new(r.String(m))
+		case 25:
+			s.LastUpdateStatusReasonCode = LastUpdateStatusReasonCode(r.String(m))
+		case 26:
+			s.FileSystemConfigs = readFileSystemConfigList(r, m)
+		case 27:
+			s.SigningProfileVersionArn = new(r.String(m))
+		case 28:
+			s.SigningJobArn = new(r.String(m))
+		case 29:
+			s.PackageType = PackageType(r.String(m))
+		case 30:
+			s.ImageConfigResponse = new(ImageConfigResponse)
+			r.BeginStruct(m)
+			s.ImageConfigResponse.ReadMembers(r)
+		case 31:
+			s.Architectures = readArchitecturesList(r, m)
+		case 32:
+			s.EphemeralStorage = new(EphemeralStorage)
+			r.BeginStruct(m)
+			s.EphemeralStorage.ReadMembers(r)
+		case 33:
+			s.SnapStart = new(SnapStartResponse)
+			r.BeginStruct(m)
+			s.SnapStart.ReadMembers(r)
+		case 34:
+			s.RuntimeVersionConfig = new(RuntimeVersionConfig)
+			r.BeginStruct(m)
+			s.RuntimeVersionConfig.ReadMembers(r)
+		case 35:
+			s.LoggingConfig = new(LoggingConfig)
+			r.BeginStruct(m)
+			s.LoggingConfig.ReadMembers(r)
+		case 36:
+			s.TenancyConfig = new(TenancyConfig)
+			r.BeginStruct(m)
+			s.TenancyConfig.ReadMembers(r)
+		case 37:
+			s.CapacityProviderConfig = new(CapacityProviderConfig)
+			r.BeginStruct(m)
+			s.CapacityProviderConfig.ReadMembers(r)
+		case 38:
+			s.ConfigSha256 = new(r.String(m))
+		case 39:
+			s.DurableConfig = new(DurableConfig)
+			r.BeginStruct(m)
+			s.DurableConfig.ReadMembers(r)
+		}
+	}
+}
+
+type FunctionEventInvokeConfig struct {
+	LastModified             *time.Time
+	FunctionArn              *string
+	MaximumRetryAttempts     *int32
+	MaximumEventAgeInSeconds *int32
+	DestinationConfig        *DestinationConfig
+}
+
+func (s *FunctionEventInvokeConfig) Schema() *wire.Schema { return &schemaFunctionEventInvokeConfig }
+
+func (s *FunctionEventInvokeConfig) WriteMembers(w wire.Writer) {
+	m := schemaFunctionEventInvokeConfig.Members
+	if s.LastModified != nil {
+		w.Time(&m[0], *s.LastModified)
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.MaximumRetryAttempts != nil {
+		w.Int(&m[2], int64(*s.MaximumRetryAttempts))
+	}
+	if s.MaximumEventAgeInSeconds != nil {
+		w.Int(&m[3], int64(*s.MaximumEventAgeInSeconds))
+	}
+	if s.DestinationConfig != nil {
+		w.BeginStruct(&m[4])
+		s.DestinationConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *FunctionEventInvokeConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LastModified = new(r.Time(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.MaximumRetryAttempts = new(int32(r.Int(m)))
+		case 3:
+			s.MaximumEventAgeInSeconds = new(int32(r.Int(m)))
+		case 4:
+			s.DestinationConfig = new(DestinationConfig)
+			r.BeginStruct(m)
+			s.DestinationConfig.ReadMembers(r)
+		}
+	}
+}
+
+func writeFunctionEventInvokeConfigList(w wire.Writer, m *wire.Member, v []FunctionEventInvokeConfig) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaFunctionEventInvokeConfigList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readFunctionEventInvokeConfigList(r wire.Reader, m *wire.Member) []FunctionEventInvokeConfig {
+	v := []FunctionEventInvokeConfig{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e FunctionEventInvokeConfig
+		r.BeginStruct(schemaFunctionEventInvokeConfigList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+func writeFunctionList(w wire.Writer, m *wire.Member, v []FunctionConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaFunctionList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readFunctionList(r wire.Reader, m *wire.Member) []FunctionConfiguration {
+	v := []FunctionConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e FunctionConfiguration
+		r.BeginStruct(schemaFunctionList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+func writeFunctionResponseTypeList(w wire.Writer, m *wire.Member, v []FunctionResponseType) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaFunctionResponseTypeList.Elem, string(e))
+	}
+	w.EndList()
+}
+
+func readFunctionResponseTypeList(r wire.Reader, m *wire.Member) []FunctionResponseType {
+	v := []FunctionResponseType{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, FunctionResponseType(r.String(schemaFunctionResponseTypeList.Elem)))
+	}
+	return v
+}
+
+type FunctionUrlConfig struct {
+	FunctionUrl      *string
+	FunctionArn      *string
+	CreationTime     *string
+	LastModifiedTime *string
+	Cors             *Cors
+	AuthType         FunctionUrlAuthType
+	InvokeMode       InvokeMode
+}
+
+func (s *FunctionUrlConfig) Schema() *wire.Schema { return &schemaFunctionUrlConfig }
+
+func (s *FunctionUrlConfig) WriteMembers(w wire.Writer) {
+	m := schemaFunctionUrlConfig.Members
+	if s.FunctionUrl != nil {
+		w.String(&m[0], *s.FunctionUrl)
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.CreationTime != nil {
+		w.String(&m[2], *s.CreationTime)
+	}
+	if s.LastModifiedTime != nil {
+		w.String(&m[3], *s.LastModifiedTime)
+	}
+	if s.Cors != nil {
+		w.BeginStruct(&m[4])
+		s.Cors.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.AuthType != "" {
+		w.String(&m[5], string(s.AuthType))
+	}
+	if s.InvokeMode != "" {
+		w.String(&m[6], string(s.InvokeMode))
+	}
+}
+
+func (s *FunctionUrlConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionUrl = new(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.CreationTime = new(r.String(m))
+		case 3:
+			s.LastModifiedTime = new(r.String(m))
+		case 4:
+			s.Cors = new(Cors)
+			r.BeginStruct(m)
+			s.Cors.ReadMembers(r)
+		case 5:
+			s.AuthType = FunctionUrlAuthType(r.String(m))
+		case 6:
+			s.InvokeMode = InvokeMode(r.String(m))
+		}
+	}
+}
+
+func writeFunctionUrlConfigList(w wire.Writer, m *wire.Member, v []FunctionUrlConfig) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaFunctionUrlConfigList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readFunctionUrlConfigList(r wire.Reader, m *wire.Member) []FunctionUrlConfig {
+	v := []FunctionUrlConfig{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e FunctionUrlConfig
+		r.BeginStruct(schemaFunctionUrlConfigList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type FunctionVersionsPerCapacityProviderLimitExceededException struct {
+	Type    *string
+	Message string
+}
+
+func (s *FunctionVersionsPerCapacityProviderLimitExceededException) Schema() *wire.Schema {
+	return &schemaFunctionVersionsPerCapacityProviderLimitExceededException
+}
+
+func (s *FunctionVersionsPerCapacityProviderLimitExceededException) WriteMembers(w wire.Writer) {
+	m := schemaFunctionVersionsPerCapacityProviderLimitExceededException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *FunctionVersionsPerCapacityProviderLimitExceededException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type GetAccountSettingsRequest struct {
+}
+
+func (s *GetAccountSettingsRequest) Schema() *wire.Schema { return &schemaGetAccountSettingsRequest }
+
+func (s *GetAccountSettingsRequest) WriteMembers(wire.Writer) {}
+
+func (s *GetAccountSettingsRequest) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type GetAccountSettingsResponse struct {
+	AccountLimit *AccountLimit
+	AccountUsage *AccountUsage
+}
+
+func (s *GetAccountSettingsResponse) Schema() *wire.Schema { return &schemaGetAccountSettingsResponse }
+
+func (s *GetAccountSettingsResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetAccountSettingsResponse.Members
+	if s.AccountLimit != nil {
+		w.BeginStruct(&m[0])
+		s.AccountLimit.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.AccountUsage != nil {
+		w.BeginStruct(&m[1])
+		s.AccountUsage.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *GetAccountSettingsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.AccountLimit = new(AccountLimit)
+			r.BeginStruct(m)
+			s.AccountLimit.ReadMembers(r)
+		case 1:
+			s.AccountUsage = new(AccountUsage)
+			r.BeginStruct(m)
+			s.AccountUsage.ReadMembers(r)
+		}
+	}
+}
+
+type GetAliasRequest struct {
+	FunctionName *string
+	Name         *string
+}
+
+func (s *GetAliasRequest) Schema() *wire.Schema { return &schemaGetAliasRequest }
+
+func (s *GetAliasRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetAliasRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Name != nil {
+		w.String(&m[1], *s.Name)
+	}
+}
+
+func (s *GetAliasRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Name = new(r.String(m))
+		}
+	}
+}
+
+type GetEventSourceMappingRequest struct {
+	UUID *string
+}
+
+func (s *GetEventSourceMappingRequest) Schema() *wire.Schema {
+	return &schemaGetEventSourceMappingRequest
+}
+
+func (s *GetEventSourceMappingRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetEventSourceMappingRequest.Members
+	if s.UUID != nil {
+		w.String(&m[0], *s.UUID)
+	}
+}
+
+func (s *GetEventSourceMappingRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.UUID = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionCodeSigningConfigRequest struct {
+	FunctionName *string
+}
+
+func (s *GetFunctionCodeSigningConfigRequest) Schema() *wire.Schema {
+	return &schemaGetFunctionCodeSigningConfigRequest
+}
+
+func (s *GetFunctionCodeSigningConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionCodeSigningConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+}
+
+func (s *GetFunctionCodeSigningConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionCodeSigningConfigResponse struct {
+	CodeSigningConfigArn *string
+	FunctionName         *string
+}
+
+func (s *GetFunctionCodeSigningConfigResponse) Schema() *wire.Schema {
+	return &schemaGetFunctionCodeSigningConfigResponse
+}
+
+func (s *GetFunctionCodeSigningConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionCodeSigningConfigResponse.Members
+	if s.CodeSigningConfigArn != nil {
+		w.String(&m[0], *s.CodeSigningConfigArn)
+	}
+	if s.FunctionName != nil {
+		w.String(&m[1], *s.FunctionName)
+	}
+}
+
+func (s *GetFunctionCodeSigningConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.CodeSigningConfigArn = new(r.String(m))
+		case 1:
+			s.FunctionName = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionConcurrencyRequest struct {
+	FunctionName *string
+}
+
+func (s *GetFunctionConcurrencyRequest) Schema() *wire.Schema {
+	return &schemaGetFunctionConcurrencyRequest
+}
+
+func (s *GetFunctionConcurrencyRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionConcurrencyRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+}
+
+func (s *GetFunctionConcurrencyRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionConcurrencyResponse struct {
+	ReservedConcurrentExecutions *int32
+}
+
+func (s *GetFunctionConcurrencyResponse) Schema() *wire.Schema {
+	return &schemaGetFunctionConcurrencyResponse
+}
+
+func (s *GetFunctionConcurrencyResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionConcurrencyResponse.Members
+	if s.ReservedConcurrentExecutions != nil {
+		w.Int(&m[0], int64(*s.ReservedConcurrentExecutions))
+	}
+}
+
+func (s *GetFunctionConcurrencyResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ReservedConcurrentExecutions = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type GetFunctionConfigurationRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *GetFunctionConfigurationRequest) Schema() *wire.Schema {
+	return &schemaGetFunctionConfigurationRequest
+}
+
+func (s *GetFunctionConfigurationRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionConfigurationRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *GetFunctionConfigurationRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionEventInvokeConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *GetFunctionEventInvokeConfigRequest) Schema() *wire.Schema {
+	return &schemaGetFunctionEventInvokeConfigRequest
+}
+
+func (s *GetFunctionEventInvokeConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionEventInvokeConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *GetFunctionEventInvokeConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionRecursionConfigRequest struct {
+	FunctionName *string
+}
+
+func (s *GetFunctionRecursionConfigRequest) Schema() *wire.Schema {
+	return &schemaGetFunctionRecursionConfigRequest
+}
+
+func (s *GetFunctionRecursionConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionRecursionConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+}
+
+func (s *GetFunctionRecursionConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionRecursionConfigResponse struct {
+	RecursiveLoop RecursiveLoop
+}
+
+func (s *GetFunctionRecursionConfigResponse) Schema() *wire.Schema {
+	return &schemaGetFunctionRecursionConfigResponse
+}
+
+func (s *GetFunctionRecursionConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionRecursionConfigResponse.Members
+	if s.RecursiveLoop != "" {
+		w.String(&m[0], string(s.RecursiveLoop))
+	}
+}
+
+func (s *GetFunctionRecursionConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.RecursiveLoop = RecursiveLoop(r.String(m))
+		}
+	}
+}
+
+type GetFunctionRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *GetFunctionRequest) Schema() *wire.Schema { return &schemaGetFunctionRequest }
+
+func (s *GetFunctionRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *GetFunctionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionResponse struct {
+	Configuration *FunctionConfiguration
+	Code          *FunctionCodeLocation
+	Tags          map[string]string
+	TagsError     *TagsError
+	Concurrency   *Concurrency
+}
+
+func (s *GetFunctionResponse) Schema() *wire.Schema { return &schemaGetFunctionResponse }
+
+func (s *GetFunctionResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionResponse.Members
+	if s.Configuration != nil {
+		w.BeginStruct(&m[0])
+		s.Configuration.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Code != nil {
+		w.BeginStruct(&m[1])
+		s.Code.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Tags != nil {
+		writeTags(w, &m[2], s.Tags)
+	}
+	if s.TagsError != nil {
+		w.BeginStruct(&m[3])
+		s.TagsError.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Concurrency != nil {
+		w.BeginStruct(&m[4])
+		s.Concurrency.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *GetFunctionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Configuration = new(FunctionConfiguration)
+			r.BeginStruct(m)
+			s.Configuration.ReadMembers(r)
+		case 1:
+			s.Code = new(FunctionCodeLocation)
+			r.BeginStruct(m)
+			s.Code.ReadMembers(r)
+		case 2:
+			s.Tags = readTags(r, m)
+		case 3:
+			s.TagsError = new(TagsError)
+			r.BeginStruct(m)
+			s.TagsError.ReadMembers(r)
+		case 4:
+			s.Concurrency = new(Concurrency)
+			r.BeginStruct(m)
+			s.Concurrency.ReadMembers(r)
+		}
+	}
+}
+
+type GetFunctionUrlConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *GetFunctionUrlConfigRequest) Schema() *wire.Schema {
+	return &schemaGetFunctionUrlConfigRequest
+}
+
+func (s *GetFunctionUrlConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionUrlConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *GetFunctionUrlConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type GetFunctionUrlConfigResponse struct {
+	FunctionUrl      *string
+	FunctionArn      *string
+	AuthType         FunctionUrlAuthType
+	Cors             *Cors
+	CreationTime     *string
+	LastModifiedTime *string
+	InvokeMode       InvokeMode
+}
+
+func (s *GetFunctionUrlConfigResponse) Schema() *wire.Schema {
+	return &schemaGetFunctionUrlConfigResponse
+}
+
+func (s *GetFunctionUrlConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetFunctionUrlConfigResponse.Members
+	if s.FunctionUrl != nil {
+		w.String(&m[0], *s.FunctionUrl)
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.AuthType != "" {
+		w.String(&m[2], string(s.AuthType))
+	}
+	if s.Cors != nil {
+		w.BeginStruct(&m[3])
+		s.Cors.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CreationTime != nil {
+		w.String(&m[4], *s.CreationTime)
+	}
+	if s.LastModifiedTime != nil {
+		w.String(&m[5], *s.LastModifiedTime)
+	}
+	if s.InvokeMode != "" {
+		w.String(&m[6], string(s.InvokeMode))
+	}
+}
+
+func (s *GetFunctionUrlConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionUrl = new(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.AuthType = FunctionUrlAuthType(r.String(m))
+		case 3:
+			s.Cors = new(Cors)
+			r.BeginStruct(m)
+			s.Cors.ReadMembers(r)
+		case 4:
+			s.CreationTime = new(r.String(m))
+		case 5:
+			s.LastModifiedTime = new(r.String(m))
+		case 6:
+			s.InvokeMode = InvokeMode(r.String(m))
+		}
+	}
+}
+
+type GetLayerVersionByArnRequest struct {
+	Arn *string
+}
+
+func (s *GetLayerVersionByArnRequest) Schema() *wire.Schema {
+	return &schemaGetLayerVersionByArnRequest
+}
+
+func (s *GetLayerVersionByArnRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetLayerVersionByArnRequest.Members
+	if s.Arn != nil {
+		w.String(&m[0], *s.Arn)
+	}
+}
+
+func (s *GetLayerVersionByArnRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Arn = new(r.String(m))
+		}
+	}
+}
+
+type GetLayerVersionPolicyRequest struct {
+	LayerName     *string
+	VersionNumber *int64
+}
+
+func (s *GetLayerVersionPolicyRequest) Schema() *wire.Schema {
+	return &schemaGetLayerVersionPolicyRequest
+}
+
+func (s *GetLayerVersionPolicyRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetLayerVersionPolicyRequest.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.VersionNumber != nil {
+		w.Int(&m[1], *s.VersionNumber)
+	}
+}
+
+func (s *GetLayerVersionPolicyRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.VersionNumber = new(r.Int(m))
+		}
+	}
+}
+
+type GetLayerVersionPolicyResponse struct {
+	Policy     *string
+	RevisionId *string
+}
+
+func (s *GetLayerVersionPolicyResponse) Schema() *wire.Schema {
+	return &schemaGetLayerVersionPolicyResponse
+}
+
+func (s *GetLayerVersionPolicyResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetLayerVersionPolicyResponse.Members
+	if s.Policy != nil {
+		w.String(&m[0], *s.Policy)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[1], *s.RevisionId)
+	}
+}
+
+func (s *GetLayerVersionPolicyResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Policy = new(r.String(m))
+		case 1:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type GetLayerVersionRequest struct {
+	LayerName     *string
+	VersionNumber *int64
+}
+
+func (s *GetLayerVersionRequest) Schema() *wire.Schema { return &schemaGetLayerVersionRequest }
+
+func (s *GetLayerVersionRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetLayerVersionRequest.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.VersionNumber != nil {
+		w.Int(&m[1], *s.VersionNumber)
+	}
+}
+
+func (s *GetLayerVersionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.VersionNumber = new(r.Int(m))
+		}
+	}
+}
+
+type GetLayerVersionResponse struct {
+	Content                 *LayerVersionContentOutput
+	LayerArn                *string
+	LayerVersionArn         *string
+	Description             *string
+	CreatedDate             *string
+	Version                 *int64
+	CompatibleArchitectures []Architecture
+	CompatibleRuntimes      []Runtime
+	LicenseInfo             *string
+}
+
+func (s *GetLayerVersionResponse) Schema() *wire.Schema { return &schemaGetLayerVersionResponse }
+
+func (s *GetLayerVersionResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetLayerVersionResponse.Members
+	if s.Content != nil {
+		w.BeginStruct(&m[0])
+		s.Content.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LayerArn != nil {
+		w.String(&m[1], *s.LayerArn)
+	}
+	if s.LayerVersionArn != nil {
+		w.String(&m[2], *s.LayerVersionArn)
+	}
+	if s.Description != nil {
+		w.String(&m[3], *s.Description)
+	}
+	if s.CreatedDate != nil {
+		w.String(&m[4], *s.CreatedDate)
+	}
+	if s.Version != nil {
+		w.Int(&m[5], *s.Version)
+	}
+	if s.CompatibleArchitectures != nil {
+		writeCompatibleArchitectures(w, &m[6], s.CompatibleArchitectures)
+	}
+	if s.CompatibleRuntimes != nil {
+		writeCompatibleRuntimes(w, &m[7], s.CompatibleRuntimes)
+	}
+	if s.LicenseInfo != nil {
+		w.String(&m[8], *s.LicenseInfo)
+	}
+}
+
+func (s *GetLayerVersionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Content = new(LayerVersionContentOutput)
+			r.BeginStruct(m)
+			s.Content.ReadMembers(r)
+		case 1:
+			s.LayerArn = new(r.String(m))
+		case 2:
+			s.LayerVersionArn = new(r.String(m))
+		case 3:
+			s.Description = new(r.String(m))
+		case 4:
+			s.CreatedDate = new(r.String(m))
+		case 5:
+			s.Version = new(r.Int(m))
+		case 6:
+			s.CompatibleArchitectures = readCompatibleArchitectures(r, m)
+		case 7:
+			s.CompatibleRuntimes = readCompatibleRuntimes(r, m)
+		case 8:
+			s.LicenseInfo = new(r.String(m))
+		}
+	}
+}
+
+type GetPolicyRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *GetPolicyRequest) Schema() *wire.Schema { return &schemaGetPolicyRequest }
+
+func (s *GetPolicyRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetPolicyRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *GetPolicyRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type GetPolicyResponse struct {
+	Policy     *string
+	RevisionId *string
+}
+
+func (s *GetPolicyResponse) Schema() *wire.Schema { return &schemaGetPolicyResponse }
+
+func (s *GetPolicyResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetPolicyResponse.Members
+	if s.Policy != nil {
+		w.String(&m[0], *s.Policy)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[1], *s.RevisionId)
+	}
+}
+
+func (s *GetPolicyResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Policy = new(r.String(m))
+		case 1:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type GetRuntimeManagementConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+}
+
+func (s *GetRuntimeManagementConfigRequest) Schema() *wire.Schema {
+	return &schemaGetRuntimeManagementConfigRequest
+}
+
+func (s *GetRuntimeManagementConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaGetRuntimeManagementConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+}
+
+func (s *GetRuntimeManagementConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		}
+	}
+}
+
+type GetRuntimeManagementConfigResponse struct {
+	UpdateRuntimeOn   UpdateRuntimeOn
+	FunctionArn       *string
+	RuntimeVersionArn *string
+}
+
+func (s *GetRuntimeManagementConfigResponse) Schema() *wire.Schema {
+	return &schemaGetRuntimeManagementConfigResponse
+}
+
+func (s *GetRuntimeManagementConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaGetRuntimeManagementConfigResponse.Members
+	if s.UpdateRuntimeOn != "" {
+		w.String(&m[0], string(s.UpdateRuntimeOn))
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.RuntimeVersionArn != nil {
+		w.String(&m[2], *s.RuntimeVersionArn)
+	}
+}
+
+func (s *GetRuntimeManagementConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.UpdateRuntimeOn = UpdateRuntimeOn(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.RuntimeVersionArn = new(r.String(m))
+		}
+	}
+}
+
+func writeHeadersList(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaHeadersList.Elem, e)
+	}
+	w.EndList()
+}
+
+func readHeadersList(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaHeadersList.Elem))
+	}
+	return v
+}
+
+type ImageConfig struct {
+	EntryPoint       []string
+	Command          []string
+	WorkingDirectory *string
+}
+
+func (s *ImageConfig) Schema() *wire.Schema { return &schemaImageConfig }
+
+func (s *ImageConfig) WriteMembers(w wire.Writer) {
+	m := schemaImageConfig.Members
+	if s.EntryPoint != nil {
+		writeStringList(w, &m[0], s.EntryPoint)
+	}
+	if s.Command != nil {
+		writeStringList(w, &m[1], s.Command)
+	}
+	if s.WorkingDirectory != nil {
+		w.String(&m[2], *s.WorkingDirectory)
+	}
+}
+
+func (s *ImageConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.EntryPoint = readStringList(r, m)
+		case 1:
+			s.Command = readStringList(r, m)
+		case 2:
+			s.WorkingDirectory = new(r.String(m))
+		}
+	}
+}
+
+type ImageConfigError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (s *ImageConfigError) Schema() *wire.Schema { return &schemaImageConfigError }
+
+func (s *ImageConfigError) WriteMembers(w wire.Writer) {
+	m := schemaImageConfigError.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.Message != nil {
+		w.String(&m[1], *s.Message)
+	}
+}
+
+func (s *ImageConfigError) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.Message = new(r.String(m))
+		}
+	}
+}
+
+type ImageConfigResponse struct {
+	ImageConfig *ImageConfig
+	Error       *ImageConfigError
+}
+
+func (s *ImageConfigResponse) Schema() *wire.Schema { return &schemaImageConfigResponse }
+
+func (s *ImageConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaImageConfigResponse.Members
+	if s.ImageConfig != nil {
+		w.BeginStruct(&m[0])
+		s.ImageConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Error != nil {
+		w.BeginStruct(&m[1])
+		s.Error.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *ImageConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ImageConfig = new(ImageConfig)
+			r.BeginStruct(m)
+			s.ImageConfig.ReadMembers(r)
+		case 1:
+			s.Error = new(ImageConfigError)
+			r.BeginStruct(m)
+			s.Error.ReadMembers(r)
+		}
+	}
+}
+
+type InvalidCodeSignatureException struct {
+	Type    *string
+	Message string
+}
+
+func (s *InvalidCodeSignatureException) Schema() *wire.Schema {
+	return &schemaInvalidCodeSignatureException
+}
+
+func (s *InvalidCodeSignatureException) WriteMembers(w wire.Writer) {
+	m := schemaInvalidCodeSignatureException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *InvalidCodeSignatureException) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
@@ -676,6 +4756,252 @@ func (s *InvocationResponse) ReadMembers(r wire.Reader) {
 	}
 }
 
+type InvokeAsyncRequest struct {
+	FunctionName *string
+	InvokeArgs   io.ReadCloser
+}
+
+func (s *InvokeAsyncRequest) Schema() *wire.Schema { return &schemaInvokeAsyncRequest }
+
+func (s *InvokeAsyncRequest) WriteMembers(w wire.Writer) {
+	m := schemaInvokeAsyncRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+}
+
+func (s *InvokeAsyncRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		}
+	}
+}
+
+func (s *InvokeAsyncRequest) Stream() io.ReadCloser { return s.InvokeArgs }
+
+func (s *InvokeAsyncRequest) SetStream(r io.ReadCloser) { s.InvokeArgs = r }
+
+type InvokeAsyncResponse struct {
+	Status *int32
+}
+
+func (s *InvokeAsyncResponse) Schema() *wire.Schema { return &schemaInvokeAsyncResponse }
+
+func (s *InvokeAsyncResponse) WriteMembers(w wire.Writer) {
+	m := schemaInvokeAsyncResponse.Members
+	if s.Status != nil {
+		w.Int(&m[0], int64(*s.Status))
+	}
+}
+
+func (s *InvokeAsyncResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Status = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type InvokeResponseStreamUpdate struct {
+	Payload []byte
+}
+
+func (s *InvokeResponseStreamUpdate) Schema() *wire.Schema { return &schemaInvokeResponseStreamUpdate }
+
+func (s *InvokeResponseStreamUpdate) WriteMembers(w wire.Writer) {
+	m := schemaInvokeResponseStreamUpdate.Members
+	if s.Payload != nil {
+		w.Blob(&m[0], s.Payload)
+	}
+}
+
+func (s *InvokeResponseStreamUpdate) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Payload = r.Blob(m)
+		}
+	}
+}
+
+type InvokeWithResponseStreamCompleteEvent struct {
+	ErrorCode    *string
+	ErrorDetails *string
+	LogResult    *string
+}
+
+func (s *InvokeWithResponseStreamCompleteEvent) Schema() *wire.Schema {
+	return &schemaInvokeWithResponseStreamCompleteEvent
+}
+
+func (s *InvokeWithResponseStreamCompleteEvent) WriteMembers(w wire.Writer) {
+	m := schemaInvokeWithResponseStreamCompleteEvent.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.ErrorDetails != nil {
+		w.String(&m[1], *s.ErrorDetails)
+	}
+	if s.LogResult != nil {
+		w.String(&m[2], *s.LogResult)
+	}
+}
+
+func (s *InvokeWithResponseStreamCompleteEvent) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.ErrorDetails = new(r.String(m))
+		case 2:
+			s.LogResult = new(r.String(m))
+		}
+	}
+}
+
+type InvokeWithResponseStreamRequest struct {
+	FunctionName   *string
+	LogType        LogType
+	ClientContext  *string
+	Qualifier      *string
+	Payload        []byte
+	TenantId       *string
+	InvocationType ResponseStreamingInvocationType
+}
+
+func (s *InvokeWithResponseStreamRequest) Schema() *wire.Schema {
+	return &schemaInvokeWithResponseStreamRequest
+}
+
+func (s *InvokeWithResponseStreamRequest) WriteMembers(w wire.Writer) {
+	m := schemaInvokeWithResponseStreamRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.LogType != "" {
+		w.String(&m[1], string(s.LogType))
+	}
+	if s.ClientContext != nil {
+		w.String(&m[2], *s.ClientContext)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[3], *s.Qualifier)
+	}
+	if s.Payload != nil {
+		w.Blob(&m[4], s.Payload)
+	}
+	if s.TenantId != nil {
+		w.String(&m[5], *s.TenantId)
+	}
+	if s.InvocationType != "" {
+		w.String(&m[6], string(s.InvocationType))
+	}
+}
+
+func (s *InvokeWithResponseStreamRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.LogType = LogType(r.String(m))
+		case 2:
+			s.ClientContext = new(r.String(m))
+		case 3:
+			s.Qualifier = new(r.String(m))
+		case 4:
+			s.Payload = r.Blob(m)
+		case 5:
+			s.TenantId = new(r.String(m))
+		case 6:
+			s.InvocationType = ResponseStreamingInvocationType(r.String(m))
+		}
+	}
+}
+
+type InvokeWithResponseStreamResponse struct {
+	StatusCode                *int32
+	ExecutedVersion           *string
+	EventStream               io.ReadCloser
+	ResponseStreamContentType *string
+}
+
+func (s *InvokeWithResponseStreamResponse) Schema() *wire.Schema {
+	return &schemaInvokeWithResponseStreamResponse
+}
+
+func (s *InvokeWithResponseStreamResponse) WriteMembers(w wire.Writer) {
+	m := schemaInvokeWithResponseStreamResponse.Members
+	if s.StatusCode != nil {
+		w.Int(&m[0], int64(*s.StatusCode))
+	}
+	if s.ExecutedVersion != nil {
+		w.String(&m[1], *s.ExecutedVersion)
+	}
+	if s.ResponseStreamContentType != nil {
+		w.String(&m[3], *s.ResponseStreamContentType)
+	}
+}
+
+func (s *InvokeWithResponseStreamResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.StatusCode = new(int32(r.Int(m)))
+		case 1:
+			s.ExecutedVersion = new(r.String(m))
+		case 3:
+			s.ResponseStreamContentType = new(r.String(m))
+		}
+	}
+}
+
+func (s *InvokeWithResponseStreamResponse) Stream() io.ReadCloser { return s.EventStream }
+
+func (s *InvokeWithResponseStreamResponse) SetStream(r io.ReadCloser) { s.EventStream = r }
+
+type InvokeWithResponseStreamResponseEvent struct {
+	PayloadChunk   *InvokeResponseStreamUpdate
+	InvokeComplete *InvokeWithResponseStreamCompleteEvent
+}
+
+func (s *InvokeWithResponseStreamResponseEvent) Schema() *wire.Schema {
+	return &schemaInvokeWithResponseStreamResponseEvent
+}
+
+func (s *InvokeWithResponseStreamResponseEvent) WriteMembers(w wire.Writer) {
+	m := schemaInvokeWithResponseStreamResponseEvent.Members
+	if s.PayloadChunk != nil {
+		w.BeginStruct(&m[0])
+		s.PayloadChunk.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.InvokeComplete != nil {
+		w.BeginStruct(&m[1])
+		s.InvokeComplete.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *InvokeWithResponseStreamResponseEvent) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.PayloadChunk = new(InvokeResponseStreamUpdate)
+			r.BeginStruct(m)
+			s.PayloadChunk.ReadMembers(r)
+		case 1:
+			s.InvokeComplete = new(InvokeWithResponseStreamCompleteEvent)
+			r.BeginStruct(m)
+			s.InvokeComplete.ReadMembers(r)
+		}
+	}
+}
+
 type KMSAccessDeniedException struct {
 	Type    *string
 	Message string
@@ -788,6 +5114,1145 @@ func (s *KMSNotFoundException) ReadMembers(r wire.Reader) {
 	}
 }
 
+type KafkaSchemaRegistryAccessConfig struct {
+	Type KafkaSchemaRegistryAuthType
+	URI  *string
+}
+
+func (s *KafkaSchemaRegistryAccessConfig) Schema() *wire.Schema {
+	return &schemaKafkaSchemaRegistryAccessConfig
+}
+
+func (s *KafkaSchemaRegistryAccessConfig) WriteMembers(w wire.Writer) {
+	m := schemaKafkaSchemaRegistryAccessConfig.Members
+	if s.Type != "" {
+		w.String(&m[0], string(s.Type))
+	}
+	if s.URI != nil {
+		w.String(&m[1], *s.URI)
+	}
+}
+
+func (s *KafkaSchemaRegistryAccessConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = KafkaSchemaRegistryAuthType(r.String(m))
+		case 1:
+			s.URI = new(r.String(m))
+		}
+	}
+}
+
+func writeKafkaSchemaRegistryAccessConfigList(w wire.Writer, m *wire.Member, v []KafkaSchemaRegistryAccessConfig) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaKafkaSchemaRegistryAccessConfigList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readKafkaSchemaRegistryAccessConfigList(r wire.Reader, m *wire.Member) []KafkaSchemaRegistryAccessConfig {
+	v := []KafkaSchemaRegistryAccessConfig{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e KafkaSchemaRegistryAccessConfig
+		r.BeginStruct(schemaKafkaSchemaRegistryAccessConfigList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type KafkaSchemaRegistryConfig struct {
+	SchemaRegistryURI       *string
+	EventRecordFormat       SchemaRegistryEventRecordFormat
+	AccessConfigs           []KafkaSchemaRegistryAccessConfig
+	SchemaValidationConfigs []KafkaSchemaValidationConfig
+}
+
+func (s *KafkaSchemaRegistryConfig) Schema() *wire.Schema { return &schemaKafkaSchemaRegistryConfig }
+
+func (s *KafkaSchemaRegistryConfig) WriteMembers(w wire.Writer) {
+	m := schemaKafkaSchemaRegistryConfig.Members
+	if s.SchemaRegistryURI != nil {
+		w.String(&m[0], *s.SchemaRegistryURI)
+	}
+	if s.EventRecordFormat != "" {
+		w.String(&m[1], string(s.EventRecordFormat))
+	}
+	if s.AccessConfigs != nil {
+		writeKafkaSchemaRegistryAccessConfigList(w, &m[2], s.AccessConfigs)
+	}
+	if s.SchemaValidationConfigs != nil {
+		writeKafkaSchemaValidationConfigList(w, &m[3], s.SchemaValidationConfigs)
+	}
+}
+
+func (s *KafkaSchemaRegistryConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.SchemaRegistryURI = new(r.String(m))
+		case 1:
+			s.EventRecordFormat = SchemaRegistryEventRecordFormat(r.String(m))
+		case 2:
+			s.AccessConfigs = readKafkaSchemaRegistryAccessConfigList(r, m)
+		case 3:
+			s.SchemaValidationConfigs = readKafkaSchemaValidationConfigList(r, m)
+		}
+	}
+}
+
+type KafkaSchemaValidationConfig struct {
+	Attribute KafkaSchemaValidationAttribute
+}
+
+func (s *KafkaSchemaValidationConfig) Schema() *wire.Schema {
+	return &schemaKafkaSchemaValidationConfig
+}
+
+func (s *KafkaSchemaValidationConfig) WriteMembers(w wire.Writer) {
+	m := schemaKafkaSchemaValidationConfig.Members
+	if s.Attribute != "" {
+		w.String(&m[0], string(s.Attribute))
+	}
+}
+
+func (s *KafkaSchemaValidationConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Attribute = KafkaSchemaValidationAttribute(r.String(m))
+		}
+	}
+}
+
+func writeKafkaSchemaValidationConfigList(w wire.Writer, m *wire.Member, v []KafkaSchemaValidationConfig) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaKafkaSchemaValidationConfigList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readKafkaSchemaValidationConfigList(r wire.Reader, m *wire.Member) []KafkaSchemaValidationConfig {
+	v := []KafkaSchemaValidationConfig{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e KafkaSchemaValidationConfig
+		r.BeginStruct(schemaKafkaSchemaValidationConfigList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type LambdaManagedInstancesCapacityProviderConfig struct {
+	CapacityProviderArn                   *string
+	PerExecutionEnvironmentMaxConcurrency *int32
+	ExecutionEnvironmentMemoryGiBPerVCpu  *float64
+}
+
+func (s *LambdaManagedInstancesCapacityProviderConfig) Schema() *wire.Schema {
+	return &schemaLambdaManagedInstancesCapacityProviderConfig
+}
+
+func (s *LambdaManagedInstancesCapacityProviderConfig) WriteMembers(w wire.Writer) {
+	m := schemaLambdaManagedInstancesCapacityProviderConfig.Members
+	if s.CapacityProviderArn != nil {
+		w.String(&m[0], *s.CapacityProviderArn)
+	}
+	if s.PerExecutionEnvironmentMaxConcurrency != nil {
+		w.Int(&m[1], int64(*s.PerExecutionEnvironmentMaxConcurrency))
+	}
+	if s.ExecutionEnvironmentMemoryGiBPerVCpu != nil {
+		w.Float(&m[2], *s.ExecutionEnvironmentMemoryGiBPerVCpu)
+	}
+}
+
+func (s *LambdaManagedInstancesCapacityProviderConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.CapacityProviderArn = new(r.String(m))
+		case 1:
+			s.PerExecutionEnvironmentMaxConcurrency = new(int32(r.Int(m)))
+		case 2:
+			s.ExecutionEnvironmentMemoryGiBPerVCpu = new(r.Float(m))
+		}
+	}
+}
+
+type Layer struct {
+	Arn                      *string
+	CodeSize                 *int64
+	SigningProfileVersionArn *string
+	SigningJobArn            *string
+}
+
+func (s *Layer) Schema() *wire.Schema { return &schemaLayer }
+
+func (s *Layer) WriteMembers(w wire.Writer) {
+	m := schemaLayer.Members
+	if s.Arn != nil {
+		w.String(&m[0], *s.Arn)
+	}
+	if s.CodeSize != nil {
+		w.Int(&m[1], *s.CodeSize)
+	}
+	if s.SigningProfileVersionArn != nil {
+		w.String(&m[2], *s.SigningProfileVersionArn)
+	}
+	if s.SigningJobArn != nil {
+		w.String(&m[3], *s.SigningJobArn)
+	}
+}
+
+func (s *Layer) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Arn = new(r.String(m))
+		case 1:
+			s.CodeSize = new(r.Int(m))
+		case 2:
+			s.SigningProfileVersionArn = new(r.String(m))
+		case 3:
+			s.SigningJobArn = new(r.String(m))
+		}
+	}
+}
+
+func writeLayerList(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaLayerList.Elem, e)
+	}
+	w.EndList()
+}
+
+func readLayerList(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaLayerList.Elem))
+	}
+	return v
+}
+
+type LayerVersionContentInput struct {
+	S3Bucket            *string
+	S3Key               *string
+	S3ObjectVersion     *string
+	S3ObjectStorageMode S3ObjectStorageMode
+	ZipFile             []byte
+}
+
+func (s *LayerVersionContentInput) Schema() *wire.Schema { return &schemaLayerVersionContentInput }
+
+func (s *LayerVersionContentInput) WriteMembers(w wire.Writer) {
+	m := schemaLayerVersionContentInput.Members
+	if s.S3Bucket != nil {
+		w.String(&m[0], *s.S3Bucket)
+	}
+	if s.S3Key != nil {
+		w.String(&m[1], *s.S3Key)
+	}
+	if s.S3ObjectVersion != nil {
+		w.String(&m[2], *s.S3ObjectVersion)
+	}
+	if s.S3ObjectStorageMode != "" {
+		w.String(&m[3], string(s.S3ObjectStorageMode))
+	}
+	if s.ZipFile != nil {
+		w.Blob(&m[4], s.ZipFile)
+	}
+}
+
+func (s *LayerVersionContentInput) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.S3Bucket = new(r.String(m))
+		case 1:
+			s.S3Key = new(r.String(m))
+		case 2:
+			s.S3ObjectVersion = new(r.String(m))
+		case 3:
+			s.S3ObjectStorageMode = S3ObjectStorageMode(r.String(m))
+		case 4:
+			s.ZipFile = r.Blob(m)
+		}
+	}
+}
+
+type LayerVersionContentOutput struct {
+	Location                 *string
+	CodeSha256               *string
+	CodeSize                 *int64
+	SigningProfileVersionArn *string
+	SigningJobArn            *string
+	ResolvedS3Object         *ResolvedS3Object
+}
+
+func (s *LayerVersionContentOutput) Schema() *wire.Schema { return &schemaLayerVersionContentOutput }
+
+func (s *LayerVersionContentOutput) WriteMembers(w wire.Writer) {
+	m := schemaLayerVersionContentOutput.Members
+	if s.Location != nil {
+		w.String(&m[0], *s.Location)
+	}
+	if s.CodeSha256 != nil {
+		w.String(&m[1], *s.CodeSha256)
+	}
+	if s.CodeSize != nil {
+		w.Int(&m[2], *s.CodeSize)
+	}
+	if s.SigningProfileVersionArn != nil {
+		w.String(&m[3], *s.SigningProfileVersionArn)
+	}
+	if s.SigningJobArn != nil {
+		w.String(&m[4], *s.SigningJobArn)
+	}
+	if s.ResolvedS3Object != nil {
+		w.BeginStruct(&m[5])
+		s.ResolvedS3Object.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *LayerVersionContentOutput) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Location = new(r.String(m))
+		case 1:
+			s.CodeSha256 = new(r.String(m))
+		case 2:
+			s.CodeSize = new(r.Int(m))
+		case 3:
+			s.SigningProfileVersionArn = new(r.String(m))
+		case 4:
+			s.SigningJobArn = new(r.String(m))
+		case 5:
+			s.ResolvedS3Object = new(ResolvedS3Object)
+			r.BeginStruct(m)
+			s.ResolvedS3Object.ReadMembers(r)
+		}
+	}
+}
+
+func writeLayerVersionsList(w wire.Writer, m *wire.Member, v []LayerVersionsListItem) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaLayerVersionsList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readLayerVersionsList(r wire.Reader, m *wire.Member) []LayerVersionsListItem {
+	v := []LayerVersionsListItem{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e LayerVersionsListItem
+		r.BeginStruct(schemaLayerVersionsList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type LayerVersionsListItem struct {
+	LayerVersionArn         *string
+	Version                 *int64
+	Description             *string
+	CreatedDate             *string
+	CompatibleArchitectures []Architecture
+	CompatibleRuntimes      []Runtime
+	LicenseInfo             *string
+}
+
+func (s *LayerVersionsListItem) Schema() *wire.Schema { return &schemaLayerVersionsListItem }
+
+func (s *LayerVersionsListItem) WriteMembers(w wire.Writer) {
+	m := schemaLayerVersionsListItem.Members
+	if s.LayerVersionArn != nil {
+		w.String(&m[0], *s.LayerVersionArn)
+	}
+	if s.Version != nil {
+		w.Int(&m[1], *s.Version)
+	}
+	if s.Description != nil {
+		w.String(&m[2], *s.Description)
+	}
+	if s.CreatedDate != nil {
+		w.String(&m[3], *s.CreatedDate)
+	}
+	if s.CompatibleArchitectures != nil {
+		writeCompatibleArchitectures(w, &m[4], s.CompatibleArchitectures)
+	}
+	if s.CompatibleRuntimes != nil {
+		writeCompatibleRuntimes(w, &m[5], s.CompatibleRuntimes)
+	}
+	if s.LicenseInfo != nil {
+		w.String(&m[6], *s.LicenseInfo)
+	}
+}
+
+func (s *LayerVersionsListItem) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerVersionArn = new(r.String(m))
+		case 1:
+			s.Version = new(r.Int(m))
+		case 2:
+			s.Description = new(r.String(m))
+		case 3:
+			s.CreatedDate = new(r.String(m))
+		case 4:
+			s.CompatibleArchitectures = readCompatibleArchitectures(r, m)
+		case 5:
+			s.CompatibleRuntimes = readCompatibleRuntimes(r, m)
+		case 6:
+			s.LicenseInfo = new(r.String(m))
+		}
+	}
+}
+
+func writeLayersList(w wire.Writer, m *wire.Member, v []LayersListItem) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaLayersList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readLayersList(r wire.Reader, m *wire.Member) []LayersListItem {
+	v := []LayersListItem{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e LayersListItem
+		r.BeginStruct(schemaLayersList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type LayersListItem struct {
+	LayerName             *string
+	LayerArn              *string
+	LatestMatchingVersion *LayerVersionsListItem
+}
+
+func (s *LayersListItem) Schema() *wire.Schema { return &schemaLayersListItem }
+
+func (s *LayersListItem) WriteMembers(w wire.Writer) {
+	m := schemaLayersListItem.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.LayerArn != nil {
+		w.String(&m[1], *s.LayerArn)
+	}
+	if s.LatestMatchingVersion != nil {
+		w.BeginStruct(&m[2])
+		s.LatestMatchingVersion.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *LayersListItem) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.LayerArn = new(r.String(m))
+		case 2:
+			s.LatestMatchingVersion = new(LayerVersionsListItem)
+			r.BeginStruct(m)
+			s.LatestMatchingVersion.ReadMembers(r)
+		}
+	}
+}
+
+func writeLayersReferenceList(w wire.Writer, m *wire.Member, v []Layer) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaLayersReferenceList.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readLayersReferenceList(r wire.Reader, m *wire.Member) []Layer {
+	v := []Layer{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e Layer
+		r.BeginStruct(schemaLayersReferenceList.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+type ListAliasesRequest struct {
+	FunctionName    *string
+	FunctionVersion *string
+	Marker          *string
+	MaxItems        *int32
+}
+
+func (s *ListAliasesRequest) Schema() *wire.Schema { return &schemaListAliasesRequest }
+
+func (s *ListAliasesRequest) WriteMembers(w wire.Writer) {
+	m := schemaListAliasesRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.FunctionVersion != nil {
+		w.String(&m[1], *s.FunctionVersion)
+	}
+	if s.Marker != nil {
+		w.String(&m[2], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[3], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListAliasesRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.FunctionVersion = new(r.String(m))
+		case 2:
+			s.Marker = new(r.String(m))
+		case 3:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListAliasesResponse struct {
+	NextMarker *string
+	Aliases    []AliasConfiguration
+}
+
+func (s *ListAliasesResponse) Schema() *wire.Schema { return &schemaListAliasesResponse }
+
+func (s *ListAliasesResponse) WriteMembers(w wire.Writer) {
+	m := schemaListAliasesResponse.Members
+	if s.NextMarker != nil {
+		w.String(&m[0], *s.NextMarker)
+	}
+	if s.Aliases != nil {
+		writeAliasList(w, &m[1], s.Aliases)
+	}
+}
+
+func (s *ListAliasesResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.NextMarker = new(r.String(m))
+		case 1:
+			s.Aliases = readAliasList(r, m)
+		}
+	}
+}
+
+type ListEventSourceMappingsRequest struct {
+	EventSourceArn *string
+	FunctionName   *string
+	Marker         *string
+	MaxItems       *int32
+}
+
+func (s *ListEventSourceMappingsRequest) Schema() *wire.Schema {
+	return &schemaListEventSourceMappingsRequest
+}
+
+func (s *ListEventSourceMappingsRequest) WriteMembers(w wire.Writer) {
+	m := schemaListEventSourceMappingsRequest.Members
+	if s.EventSourceArn != nil {
+		w.String(&m[0], *s.EventSourceArn)
+	}
+	if s.FunctionName != nil {
+		w.String(&m[1], *s.FunctionName)
+	}
+	if s.Marker != nil {
+		w.String(&m[2], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[3], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListEventSourceMappingsRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.EventSourceArn = new(r.String(m))
+		case 1:
+			s.FunctionName = new(r.String(m))
+		case 2:
+			s.Marker = new(r.String(m))
+		case 3:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListEventSourceMappingsResponse struct {
+	NextMarker          *string
+	EventSourceMappings []EventSourceMappingConfiguration
+}
+
+func (s *ListEventSourceMappingsResponse) Schema() *wire.Schema {
+	return &schemaListEventSourceMappingsResponse
+}
+
+func (s *ListEventSourceMappingsResponse) WriteMembers(w wire.Writer) {
+	m := schemaListEventSourceMappingsResponse.Members
+	if s.NextMarker != nil {
+		w.String(&m[0], *s.NextMarker)
+	}
+	if s.EventSourceMappings != nil {
+		writeEventSourceMappingsList(w, &m[1], s.EventSourceMappings)
+	}
+}
+
+func (s *ListEventSourceMappingsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.NextMarker = new(r.String(m))
+		case 1:
+			s.EventSourceMappings = readEventSourceMappingsList(r, m)
+		}
+	}
+}
+
+type ListFunctionEventInvokeConfigsRequest struct {
+	FunctionName *string
+	Marker       *string
+	MaxItems     *int32
+}
+
+func (s *ListFunctionEventInvokeConfigsRequest) Schema() *wire.Schema {
+	return &schemaListFunctionEventInvokeConfigsRequest
+}
+
+func (s *ListFunctionEventInvokeConfigsRequest) WriteMembers(w wire.Writer) {
+	m := schemaListFunctionEventInvokeConfigsRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Marker != nil {
+		w.String(&m[1], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[2], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListFunctionEventInvokeConfigsRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Marker = new(r.String(m))
+		case 2:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListFunctionEventInvokeConfigsResponse struct {
+	FunctionEventInvokeConfigs []FunctionEventInvokeConfig
+	NextMarker                 *string
+}
+
+func (s *ListFunctionEventInvokeConfigsResponse) Schema() *wire.Schema {
+	return &schemaListFunctionEventInvokeConfigsResponse
+}
+
+func (s *ListFunctionEventInvokeConfigsResponse) WriteMembers(w wire.Writer) {
+	m := schemaListFunctionEventInvokeConfigsResponse.Members
+	if s.FunctionEventInvokeConfigs != nil {
+		writeFunctionEventInvokeConfigList(w, &m[0], s.FunctionEventInvokeConfigs)
+	}
+	if s.NextMarker != nil {
+		w.String(&m[1], *s.NextMarker)
+	}
+}
+
+func (s *ListFunctionEventInvokeConfigsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionEventInvokeConfigs = readFunctionEventInvokeConfigList(r, m)
+		case 1:
+			s.NextMarker = new(r.String(m))
+		}
+	}
+}
+
+type ListFunctionUrlConfigsRequest struct {
+	FunctionName *string
+	Marker       *string
+	MaxItems     *int32
+}
+
+func (s *ListFunctionUrlConfigsRequest) Schema() *wire.Schema {
+	return &schemaListFunctionUrlConfigsRequest
+}
+
+func (s *ListFunctionUrlConfigsRequest) WriteMembers(w wire.Writer) {
+	m := schemaListFunctionUrlConfigsRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Marker != nil {
+		w.String(&m[1], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[2], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListFunctionUrlConfigsRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Marker = new(r.String(m))
+		case 2:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListFunctionUrlConfigsResponse struct {
+	FunctionUrlConfigs []FunctionUrlConfig
+	NextMarker         *string
+}
+
+func (s *ListFunctionUrlConfigsResponse) Schema() *wire.Schema {
+	return &schemaListFunctionUrlConfigsResponse
+}
+
+func (s *ListFunctionUrlConfigsResponse) WriteMembers(w wire.Writer) {
+	m := schemaListFunctionUrlConfigsResponse.Members
+	if s.FunctionUrlConfigs != nil {
+		writeFunctionUrlConfigList(w, &m[0], s.FunctionUrlConfigs)
+	}
+	if s.NextMarker != nil {
+		w.String(&m[1], *s.NextMarker)
+	}
+}
+
+func (s *ListFunctionUrlConfigsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionUrlConfigs = readFunctionUrlConfigList(r, m)
+		case 1:
+			s.NextMarker = new(r.String(m))
+		}
+	}
+}
+
+type ListFunctionsRequest struct {
+	MasterRegion    *string
+	FunctionVersion FunctionVersion
+	Marker          *string
+	MaxItems        *int32
+}
+
+func (s *ListFunctionsRequest) Schema() *wire.Schema { return &schemaListFunctionsRequest }
+
+func (s *ListFunctionsRequest) WriteMembers(w wire.Writer) {
+	m := schemaListFunctionsRequest.Members
+	if s.MasterRegion != nil {
+		w.String(&m[0], *s.MasterRegion)
+	}
+	if s.FunctionVersion != "" {
+		w.String(&m[1], string(s.FunctionVersion))
+	}
+	if s.Marker != nil {
+		w.String(&m[2], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[3], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListFunctionsRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.MasterRegion = new(r.String(m))
+		case 1:
+			s.FunctionVersion = FunctionVersion(r.String(m))
+		case 2:
+			s.Marker = new(r.String(m))
+		case 3:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListFunctionsResponse struct {
+	NextMarker *string
+	Functions  []FunctionConfiguration
+}
+
+func (s *ListFunctionsResponse) Schema() *wire.Schema { return &schemaListFunctionsResponse }
+
+func (s *ListFunctionsResponse) WriteMembers(w wire.Writer) {
+	m := schemaListFunctionsResponse.Members
+	if s.NextMarker != nil {
+		w.String(&m[0], *s.NextMarker)
+	}
+	if s.Functions != nil {
+		writeFunctionList(w, &m[1], s.Functions)
+	}
+}
+
+func (s *ListFunctionsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.NextMarker = new(r.String(m))
+		case 1:
+			s.Functions = readFunctionList(r, m)
+		}
+	}
+}
+
+type ListLayerVersionsRequest struct {
+	CompatibleArchitecture Architecture
+	CompatibleRuntime      Runtime
+	LayerName              *string
+	Marker                 *string
+	MaxItems               *int32
+}
+
+func (s *ListLayerVersionsRequest) Schema() *wire.Schema { return &schemaListLayerVersionsRequest }
+
+func (s *ListLayerVersionsRequest) WriteMembers(w wire.Writer) {
+	m := schemaListLayerVersionsRequest.Members
+	if s.CompatibleArchitecture != "" {
+		w.String(&m[0], string(s.CompatibleArchitecture))
+	}
+	if s.CompatibleRuntime != "" {
+		w.String(&m[1], string(s.CompatibleRuntime))
+	}
+	if s.LayerName != nil {
+		w.String(&m[2], *s.LayerName)
+	}
+	if s.Marker != nil {
+		w.String(&m[3], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[4], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListLayerVersionsRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.CompatibleArchitecture = Architecture(r.String(m))
+		case 1:
+			s.CompatibleRuntime = Runtime(r.String(m))
+		case 2:
+			s.LayerName = new(r.String(m))
+		case 3:
+			s.Marker = new(r.String(m))
+		case 4:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListLayerVersionsResponse struct {
+	NextMarker    *string
+	LayerVersions []LayerVersionsListItem
+}
+
+func (s *ListLayerVersionsResponse) Schema() *wire.Schema { return &schemaListLayerVersionsResponse }
+
+func (s *ListLayerVersionsResponse) WriteMembers(w wire.Writer) {
+	m := schemaListLayerVersionsResponse.Members
+	if s.NextMarker != nil {
+		w.String(&m[0], *s.NextMarker)
+	}
+	if s.LayerVersions != nil {
+		writeLayerVersionsList(w, &m[1], s.LayerVersions)
+	}
+}
+
+func (s *ListLayerVersionsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.NextMarker = new(r.String(m))
+		case 1:
+			s.LayerVersions = readLayerVersionsList(r, m)
+		}
+	}
+}
+
+type ListLayersRequest struct {
+	CompatibleArchitecture Architecture
+	CompatibleRuntime      Runtime
+	Marker                 *string
+	MaxItems               *int32
+}
+
+func (s *ListLayersRequest) Schema() *wire.Schema { return &schemaListLayersRequest }
+
+func (s *ListLayersRequest) WriteMembers(w wire.Writer) {
+	m := schemaListLayersRequest.Members
+	if s.CompatibleArchitecture != "" {
+		w.String(&m[0], string(s.CompatibleArchitecture))
+	}
+	if s.CompatibleRuntime != "" {
+		w.String(&m[1], string(s.CompatibleRuntime))
+	}
+	if s.Marker != nil {
+		w.String(&m[2], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[3], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListLayersRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.CompatibleArchitecture = Architecture(r.String(m))
+		case 1:
+			s.CompatibleRuntime = Runtime(r.String(m))
+		case 2:
+			s.Marker = new(r.String(m))
+		case 3:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListLayersResponse struct {
+	NextMarker *string
+	Layers     []LayersListItem
+}
+
+func (s *ListLayersResponse) Schema() *wire.Schema { return &schemaListLayersResponse }
+
+func (s *ListLayersResponse) WriteMembers(w wire.Writer) {
+	m := schemaListLayersResponse.Members
+	if s.NextMarker != nil {
+		w.String(&m[0], *s.NextMarker)
+	}
+	if s.Layers != nil {
+		writeLayersList(w, &m[1], s.Layers)
+	}
+}
+
+func (s *ListLayersResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.NextMarker = new(r.String(m))
+		case 1:
+			s.Layers = readLayersList(r, m)
+		}
+	}
+}
+
+type ListTagsRequest struct {
+	Resource *string
+}
+
+func (s *ListTagsRequest) Schema() *wire.Schema { return &schemaListTagsRequest }
+
+func (s *ListTagsRequest) WriteMembers(w wire.Writer) {
+	m := schemaListTagsRequest.Members
+	if s.Resource != nil {
+		w.String(&m[0], *s.Resource)
+	}
+}
+
+func (s *ListTagsRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Resource = new(r.String(m))
+		}
+	}
+}
+
+type ListTagsResponse struct {
+	Tags map[string]string
+}
+
+func (s *ListTagsResponse) Schema() *wire.Schema { return &schemaListTagsResponse }
+
+func (s *ListTagsResponse) WriteMembers(w wire.Writer) {
+	m := schemaListTagsResponse.Members
+	if s.Tags != nil {
+		writeTags(w, &m[0], s.Tags)
+	}
+}
+
+func (s *ListTagsResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Tags = readTags(r, m)
+		}
+	}
+}
+
+type ListVersionsByFunctionRequest struct {
+	FunctionName *string
+	Marker       *string
+	MaxItems     *int32
+}
+
+func (s *ListVersionsByFunctionRequest) Schema() *wire.Schema {
+	return &schemaListVersionsByFunctionRequest
+}
+
+func (s *ListVersionsByFunctionRequest) WriteMembers(w wire.Writer) {
+	m := schemaListVersionsByFunctionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Marker != nil {
+		w.String(&m[1], *s.Marker)
+	}
+	if s.MaxItems != nil {
+		w.Int(&m[2], int64(*s.MaxItems))
+	}
+}
+
+func (s *ListVersionsByFunctionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Marker = new(r.String(m))
+		case 2:
+			s.MaxItems = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type ListVersionsByFunctionResponse struct {
+	NextMarker *string
+	Versions   []FunctionConfiguration
+}
+
+func (s *ListVersionsByFunctionResponse) Schema() *wire.Schema {
+	return &schemaListVersionsByFunctionResponse
+}
+
+func (s *ListVersionsByFunctionResponse) WriteMembers(w wire.Writer) {
+	m := schemaListVersionsByFunctionResponse.Members
+	if s.NextMarker != nil {
+		w.String(&m[0], *s.NextMarker)
+	}
+	if s.Versions != nil {
+		writeFunctionList(w, &m[1], s.Versions)
+	}
+}
+
+func (s *ListVersionsByFunctionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.NextMarker = new(r.String(m))
+		case 1:
+			s.Versions = readFunctionList(r, m)
+		}
+	}
+}
+
+type LoggingConfig struct {
+	LogFormat           LogFormat
+	ApplicationLogLevel ApplicationLogLevel
+	SystemLogLevel      SystemLogLevel
+	LogGroup            *string
+}
+
+func (s *LoggingConfig) Schema() *wire.Schema { return &schemaLoggingConfig }
+
+func (s *LoggingConfig) WriteMembers(w wire.Writer) {
+	m := schemaLoggingConfig.Members
+	if s.LogFormat != "" {
+		w.String(&m[0], string(s.LogFormat))
+	}
+	if s.ApplicationLogLevel != "" {
+		w.String(&m[1], string(s.ApplicationLogLevel))
+	}
+	if s.SystemLogLevel != "" {
+		w.String(&m[2], string(s.SystemLogLevel))
+	}
+	if s.LogGroup != nil {
+		w.String(&m[3], *s.LogGroup)
+	}
+}
+
+func (s *LoggingConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LogFormat = LogFormat(r.String(m))
+		case 1:
+			s.ApplicationLogLevel = ApplicationLogLevel(r.String(m))
+		case 2:
+			s.SystemLogLevel = SystemLogLevel(r.String(m))
+		case 3:
+			s.LogGroup = new(r.String(m))
+		}
+	}
+}
+
 type ModeNotSupportedException struct {
 	Type    *string
 	Message string
@@ -846,6 +6311,529 @@ func (s *NoPublishedVersionException) ReadMembers(r wire.Reader) {
 	}
 }
 
+type OnFailure struct {
+	Destination *string
+}
+
+func (s *OnFailure) Schema() *wire.Schema { return &schemaOnFailure }
+
+func (s *OnFailure) WriteMembers(w wire.Writer) {
+	m := schemaOnFailure.Members
+	if s.Destination != nil {
+		w.String(&m[0], *s.Destination)
+	}
+}
+
+func (s *OnFailure) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Destination = new(r.String(m))
+		}
+	}
+}
+
+type OnSuccess struct {
+	Destination *string
+}
+
+func (s *OnSuccess) Schema() *wire.Schema { return &schemaOnSuccess }
+
+func (s *OnSuccess) WriteMembers(w wire.Writer) {
+	m := schemaOnSuccess.Members
+	if s.Destination != nil {
+		w.String(&m[0], *s.Destination)
+	}
+}
+
+func (s *OnSuccess) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Destination = new(r.String(m))
+		}
+	}
+}
+
+type PolicyLengthExceededException struct {
+	Type    *string
+	Message string
+}
+
+func (s *PolicyLengthExceededException) Schema() *wire.Schema {
+	return &schemaPolicyLengthExceededException
+}
+
+func (s *PolicyLengthExceededException) WriteMembers(w wire.Writer) {
+	m := schemaPolicyLengthExceededException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *PolicyLengthExceededException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type PreconditionFailedException struct {
+	Type    *string
+	Message string
+}
+
+func (s *PreconditionFailedException) Schema() *wire.Schema {
+	return &schemaPreconditionFailedException
+}
+
+func (s *PreconditionFailedException) WriteMembers(w wire.Writer) {
+	m := schemaPreconditionFailedException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *PreconditionFailedException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type ProvisionedPollerConfig struct {
+	MinimumPollers  *int32
+	MaximumPollers  *int32
+	PollerGroupName *string
+}
+
+func (s *ProvisionedPollerConfig) Schema() *wire.Schema { return &schemaProvisionedPollerConfig }
+
+func (s *ProvisionedPollerConfig) WriteMembers(w wire.Writer) {
+	m := schemaProvisionedPollerConfig.Members
+	if s.MinimumPollers != nil {
+		w.Int(&m[0], int64(*s.MinimumPollers))
+	}
+	if s.MaximumPollers != nil {
+		w.Int(&m[1], int64(*s.MaximumPollers))
+	}
+	if s.PollerGroupName != nil {
+		w.String(&m[2], *s.PollerGroupName)
+	}
+}
+
+func (s *ProvisionedPollerConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.MinimumPollers = new(int32(r.Int(m)))
+		case 1:
+			s.MaximumPollers = new(int32(r.Int(m)))
+		case 2:
+			s.PollerGroupName = new(r.String(m))
+		}
+	}
+}
+
+type PublicPolicyException struct {
+	Type    *string
+	Message string
+}
+
+func (s *PublicPolicyException) Schema() *wire.Schema { return &schemaPublicPolicyException }
+
+func (s *PublicPolicyException) WriteMembers(w wire.Writer) {
+	m := schemaPublicPolicyException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *PublicPolicyException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type PublishLayerVersionRequest struct {
+	LayerName               *string
+	Description             *string
+	Content                 *LayerVersionContentInput
+	CompatibleArchitectures []Architecture
+	CompatibleRuntimes      []Runtime
+	LicenseInfo             *string
+}
+
+func (s *PublishLayerVersionRequest) Schema() *wire.Schema { return &schemaPublishLayerVersionRequest }
+
+func (s *PublishLayerVersionRequest) WriteMembers(w wire.Writer) {
+	m := schemaPublishLayerVersionRequest.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.Description != nil {
+		w.String(&m[1], *s.Description)
+	}
+	if s.Content != nil {
+		w.BeginStruct(&m[2])
+		s.Content.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CompatibleArchitectures != nil {
+		writeCompatibleArchitectures(w, &m[3], s.CompatibleArchitectures)
+	}
+	if s.CompatibleRuntimes != nil {
+		writeCompatibleRuntimes(w, &m[4], s.CompatibleRuntimes)
+	}
+	if s.LicenseInfo != nil {
+		w.String(&m[5], *s.LicenseInfo)
+	}
+}
+
+func (s *PublishLayerVersionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.Description = new(r.String(m))
+		case 2:
+			s.Content = new(LayerVersionContentInput)
+			r.BeginStruct(m)
+			s.Content.ReadMembers(r)
+		case 3:
+			s.CompatibleArchitectures = readCompatibleArchitectures(r, m)
+		case 4:
+			s.CompatibleRuntimes = readCompatibleRuntimes(r, m)
+		case 5:
+			s.LicenseInfo = new(r.String(m))
+		}
+	}
+}
+
+type PublishLayerVersionResponse struct {
+	Content                 *LayerVersionContentOutput
+	LayerArn                *string
+	LayerVersionArn         *string
+	Description             *string
+	CreatedDate             *string
+	Version                 *int64
+	CompatibleArchitectures []Architecture
+	CompatibleRuntimes      []Runtime
+	LicenseInfo             *string
+}
+
+func (s *PublishLayerVersionResponse) Schema() *wire.Schema {
+	return &schemaPublishLayerVersionResponse
+}
+
+func (s *PublishLayerVersionResponse) WriteMembers(w wire.Writer) {
+	m := schemaPublishLayerVersionResponse.Members
+	if s.Content != nil {
+		w.BeginStruct(&m[0])
+		s.Content.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LayerArn != nil {
+		w.String(&m[1], *s.LayerArn)
+	}
+	if s.LayerVersionArn != nil {
+		w.String(&m[2], *s.LayerVersionArn)
+	}
+	if s.Description != nil {
+		w.String(&m[3], *s.Description)
+	}
+	if s.CreatedDate != nil {
+		w.String(&m[4], *s.CreatedDate)
+	}
+	if s.Version != nil {
+		w.Int(&m[5], *s.Version)
+	}
+	if s.CompatibleArchitectures != nil {
+		writeCompatibleArchitectures(w, &m[6], s.CompatibleArchitectures)
+	}
+	if s.CompatibleRuntimes != nil {
+		writeCompatibleRuntimes(w, &m[7], s.CompatibleRuntimes)
+	}
+	if s.LicenseInfo != nil {
+		w.String(&m[8], *s.LicenseInfo)
+	}
+}
+
+func (s *PublishLayerVersionResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Content = new(LayerVersionContentOutput)
+			r.BeginStruct(m)
+			s.Content.ReadMembers(r)
+		case 1:
+			s.LayerArn = new(r.String(m))
+		case 2:
+			s.LayerVersionArn = new(r.String(m))
+		case 3:
+			s.Description = new(r.String(m))
+		case 4:
+			s.CreatedDate = new(r.String(m))
+		case 5:
+			s.Version = new(r.Int(m))
+		case 6:
+			s.CompatibleArchitectures = readCompatibleArchitectures(r, m)
+		case 7:
+			s.CompatibleRuntimes = readCompatibleRuntimes(r, m)
+		case 8:
+			s.LicenseInfo = new(r.String(m))
+		}
+	}
+}
+
+type PublishVersionRequest struct {
+	FunctionName *string
+	CodeSha256   *string
+	Description  *string
+	RevisionId   *string
+	PublishTo    FunctionVersionLatestPublished
+}
+
+func (s *PublishVersionRequest) Schema() *wire.Schema { return &schemaPublishVersionRequest }
+
+func (s *PublishVersionRequest) WriteMembers(w wire.Writer) {
+	m := schemaPublishVersionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.CodeSha256 != nil {
+		w.String(&m[1], *s.CodeSha256)
+	}
+	if s.Description != nil {
+		w.String(&m[2], *s.Description)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[3], *s.RevisionId)
+	}
+	if s.PublishTo != "" {
+		w.String(&m[4], string(s.PublishTo))
+	}
+}
+
+func (s *PublishVersionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.CodeSha256 = new(r.String(m))
+		case 2:
+			s.Description = new(r.String(m))
+		case 3:
+			s.RevisionId = new(r.String(m))
+		case 4:
+			s.PublishTo = FunctionVersionLatestPublished(r.String(m))
+		}
+	}
+}
+
+type PutFunctionConcurrencyRequest struct {
+	FunctionName                 *string
+	ReservedConcurrentExecutions *int32
+}
+
+func (s *PutFunctionConcurrencyRequest) Schema() *wire.Schema {
+	return &schemaPutFunctionConcurrencyRequest
+}
+
+func (s *PutFunctionConcurrencyRequest) WriteMembers(w wire.Writer) {
+	m := schemaPutFunctionConcurrencyRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.ReservedConcurrentExecutions != nil {
+		w.Int(&m[1], int64(*s.ReservedConcurrentExecutions))
+	}
+}
+
+func (s *PutFunctionConcurrencyRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.ReservedConcurrentExecutions = new(int32(r.Int(m)))
+		}
+	}
+}
+
+type PutFunctionEventInvokeConfigRequest struct {
+	FunctionName             *string
+	Qualifier                *string
+	MaximumRetryAttempts     *int32
+	MaximumEventAgeInSeconds *int32
+	DestinationConfig        *DestinationConfig
+}
+
+func (s *PutFunctionEventInvokeConfigRequest) Schema() *wire.Schema {
+	return &schemaPutFunctionEventInvokeConfigRequest
+}
+
+func (s *PutFunctionEventInvokeConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaPutFunctionEventInvokeConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+	if s.MaximumRetryAttempts != nil {
+		w.Int(&m[2], int64(*s.MaximumRetryAttempts))
+	}
+	if s.MaximumEventAgeInSeconds != nil {
+		w.Int(&m[3], int64(*s.MaximumEventAgeInSeconds))
+	}
+	if s.DestinationConfig != nil {
+		w.BeginStruct(&m[4])
+		s.DestinationConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *PutFunctionEventInvokeConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		case 2:
+			s.MaximumRetryAttempts = new(int32(r.Int(m)))
+		case 3:
+			s.MaximumEventAgeInSeconds = new(int32(r.Int(m)))
+		case 4:
+			s.DestinationConfig = new(DestinationConfig)
+			r.BeginStruct(m)
+			s.DestinationConfig.ReadMembers(r)
+		}
+	}
+}
+
+type PutRuntimeManagementConfigRequest struct {
+	FunctionName      *string
+	Qualifier         *string
+	UpdateRuntimeOn   UpdateRuntimeOn
+	RuntimeVersionArn *string
+}
+
+func (s *PutRuntimeManagementConfigRequest) Schema() *wire.Schema {
+	return &schemaPutRuntimeManagementConfigRequest
+}
+
+func (s *PutRuntimeManagementConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaPutRuntimeManagementConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+	if s.UpdateRuntimeOn != "" {
+		w.String(&m[2], string(s.UpdateRuntimeOn))
+	}
+	if s.RuntimeVersionArn != nil {
+		w.String(&m[3], *s.RuntimeVersionArn)
+	}
+}
+
+func (s *PutRuntimeManagementConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		case 2:
+			s.UpdateRuntimeOn = UpdateRuntimeOn(r.String(m))
+		case 3:
+			s.RuntimeVersionArn = new(r.String(m))
+		}
+	}
+}
+
+type PutRuntimeManagementConfigResponse struct {
+	UpdateRuntimeOn   UpdateRuntimeOn
+	FunctionArn       *string
+	RuntimeVersionArn *string
+}
+
+func (s *PutRuntimeManagementConfigResponse) Schema() *wire.Schema {
+	return &schemaPutRuntimeManagementConfigResponse
+}
+
+func (s *PutRuntimeManagementConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaPutRuntimeManagementConfigResponse.Members
+	if s.UpdateRuntimeOn != "" {
+		w.String(&m[0], string(s.UpdateRuntimeOn))
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.RuntimeVersionArn != nil {
+		w.String(&m[2], *s.RuntimeVersionArn)
+	}
+}
+
+func (s *PutRuntimeManagementConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.UpdateRuntimeOn = UpdateRuntimeOn(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.RuntimeVersionArn = new(r.String(m))
+		}
+	}
+}
+
+func writeQueues(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaQueues.Elem, e)
+	}
+	w.EndList()
+}
+
+func readQueues(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaQueues.Elem))
+	}
+	return v
+}
+
 type RecursiveInvocationException struct {
 	Type    *string
 	Message string
@@ -873,6 +6861,114 @@ func (s *RecursiveInvocationException) ReadMembers(r wire.Reader) {
 		case 1:
 			s.Message = r.String(m)
 		}
+	}
+}
+
+type RemoveLayerVersionPermissionRequest struct {
+	LayerName     *string
+	VersionNumber *int64
+	StatementId   *string
+	RevisionId    *string
+}
+
+func (s *RemoveLayerVersionPermissionRequest) Schema() *wire.Schema {
+	return &schemaRemoveLayerVersionPermissionRequest
+}
+
+func (s *RemoveLayerVersionPermissionRequest) WriteMembers(w wire.Writer) {
+	m := schemaRemoveLayerVersionPermissionRequest.Members
+	if s.LayerName != nil {
+		w.String(&m[0], *s.LayerName)
+	}
+	if s.VersionNumber != nil {
+		w.Int(&m[1], *s.VersionNumber)
+	}
+	if s.StatementId != nil {
+		w.String(&m[2], *s.StatementId)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[3], *s.RevisionId)
+	}
+}
+
+func (s *RemoveLayerVersionPermissionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.LayerName = new(r.String(m))
+		case 1:
+			s.VersionNumber = new(r.Int(m))
+		case 2:
+			s.StatementId = new(r.String(m))
+		case 3:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type RemoveLayerVersionPermissionResponse struct {
+}
+
+func (s *RemoveLayerVersionPermissionResponse) Schema() *wire.Schema {
+	return &schemaRemoveLayerVersionPermissionResponse
+}
+
+func (s *RemoveLayerVersionPermissionResponse) WriteMembers(wire.Writer) {}
+
+func (s *RemoveLayerVersionPermissionResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type RemovePermissionRequest struct {
+	FunctionName *string
+	StatementId  *string
+	Qualifier    *string
+	RevisionId   *string
+}
+
+func (s *RemovePermissionRequest) Schema() *wire.Schema { return &schemaRemovePermissionRequest }
+
+func (s *RemovePermissionRequest) WriteMembers(w wire.Writer) {
+	m := schemaRemovePermissionRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.StatementId != nil {
+		w.String(&m[1], *s.StatementId)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[2], *s.Qualifier)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[3], *s.RevisionId)
+	}
+}
+
+func (s *RemovePermissionRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.StatementId = new(r.String(m))
+		case 2:
+			s.Qualifier = new(r.String(m))
+		case 3:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type RemovePermissionResponse struct {
+}
+
+func (s *RemovePermissionResponse) Schema() *wire.Schema { return &schemaRemovePermissionResponse }
+
+func (s *RemovePermissionResponse) WriteMembers(wire.Writer) {}
+
+func (s *RemovePermissionResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
 	}
 }
 
@@ -904,6 +7000,40 @@ func (s *RequestTooLargeException) ReadMembers(r wire.Reader) {
 	}
 }
 
+type ResolvedS3Object struct {
+	S3Bucket        *string
+	S3Key           *string
+	S3ObjectVersion *string
+}
+
+func (s *ResolvedS3Object) Schema() *wire.Schema { return &schemaResolvedS3Object }
+
+func (s *ResolvedS3Object) WriteMembers(w wire.Writer) {
+	m := schemaResolvedS3Object.Members
+	if s.S3Bucket != nil {
+		w.String(&m[0], *s.S3Bucket)
+	}
+	if s.S3Key != nil {
+		w.String(&m[1], *s.S3Key)
+	}
+	if s.S3ObjectVersion != nil {
+		w.String(&m[2], *s.S3ObjectVersion)
+	}
+}
+
+func (s *ResolvedS3Object) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.S3Bucket = new(r.String(m))
+		case 1:
+			s.S3Key = new(r.String(m))
+		case 2:
+			s.S3ObjectVersion = new(r.String(m))
+		}
+	}
+}
+
 type ResourceConflictException struct {
 	Type    *string
 	Message string
@@ -922,6 +7052,34 @@ func (s *ResourceConflictException) WriteMembers(w wire.Writer) {
 }
 
 func (s *ResourceConflictException) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = new(r.String(m))
+		case 1:
+			s.Message = r.String(m)
+		}
+	}
+}
+
+type ResourceInUseException struct {
+	Type    *string
+	Message string
+}
+
+func (s *ResourceInUseException) Schema() *wire.Schema { return &schemaResourceInUseException }
+
+func (s *ResourceInUseException) WriteMembers(w wire.Writer) {
+	m := schemaResourceInUseException.Members
+	if s.Type != nil {
+		w.String(&m[0], *s.Type)
+	}
+	if s.Message != "" {
+		w.String(&m[1], s.Message)
+	}
+}
+
+func (s *ResourceInUseException) ReadMembers(r wire.Reader) {
 	for m := r.NextMember(); m != nil; m = r.NextMember() {
 		switch m.Index {
 		case 0:
@@ -984,6 +7142,66 @@ func (s *ResourceNotReadyException) ReadMembers(r wire.Reader) {
 			s.Type = new(r.String(m))
 		case 1:
 			s.Message = r.String(m)
+		}
+	}
+}
+
+type RuntimeVersionConfig struct {
+	RuntimeVersionArn *string
+	Error             *RuntimeVersionError
+}
+
+func (s *RuntimeVersionConfig) Schema() *wire.Schema { return &schemaRuntimeVersionConfig }
+
+func (s *RuntimeVersionConfig) WriteMembers(w wire.Writer) {
+	m := schemaRuntimeVersionConfig.Members
+	if s.RuntimeVersionArn != nil {
+		w.String(&m[0], *s.RuntimeVersionArn)
+	}
+	if s.Error != nil {
+		w.BeginStruct(&m[1])
+		s.Error.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *RuntimeVersionConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.RuntimeVersionArn = new(r.String(m))
+		case 1:
+			s.Error = new(RuntimeVersionError)
+			r.BeginStruct(m)
+			s.Error.ReadMembers(r)
+		}
+	}
+}
+
+type RuntimeVersionError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (s *RuntimeVersionError) Schema() *wire.Schema { return &schemaRuntimeVersionError }
+
+func (s *RuntimeVersionError) WriteMembers(w wire.Writer) {
+	m := schemaRuntimeVersionError.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.Message != nil {
+		w.String(&m[1], *s.Message)
+	}
+}
+
+func (s *RuntimeVersionError) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.Message = new(r.String(m))
 		}
 	}
 }
@@ -1078,6 +7296,103 @@ func (s *S3FilesMountTimeoutException) ReadMembers(r wire.Reader) {
 	}
 }
 
+type ScalingConfig struct {
+	MaximumConcurrency *int32
+}
+
+func (s *ScalingConfig) Schema() *wire.Schema { return &schemaScalingConfig }
+
+func (s *ScalingConfig) WriteMembers(w wire.Writer) {
+	m := schemaScalingConfig.Members
+	if s.MaximumConcurrency != nil {
+		w.Int(&m[0], int64(*s.MaximumConcurrency))
+	}
+}
+
+func (s *ScalingConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.MaximumConcurrency = new(int32(r.Int(m)))
+		}
+	}
+}
+
+func writeSecurityGroupIds(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaSecurityGroupIds.Elem, e)
+	}
+	w.EndList()
+}
+
+func readSecurityGroupIds(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaSecurityGroupIds.Elem))
+	}
+	return v
+}
+
+type SelfManagedEventSource struct {
+	Endpoints map[EndPointType][]string
+}
+
+func (s *SelfManagedEventSource) Schema() *wire.Schema { return &schemaSelfManagedEventSource }
+
+func (s *SelfManagedEventSource) WriteMembers(w wire.Writer) {
+	m := schemaSelfManagedEventSource.Members
+	if s.Endpoints != nil {
+		writeEndpoints(w, &m[0], s.Endpoints)
+	}
+}
+
+func (s *SelfManagedEventSource) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Endpoints = readEndpoints(r, m)
+		}
+	}
+}
+
+type SelfManagedKafkaEventSourceConfig struct {
+	ConsumerGroupId      *string
+	SchemaRegistryConfig *KafkaSchemaRegistryConfig
+}
+
+func (s *SelfManagedKafkaEventSourceConfig) Schema() *wire.Schema {
+	return &schemaSelfManagedKafkaEventSourceConfig
+}
+
+func (s *SelfManagedKafkaEventSourceConfig) WriteMembers(w wire.Writer) {
+	m := schemaSelfManagedKafkaEventSourceConfig.Members
+	if s.ConsumerGroupId != nil {
+		w.String(&m[0], *s.ConsumerGroupId)
+	}
+	if s.SchemaRegistryConfig != nil {
+		w.BeginStruct(&m[1])
+		s.SchemaRegistryConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *SelfManagedKafkaEventSourceConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ConsumerGroupId = new(r.String(m))
+		case 1:
+			s.SchemaRegistryConfig = new(KafkaSchemaRegistryConfig)
+			r.BeginStruct(m)
+			s.SchemaRegistryConfig.ReadMembers(r)
+		}
+	}
+}
+
 type SerializedRequestEntityTooLargeException struct {
 	Type    *string
 	Message string
@@ -1162,6 +7477,28 @@ func (s *ServiceQuotaExceededException) ReadMembers(r wire.Reader) {
 			s.Type = new(r.String(m))
 		case 1:
 			s.Message = r.String(m)
+		}
+	}
+}
+
+type SnapStart struct {
+	ApplyOn SnapStartApplyOn
+}
+
+func (s *SnapStart) Schema() *wire.Schema { return &schemaSnapStart }
+
+func (s *SnapStart) WriteMembers(w wire.Writer) {
+	m := schemaSnapStart.Members
+	if s.ApplyOn != "" {
+		w.String(&m[0], string(s.ApplyOn))
+	}
+}
+
+func (s *SnapStart) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ApplyOn = SnapStartApplyOn(r.String(m))
 		}
 	}
 }
@@ -1252,6 +7589,34 @@ func (s *SnapStartRegenerationFailureException) ReadMembers(r wire.Reader) {
 	}
 }
 
+type SnapStartResponse struct {
+	ApplyOn            SnapStartApplyOn
+	OptimizationStatus SnapStartOptimizationStatus
+}
+
+func (s *SnapStartResponse) Schema() *wire.Schema { return &schemaSnapStartResponse }
+
+func (s *SnapStartResponse) WriteMembers(w wire.Writer) {
+	m := schemaSnapStartResponse.Members
+	if s.ApplyOn != "" {
+		w.String(&m[0], string(s.ApplyOn))
+	}
+	if s.OptimizationStatus != "" {
+		w.String(&m[1], string(s.OptimizationStatus))
+	}
+}
+
+func (s *SnapStartResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ApplyOn = SnapStartApplyOn(r.String(m))
+		case 1:
+			s.OptimizationStatus = SnapStartOptimizationStatus(r.String(m))
+		}
+	}
+}
+
 type SnapStartTimeoutException struct {
 	Type    *string
 	Message string
@@ -1280,6 +7645,77 @@ func (s *SnapStartTimeoutException) ReadMembers(r wire.Reader) {
 	}
 }
 
+type SourceAccessConfiguration struct {
+	Type SourceAccessType
+	URI  *string
+}
+
+func (s *SourceAccessConfiguration) Schema() *wire.Schema { return &schemaSourceAccessConfiguration }
+
+func (s *SourceAccessConfiguration) WriteMembers(w wire.Writer) {
+	m := schemaSourceAccessConfiguration.Members
+	if s.Type != "" {
+		w.String(&m[0], string(s.Type))
+	}
+	if s.URI != nil {
+		w.String(&m[1], *s.URI)
+	}
+}
+
+func (s *SourceAccessConfiguration) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Type = SourceAccessType(r.String(m))
+		case 1:
+			s.URI = new(r.String(m))
+		}
+	}
+}
+
+func writeSourceAccessConfigurations(w wire.Writer, m *wire.Member, v []SourceAccessConfiguration) {
+	w.BeginList(m, len(v))
+	for i := range v {
+		w.BeginStruct(schemaSourceAccessConfigurations.Elem)
+		v[i].WriteMembers(w)
+		w.EndStruct()
+	}
+	w.EndList()
+}
+
+func readSourceAccessConfigurations(r wire.Reader, m *wire.Member) []SourceAccessConfiguration {
+	v := []SourceAccessConfiguration{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		var e SourceAccessConfiguration
+		r.BeginStruct(schemaSourceAccessConfigurations.Elem)
+		e.ReadMembers(r)
+		v = append(v, e)
+	}
+	return v
+}
+
+func writeStringList(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaStringList.Elem, e)
+	}
+	w.EndList()
+}
+
+func readStringList(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaStringList.Elem))
+	}
+	return v
+}
+
 type SubnetIPAddressLimitReachedException struct {
 	Type    *string
 	Message string
@@ -1306,6 +7742,156 @@ func (s *SubnetIPAddressLimitReachedException) ReadMembers(r wire.Reader) {
 			s.Type = new(r.String(m))
 		case 1:
 			s.Message = r.String(m)
+		}
+	}
+}
+
+func writeSubnetIds(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaSubnetIds.Elem, e)
+	}
+	w.EndList()
+}
+
+func readSubnetIds(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaSubnetIds.Elem))
+	}
+	return v
+}
+
+func writeTagKeyList(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaTagKeyList.Elem, e)
+	}
+	w.EndList()
+}
+
+func readTagKeyList(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaTagKeyList.Elem))
+	}
+	return v
+}
+
+type TagResourceRequest struct {
+	Resource *string
+	Tags     map[string]string
+}
+
+func (s *TagResourceRequest) Schema() *wire.Schema { return &schemaTagResourceRequest }
+
+func (s *TagResourceRequest) WriteMembers(w wire.Writer) {
+	m := schemaTagResourceRequest.Members
+	if s.Resource != nil {
+		w.String(&m[0], *s.Resource)
+	}
+	if s.Tags != nil {
+		writeTags(w, &m[1], s.Tags)
+	}
+}
+
+func (s *TagResourceRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Resource = new(r.String(m))
+		case 1:
+			s.Tags = readTags(r, m)
+		}
+	}
+}
+
+type TagResourceResponse struct {
+}
+
+func (s *TagResourceResponse) Schema() *wire.Schema { return &schemaTagResourceResponse }
+
+func (s *TagResourceResponse) WriteMembers(wire.Writer) {}
+
+func (s *TagResourceResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+func writeTags(w wire.Writer, m *wire.Member, v map[string]string) {
+	w.BeginMap(m, len(v))
+	var room [8]string
+	for _, k := range wire.SortedKeys(room[:0], v) {
+		w.MapKey(k)
+		w.String(schemaTags.Elem, v[k])
+	}
+	w.EndMap()
+}
+
+func readTags(r wire.Reader, m *wire.Member) map[string]string {
+	v := map[string]string{}
+	r.BeginMap(m)
+	for k, ok := r.NextKey(); ok; k, ok = r.NextKey() {
+		if r.Null() {
+			continue
+		}
+		v[k] = r.String(schemaTags.Elem)
+	}
+	return v
+}
+
+type TagsError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (s *TagsError) Schema() *wire.Schema { return &schemaTagsError }
+
+func (s *TagsError) WriteMembers(w wire.Writer) {
+	m := schemaTagsError.Members
+	if s.ErrorCode != nil {
+		w.String(&m[0], *s.ErrorCode)
+	}
+	if s.Message != nil {
+		w.String(&m[1], *s.Message)
+	}
+}
+
+func (s *TagsError) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.ErrorCode = new(r.String(m))
+		case 1:
+			s.Message = new(r.String(m))
+		}
+	}
+}
+
+type TenancyConfig struct {
+	TenantIsolationMode TenantIsolationMode
+}
+
+func (s *TenancyConfig) Schema() *wire.Schema { return &schemaTenancyConfig }
+
+func (s *TenancyConfig) WriteMembers(w wire.Writer) {
+	m := schemaTenancyConfig.Members
+	if s.TenantIsolationMode != "" {
+		w.String(&m[0], string(s.TenantIsolationMode))
+	}
+}
+
+func (s *TenancyConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.TenantIsolationMode = TenantIsolationMode(r.String(m))
 		}
 	}
 }
@@ -1350,6 +7936,69 @@ func (s *TooManyRequestsException) ReadMembers(r wire.Reader) {
 	}
 }
 
+func writeTopics(w wire.Writer, m *wire.Member, v []string) {
+	w.BeginList(m, len(v))
+	for _, e := range v {
+		w.String(schemaTopics.Elem, e)
+	}
+	w.EndList()
+}
+
+func readTopics(r wire.Reader, m *wire.Member) []string {
+	v := []string{}
+	for r.BeginList(m); r.NextItem(); {
+		if r.Null() {
+			continue
+		}
+		v = append(v, r.String(schemaTopics.Elem))
+	}
+	return v
+}
+
+type TracingConfig struct {
+	Mode TracingMode
+}
+
+func (s *TracingConfig) Schema() *wire.Schema { return &schemaTracingConfig }
+
+func (s *TracingConfig) WriteMembers(w wire.Writer) {
+	m := schemaTracingConfig.Members
+	if s.Mode != "" {
+		w.String(&m[0], string(s.Mode))
+	}
+}
+
+func (s *TracingConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Mode = TracingMode(r.String(m))
+		}
+	}
+}
+
+type TracingConfigResponse struct {
+	Mode TracingMode
+}
+
+func (s *TracingConfigResponse) Schema() *wire.Schema { return &schemaTracingConfigResponse }
+
+func (s *TracingConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaTracingConfigResponse.Members
+	if s.Mode != "" {
+		w.String(&m[0], string(s.Mode))
+	}
+}
+
+func (s *TracingConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Mode = TracingMode(r.String(m))
+		}
+	}
+}
+
 type UnsupportedMediaTypeException struct {
 	Type    *string
 	Message string
@@ -1376,6 +8025,808 @@ func (s *UnsupportedMediaTypeException) ReadMembers(r wire.Reader) {
 			s.Type = new(r.String(m))
 		case 1:
 			s.Message = r.String(m)
+		}
+	}
+}
+
+type UntagResourceRequest struct {
+	Resource *string
+	TagKeys  []string
+}
+
+func (s *UntagResourceRequest) Schema() *wire.Schema { return &schemaUntagResourceRequest }
+
+func (s *UntagResourceRequest) WriteMembers(w wire.Writer) {
+	m := schemaUntagResourceRequest.Members
+	if s.Resource != nil {
+		w.String(&m[0], *s.Resource)
+	}
+	if s.TagKeys != nil {
+		writeTagKeyList(w, &m[1], s.TagKeys)
+	}
+}
+
+func (s *UntagResourceRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.Resource = new(r.String(m))
+		case 1:
+			s.TagKeys = readTagKeyList(r, m)
+		}
+	}
+}
+
+type UntagResourceResponse struct {
+}
+
+func (s *UntagResourceResponse) Schema() *wire.Schema { return &schemaUntagResourceResponse }
+
+func (s *UntagResourceResponse) WriteMembers(wire.Writer) {}
+
+func (s *UntagResourceResponse) ReadMembers(r wire.Reader) {
+	for r.NextMember() != nil {
+	}
+}
+
+type UpdateAliasRequest struct {
+	FunctionName    *string
+	Name            *string
+	FunctionVersion *string
+	Description     *string
+	RoutingConfig   *AliasRoutingConfiguration
+	RevisionId      *string
+}
+
+func (s *UpdateAliasRequest) Schema() *wire.Schema { return &schemaUpdateAliasRequest }
+
+func (s *UpdateAliasRequest) WriteMembers(w wire.Writer) {
+	m := schemaUpdateAliasRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Name != nil {
+		w.String(&m[1], *s.Name)
+	}
+	if s.FunctionVersion != nil {
+		w.String(&m[2], *s.FunctionVersion)
+	}
+	if s.Description != nil {
+		w.String(&m[3], *s.Description)
+	}
+	if s.RoutingConfig != nil {
+		w.BeginStruct(&m[4])
+		s.RoutingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.RevisionId != nil {
+		w.String(&m[5], *s.RevisionId)
+	}
+}
+
+func (s *UpdateAliasRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Name = new(r.String(m))
+		case 2:
+			s.FunctionVersion = new(r.String(m))
+		case 3:
+			s.Description = new(r.String(m))
+		case 4:
+			s.RoutingConfig = new(AliasRoutingConfiguration)
+			r.BeginStruct(m)
+			s.RoutingConfig.ReadMembers(r)
+		case 5:
+			s.RevisionId = new(r.String(m))
+		}
+	}
+}
+
+type UpdateEventSourceMappingRequest struct {
+	UUID                                *string
+	FunctionName                        *string
+	Enabled                             *bool
+	BatchSize                           *int32
+	FilterCriteria                      *FilterCriteria
+	KMSKeyArn                           *string
+	MetricsConfig                       *EventSourceMappingMetricsConfig
+	LoggingConfig                       *EventSourceMappingLoggingConfig
+	ScalingConfig                       *ScalingConfig
+	MaximumBatchingWindowInSeconds      *int32
+	ParallelizationFactor               *int32
+	DestinationConfig                   *DestinationConfig
+	MaximumRecordAgeInSeconds           *int32
+	BisectBatchOnFunctionError          *bool
+	MaximumRetryAttempts                *int32
+	TumblingWindowInSeconds             *int32
+	SourceAccessConfigurations          []SourceAccessConfiguration
+	FunctionResponseTypes               []FunctionResponseType
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig
+	ProvisionedPollerConfig             *ProvisionedPollerConfig
+}
+
+func (s *UpdateEventSourceMappingRequest) Schema() *wire.Schema {
+	return &schemaUpdateEventSourceMappingRequest
+}
+
+func (s *UpdateEventSourceMappingRequest) WriteMembers(w wire.Writer) {
+	m := schemaUpdateEventSourceMappingRequest.Members
+	if s.UUID != nil {
+		w.String(&m[0], *s.UUID)
+	}
+	if s.FunctionName != nil {
+		w.String(&m[1], *s.FunctionName)
+	}
+	if s.Enabled != nil {
+		w.Bool(&m[2], *s.Enabled)
+	}
+	if s.BatchSize != nil {
+		w.Int(&m[3], int64(*s.BatchSize))
+	}
+	if s.FilterCriteria != nil {
+		w.BeginStruct(&m[4])
+		s.FilterCriteria.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.KMSKeyArn != nil {
+		w.String(&m[5], *s.KMSKeyArn)
+	}
+	if s.MetricsConfig != nil {
+		w.BeginStruct(&m[6])
+		s.MetricsConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LoggingConfig != nil {
+		w.BeginStruct(&m[7])
+		s.LoggingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ScalingConfig != nil {
+		w.BeginStruct(&m[8])
+		s.ScalingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.MaximumBatchingWindowInSeconds != nil {
+		w.Int(&m[9], int64(*s.MaximumBatchingWindowInSeconds))
+	}
+	if s.ParallelizationFactor != nil {
+		w.Int(&m[10], int64(*s.ParallelizationFactor))
+	}
+	if s.DestinationConfig != nil {
+		w.BeginStruct(&m[11])
+		s.DestinationConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.MaximumRecordAgeInSeconds != nil {
+		w.Int(&m[12], int64(*s.MaximumRecordAgeInSeconds))
+	}
+	if s.BisectBatchOnFunctionError != nil {
+		w.Bool(&m[13], *s.BisectBatchOnFunctionError)
+	}
+	if s.MaximumRetryAttempts != nil {
+		w.Int(&m[14], int64(*s.MaximumRetryAttempts))
+	}
+	if s.TumblingWindowInSeconds != nil {
+		w.Int(&m[15], int64(*s.TumblingWindowInSeconds))
+	}
+	if s.SourceAccessConfigurations != nil {
+		writeSourceAccessConfigurations(w, &m[16], s.SourceAccessConfigurations)
+	}
+	if s.FunctionResponseTypes != nil {
+		writeFunctionResponseTypeList(w, &m[17], s.FunctionResponseTypes)
+	}
+	if s.AmazonManagedKafkaEventSourceConfig != nil {
+		w.BeginStruct(&m[18])
+		s.AmazonManagedKafkaEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SelfManagedKafkaEventSourceConfig != nil {
+		w.BeginStruct(&m[19])
+		s.SelfManagedKafkaEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.DocumentDBEventSourceConfig != nil {
+		w.BeginStruct(&m[20])
+		s.DocumentDBEventSourceConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.ProvisionedPollerConfig != nil {
+		w.BeginStruct(&m[21])
+		s.ProvisionedPollerConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *UpdateEventSourceMappingRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.UUID = new(r.String(m))
+		case 1:
+			s.FunctionName = new(r.String(m))
+		case 2:
+			s.Enabled = new(r.Bool(m))
+		case 3:
+			s.BatchSize = new(int32(r.Int(m)))
+		case 4:
+			s.FilterCriteria = new(FilterCriteria)
+			r.BeginStruct(m)
+			s.FilterCriteria.ReadMembers(r)
+		case 5:
+			s.KMSKeyArn = new(r.String(m))
+		case 6:
+			s.MetricsConfig = new(EventSourceMappingMetricsConfig)
+			r.BeginStruct(m)
+			s.MetricsConfig.ReadMembers(r)
+		case 7:
+			s.LoggingConfig = new(EventSourceMappingLoggingConfig)
+			r.BeginStruct(m)
+			s.LoggingConfig.ReadMembers(r)
+		case 8:
+			s.ScalingConfig = new(ScalingConfig)
+			r.BeginStruct(m)
+			s.ScalingConfig.ReadMembers(r)
+		case 9:
+			s.MaximumBatchingWindowInSeconds = new(int32(r.Int(m)))
+		case 10:
+			s.ParallelizationFactor = new(int32(r.Int(m)))
+		case 11:
+			s.DestinationConfig = new(DestinationConfig)
+			r.BeginStruct(m)
+			s.DestinationConfig.ReadMembers(r)
+		case 12:
+			s.MaximumRecordAgeInSeconds = new(int32(r.Int(m)))
+		case 13:
+			s.BisectBatchOnFunctionError = new(r.Bool(m))
+		case 14:
+			s.MaximumRetryAttempts = new(int32(r.Int(m)))
+		case 15:
+			s.TumblingWindowInSeconds = new(int32(r.Int(m)))
+		case 16:
+			s.SourceAccessConfigurations = readSourceAccessConfigurations(r, m)
+		case 17:
+			s.FunctionResponseTypes = readFunctionResponseTypeList(r, m)
+		case 18:
+			s.AmazonManagedKafkaEventSourceConfig = new(AmazonManagedKafkaEventSourceConfig)
+			r.BeginStruct(m)
+			s.AmazonManagedKafkaEventSourceConfig.ReadMembers(r)
+		case 19:
+			s.SelfManagedKafkaEventSourceConfig = new(SelfManagedKafkaEventSourceConfig)
+			r.BeginStruct(m)
+			s.SelfManagedKafkaEventSourceConfig.ReadMembers(r)
+		case 20:
+			s.DocumentDBEventSourceConfig = new(DocumentDBEventSourceConfig)
+			r.BeginStruct(m)
+			s.DocumentDBEventSourceConfig.ReadMembers(r)
+		case 21:
+			s.ProvisionedPollerConfig = new(ProvisionedPollerConfig)
+			r.BeginStruct(m)
+			s.ProvisionedPollerConfig.ReadMembers(r)
+		}
+	}
+}
+
+type UpdateFunctionCodeRequest struct {
+	FunctionName        *string
+	ZipFile             []byte
+	S3Bucket            *string
+	S3Key               *string
+	S3ObjectVersion     *string
+	S3ObjectStorageMode S3ObjectStorageMode
+	ImageUri            *string
+	Architectures       []Architecture
+	Publish             *bool
+	PublishTo           FunctionVersionLatestPublished
+	DryRun              *bool
+	RevisionId          *string
+	SourceKMSKeyArn     *string
+}
+
+func (s *UpdateFunctionCodeRequest) Schema() *wire.Schema { return &schemaUpdateFunctionCodeRequest }
+
+func (s *UpdateFunctionCodeRequest) WriteMembers(w wire.Writer) {
+	m := schemaUpdateFunctionCodeRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.ZipFile != nil {
+		w.Blob(&m[1], s.ZipFile)
+	}
+	if s.S3Bucket != nil {
+		w.String(&m[2], *s.S3Bucket)
+	}
+	if s.S3Key != nil {
+		w.String(&m[3], *s.S3Key)
+	}
+	if s.S3ObjectVersion != nil {
+		w.String(&m[4], *s.S3ObjectVersion)
+	}
+	if s.S3ObjectStorageMode != "" {
+		w.String(&m[5], string(s.S3ObjectStorageMode))
+	}
+	if s.ImageUri != nil {
+		w.String(&m[6], *s.ImageUri)
+	}
+	if s.Architectures != nil {
+		writeArchitecturesList(w, &m[7], s.Architectures)
+	}
+	if s.Publish != nil {
+		w.Bool(&m[8], *s.Publish)
+	}
+	if s.PublishTo != "" {
+		w.String(&m[9], string(s.PublishTo))
+	}
+	if s.DryRun != nil {
+		w.Bool(&m[10], *s.DryRun)
+	}
+	if s.RevisionId != nil {
+		w.String(&m[11], *s.RevisionId)
+	}
+	if s.SourceKMSKeyArn != nil {
+		w.String(&m[12], *s.SourceKMSKeyArn)
+	}
+}
+
+func (s *UpdateFunctionCodeRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.ZipFile = r.Blob(m)
+		case 2:
+			s.S3Bucket = new(r.String(m))
+		case 3:
+			s.S3Key = new(r.String(m))
+		case 4:
+			s.S3ObjectVersion = new(r.String(m))
+		case 5:
+			s.S3ObjectStorageMode = S3ObjectStorageMode(r.String(m))
+		case 6:
+			s.ImageUri = new(r.String(m))
+		case 7:
+			s.Architectures = readArchitecturesList(r, m)
+		case 8:
+			s.Publish = new(r.Bool(m))
+		case 9:
+			s.PublishTo = FunctionVersionLatestPublished(r.String(m))
+		case 10:
+			s.DryRun = new(r.Bool(m))
+		case 11:
+			s.RevisionId = new(r.String(m))
+		case 12:
+			s.SourceKMSKeyArn = new(r.String(m))
+		}
+	}
+}
+
+type UpdateFunctionConfigurationRequest struct {
+	FunctionName           *string
+	Role                   *string
+	Handler                *string
+	Description            *string
+	Timeout                *int32
+	MemorySize             *int32
+	VpcConfig              *VpcConfig
+	Environment            *Environment
+	Runtime                Runtime
+	DeadLetterConfig       *DeadLetterConfig
+	KMSKeyArn              *string
+	TracingConfig          *TracingConfig
+	RevisionId             *string
+	Layers                 []string
+	FileSystemConfigs      []FileSystemConfig
+	ImageConfig            *ImageConfig
+	EphemeralStorage       *EphemeralStorage
+	SnapStart              *SnapStart
+	LoggingConfig          *LoggingConfig
+	CapacityProviderConfig *CapacityProviderConfig
+	DurableConfig          *DurableConfig
+}
+
+func (s *UpdateFunctionConfigurationRequest) Schema() *wire.Schema {
+	return &schemaUpdateFunctionConfigurationRequest
+}
+
+func (s *UpdateFunctionConfigurationRequest) WriteMembers(w wire.Writer) {
+	m := schemaUpdateFunctionConfigurationRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Role != nil {
+		w.String(&m[1], *s.Role)
+	}
+	if s.Handler != nil {
+		w.String(&m[2], *s.Handler)
+	}
+	if s.Description != nil {
+		w.String(&m[3], *s.Description)
+	}
+	if s.Timeout != nil {
+		w.Int(&m[4], int64(*s.Timeout))
+	}
+	if s.MemorySize != nil {
+		w.Int(&m[5], int64(*s.MemorySize))
+	}
+	if s.VpcConfig != nil {
+		w.BeginStruct(&m[6])
+		s.VpcConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Environment != nil {
+		w.BeginStruct(&m[7])
+		s.Environment.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.Runtime != "" {
+		w.String(&m[8], string(s.Runtime))
+	}
+	if s.DeadLetterConfig != nil {
+		w.BeginStruct(&m[9])
+		s.DeadLetterConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.KMSKeyArn != nil {
+		w.String(&m[10], *s.KMSKeyArn)
+	}
+	if s.TracingConfig != nil {
+		w.BeginStruct(&m[11])
+		s.TracingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.RevisionId != nil {
+		w.String(&m[12], *s.RevisionId)
+	}
+	if s.Layers != nil {
+		writeLayerList(w, &m[13], s.Layers)
+	}
+	if s.FileSystemConfigs != nil {
+		writeFileSystemConfigList(w, &m[14], s.FileSystemConfigs)
+	}
+	if s.ImageConfig != nil {
+		w.BeginStruct(&m[15])
+		s.ImageConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.EphemeralStorage != nil {
+		w.BeginStruct(&m[16])
+		s.EphemeralStorage.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.SnapStart != nil {
+		w.BeginStruct(&m[17])
+		s.SnapStart.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.LoggingConfig != nil {
+		w.BeginStruct(&m[18])
+		s.LoggingConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CapacityProviderConfig != nil {
+		w.BeginStruct(&m[19])
+		s.CapacityProviderConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.DurableConfig != nil {
+		w.BeginStruct(&m[20])
+		s.DurableConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *UpdateFunctionConfigurationRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Role = new(r.String(m))
+		case 2:
+			s.Handler = new(r.String(m))
+		case 3:
+			s.Description = new(r.String(m))
+		case 4:
+			s.Timeout = new(int32(r.Int(m)))
+		case 5:
+			s.MemorySize = new(int32(r.Int(m)))
+		case 6:
+			s.VpcConfig = new(VpcConfig)
+			r.BeginStruct(m)
+			s.VpcConfig.ReadMembers(r)
+		case 7:
+			s.Environment = new(Environment)
+			r.BeginStruct(m)
+			s.Environment.ReadMembers(r)
+		case 8:
+			s.Runtime = Runtime(r.String(m))
+		case 9:
+			s.DeadLetterConfig = new(DeadLetterConfig)
+			r.BeginStruct(m)
+			s.DeadLetterConfig.ReadMembers(r)
+		case 10:
+			s.KMSKeyArn = new(r.String(m))
+		case 11:
+			s.TracingConfig = new(TracingConfig)
+			r.BeginStruct(m)
+			s.TracingConfig.ReadMembers(r)
+		case 12:
+			s.RevisionId = new(r.String(m))
+		case 13:
+			s.Layers = readLayerList(r, m)
+		case 14:
+			s.FileSystemConfigs = readFileSystemConfigList(r, m)
+		case 15:
+			s.ImageConfig = new(ImageConfig)
+			r.BeginStruct(m)
+			s.ImageConfig.ReadMembers(r)
+		case 16:
+			s.EphemeralStorage = new(EphemeralStorage)
+			r.BeginStruct(m)
+			s.EphemeralStorage.ReadMembers(r)
+		case 17:
+			s.SnapStart = new(SnapStart)
+			r.BeginStruct(m)
+			s.SnapStart.ReadMembers(r)
+		case 18:
+			s.LoggingConfig = new(LoggingConfig)
+			r.BeginStruct(m)
+			s.LoggingConfig.ReadMembers(r)
+		case 19:
+			s.CapacityProviderConfig = new(CapacityProviderConfig)
+			r.BeginStruct(m)
+			s.CapacityProviderConfig.ReadMembers(r)
+		case 20:
+			s.DurableConfig = new(DurableConfig)
+			r.BeginStruct(m)
+			s.DurableConfig.ReadMembers(r)
+		}
+	}
+}
+
+type UpdateFunctionEventInvokeConfigRequest struct {
+	FunctionName             *string
+	Qualifier                *string
+	MaximumRetryAttempts     *int32
+	MaximumEventAgeInSeconds *int32
+	DestinationConfig        *DestinationConfig
+}
+
+func (s *UpdateFunctionEventInvokeConfigRequest) Schema() *wire.Schema {
+	return &schemaUpdateFunctionEventInvokeConfigRequest
+}
+
+func (s *UpdateFunctionEventInvokeConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaUpdateFunctionEventInvokeConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+	if s.MaximumRetryAttempts != nil {
+		w.Int(&m[2], int64(*s.MaximumRetryAttempts))
+	}
+	if s.MaximumEventAgeInSeconds != nil {
+		w.Int(&m[3], int64(*s.MaximumEventAgeInSeconds))
+	}
+	if s.DestinationConfig != nil {
+		w.BeginStruct(&m[4])
+		s.DestinationConfig.WriteMembers(w)
+		w.EndStruct()
+	}
+}
+
+func (s *UpdateFunctionEventInvokeConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		case 2:
+			s.MaximumRetryAttempts = new(int32(r.Int(m)))
+		case 3:
+			s.MaximumEventAgeInSeconds = new(int32(r.Int(m)))
+		case 4:
+			s.DestinationConfig = new(DestinationConfig)
+			r.BeginStruct(m)
+			s.DestinationConfig.ReadMembers(r)
+		}
+	}
+}
+
+type UpdateFunctionUrlConfigRequest struct {
+	FunctionName *string
+	Qualifier    *string
+	AuthType     FunctionUrlAuthType
+	Cors         *Cors
+	InvokeMode   InvokeMode
+}
+
+func (s *UpdateFunctionUrlConfigRequest) Schema() *wire.Schema {
+	return &schemaUpdateFunctionUrlConfigRequest
+}
+
+func (s *UpdateFunctionUrlConfigRequest) WriteMembers(w wire.Writer) {
+	m := schemaUpdateFunctionUrlConfigRequest.Members
+	if s.FunctionName != nil {
+		w.String(&m[0], *s.FunctionName)
+	}
+	if s.Qualifier != nil {
+		w.String(&m[1], *s.Qualifier)
+	}
+	if s.AuthType != "" {
+		w.String(&m[2], string(s.AuthType))
+	}
+	if s.Cors != nil {
+		w.BeginStruct(&m[3])
+		s.Cors.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.InvokeMode != "" {
+		w.String(&m[4], string(s.InvokeMode))
+	}
+}
+
+func (s *UpdateFunctionUrlConfigRequest) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionName = new(r.String(m))
+		case 1:
+			s.Qualifier = new(r.String(m))
+		case 2:
+			s.AuthType = FunctionUrlAuthType(r.String(m))
+		case 3:
+			s.Cors = new(Cors)
+			r.BeginStruct(m)
+			s.Cors.ReadMembers(r)
+		case 4:
+			s.InvokeMode = InvokeMode(r.String(m))
+		}
+	}
+}
+
+type UpdateFunctionUrlConfigResponse struct {
+	FunctionUrl      *string
+	FunctionArn      *string
+	AuthType         FunctionUrlAuthType
+	Cors             *Cors
+	CreationTime     *string
+	LastModifiedTime *string
+	InvokeMode       InvokeMode
+}
+
+func (s *UpdateFunctionUrlConfigResponse) Schema() *wire.Schema {
+	return &schemaUpdateFunctionUrlConfigResponse
+}
+
+func (s *UpdateFunctionUrlConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaUpdateFunctionUrlConfigResponse.Members
+	if s.FunctionUrl != nil {
+		w.String(&m[0], *s.FunctionUrl)
+	}
+	if s.FunctionArn != nil {
+		w.String(&m[1], *s.FunctionArn)
+	}
+	if s.AuthType != "" {
+		w.String(&m[2], string(s.AuthType))
+	}
+	if s.Cors != nil {
+		w.BeginStruct(&m[3])
+		s.Cors.WriteMembers(w)
+		w.EndStruct()
+	}
+	if s.CreationTime != nil {
+		w.String(&m[4], *s.CreationTime)
+	}
+	if s.LastModifiedTime != nil {
+		w.String(&m[5], *s.LastModifiedTime)
+	}
+	if s.InvokeMode != "" {
+		w.String(&m[6], string(s.InvokeMode))
+	}
+}
+
+func (s *UpdateFunctionUrlConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.FunctionUrl = new(r.String(m))
+		case 1:
+			s.FunctionArn = new(r.String(m))
+		case 2:
+			s.AuthType = FunctionUrlAuthType(r.String(m))
+		case 3:
+			s.Cors = new(Cors)
+			r.BeginStruct(m)
+			s.Cors.ReadMembers(r)
+		case 4:
+			s.CreationTime = new(r.String(m))
+		case 5:
+			s.LastModifiedTime = new(r.String(m))
+		case 6:
+			s.InvokeMode = InvokeMode(r.String(m))
+		}
+	}
+}
+
+type VpcConfig struct {
+	SubnetIds               []string
+	SecurityGroupIds        []string
+	Ipv6AllowedForDualStack *bool
+}
+
+func (s *VpcConfig) Schema() *wire.Schema { return &schemaVpcConfig }
+
+func (s *VpcConfig) WriteMembers(w wire.Writer) {
+	m := schemaVpcConfig.Members
+	if s.SubnetIds != nil {
+		writeSubnetIds(w, &m[0], s.SubnetIds)
+	}
+	if s.SecurityGroupIds != nil {
+		writeSecurityGroupIds(w, &m[1], s.SecurityGroupIds)
+	}
+	if s.Ipv6AllowedForDualStack != nil {
+		w.Bool(&m[2], *s.Ipv6AllowedForDualStack)
+	}
+}
+
+func (s *VpcConfig) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.SubnetIds = readSubnetIds(r, m)
+		case 1:
+			s.SecurityGroupIds = readSecurityGroupIds(r, m)
+		case 2:
+			s.Ipv6AllowedForDualStack = new(r.Bool(m))
+		}
+	}
+}
+
+type VpcConfigResponse struct {
+	SubnetIds               []string
+	SecurityGroupIds        []string
+	VpcId                   *string
+	Ipv6AllowedForDualStack *bool
+}
+
+func (s *VpcConfigResponse) Schema() *wire.Schema { return &schemaVpcConfigResponse }
+
+func (s *VpcConfigResponse) WriteMembers(w wire.Writer) {
+	m := schemaVpcConfigResponse.Members
+	if s.SubnetIds != nil {
+		writeSubnetIds(w, &m[0], s.SubnetIds)
+	}
+	if s.SecurityGroupIds != nil {
+		writeSecurityGroupIds(w, &m[1], s.SecurityGroupIds)
+	}
+	if s.VpcId != nil {
+		w.String(&m[2], *s.VpcId)
+	}
+	if s.Ipv6AllowedForDualStack != nil {
+		w.Bool(&m[3], *s.Ipv6AllowedForDualStack)
+	}
+}
+
+func (s *VpcConfigResponse) ReadMembers(r wire.Reader) {
+	for m := r.NextMember(); m != nil; m = r.NextMember() {
+		switch m.Index {
+		case 0:
+			s.SubnetIds = readSubnetIds(r, m)
+		case 1:
+			s.SecurityGroupIds = readSecurityGroupIds(r, m)
+		case 2:
+			s.VpcId = new(r.String(m))
+		case 3:
+			s.Ipv6AllowedForDualStack = new(r.Bool(m))
 		}
 	}
 }
