@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -184,7 +186,15 @@ func (c *Call) Touch(r audit.Resource) {
 
 // Emit puts an event into the outbox of the call's transaction: it is delivered at least once after the commit, and not at
 // all if there is none.
-func (c *Call) Emit(e outbox.Event) error { return outbox.Put(c.Tx(), &e, c.Time) }
+func (c *Call) Emit(e outbox.Event) error {
+	if e.ID == "" {
+		e.ID = c.UUID()
+	}
+	return outbox.Put(c.Tx(), &e, c.Time)
+}
+
+// UUID is a random one of the call's random source: RFC 9562, version 4.
+func (c *Call) UUID() string { return uuid.Must(uuid.NewRandomFromReader(c.Rand)).String() } // the source does not fail
 
 // Post puts a parcel at the end of one of the service's lanes, in the call's transaction: it is delivered at least once after the commit, and not at all if there is none.
 func (c *Call) Post(p *delivery.Parcel) error {

@@ -2,6 +2,7 @@ package call_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/netip"
 	"slices"
@@ -169,6 +170,7 @@ func TestTransactionThatDoesNotBegin(t *testing.T) {
 func TestEventsAndNames(t *testing.T) {
 	s := memstore.New()
 	c := newCall(identity.Root("aws", account, ""))
+	c.Rand = rand.Reader
 	c.Bind("orchard", nil, func() (store.Tx, error) { return s.Begin(context.Background()) })
 	if c.Begun() != nil {
 		t.Error("a transaction had begun")

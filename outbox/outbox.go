@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -37,11 +35,8 @@ func Lane(account, region string) delivery.Lane {
 // Kind is the kind of the lanes of events.
 const Kind = "event"
 
-// Put adds an event that is raised at now, and gives it an ID if it has none.
+// Put adds an event that is raised at now.
 func Put(tx store.Tx, e *Event, now time.Time) error {
-	if e.ID == "" {
-		e.ID = uuid.NewString()
-	}
 	payload, err := json.Marshal(e)
 	if err == nil {
 		err = delivery.Put(tx, &delivery.Parcel{Lane: Lane(e.Account, e.Region), Created: now, Payload: payload})

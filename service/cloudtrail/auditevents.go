@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	data "github.com/holdfast-cloud/holdfast/api/cloudtraildata"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
@@ -180,17 +178,14 @@ func (s *Service) takeEvent(c *call.Call, ch *channelRecord, e *data.AuditEvent)
 	if err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		return nil, err
-	}
+	id := c.UUID()
 	b := fmt.Appendf(nil, `{"eventVersion":"1.11","eventCategory":"ActivityAuditLog","eventType":"ActivityLog","eventID":"%s","eventTime":"%s","awsRegion":"%s","recipientAccountId":"%s"`,
 		id, at.Format(time.RFC3339), ch.Region, ch.Account)
 	b = fmt.Appendf(b, `,"metadata":{"ingestionTime":"%s","channelARN":`, c.Time.UTC().Format(time.RFC3339))
 	b = wire.AppendJSONString(b, ch.arn(c.Scope.Partition))
 	b = append(b, `},"eventData":`...)
 	b = append(append(b, content...), '}')
-	return &pendingRecord{Received: c.Time, ID: id.String(), Time: at, Event: b}, nil
+	return &pendingRecord{Received: c.Time, ID: id, Time: at, Event: b}, nil
 }
 
 // checkAuditEvent returns when an event was, and the event in one line.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -74,11 +72,7 @@ func (s *Service) channel(c *call.Call, name string) (*channelRecord, error) {
 
 // CreateChannel makes a channel for events from outside.
 func (s *Service) CreateChannel(c *call.Call, in *cloudtrail.CreateChannelRequest) (*cloudtrail.CreateChannelResponse, error) {
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		return nil, err
-	}
-	ch := &channelRecord{Account: c.Scope.Account, Region: c.Scope.Region, ID: id.String(), Name: *in.Name, Source: *in.Source}
+	ch := &channelRecord{Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Name: *in.Name, Source: *in.Source}
 	tags, err := tagMap(nil, in.Tags)
 	if err != nil {
 		return nil, err

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -132,12 +130,8 @@ func dropTrimmings(c *call.Call, account, region, arn string) error {
 
 // CreateEventDataStore makes an event data store, which takes events at once if nobody says otherwise.
 func (s *Service) CreateEventDataStore(c *call.Call, in *cloudtrail.CreateEventDataStoreRequest) (*cloudtrail.CreateEventDataStoreResponse, error) {
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		return nil, err
-	}
 	d := &eventStoreRecord{
-		Account: c.Scope.Account, Region: c.Scope.Region, ID: id.String(), Name: *in.Name, Created: c.Time, Updated: c.Time,
+		Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Name: *in.Name, Created: c.Time, Updated: c.Time,
 		Status: cloudtrail.EventDataStoreStatusEnabled, MultiRegion: truth(in.MultiRegionEnabled, true), Protected: truth(in.TerminationProtectionEnabled, true),
 		Billing: in.BillingMode,
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/lakesql"
@@ -56,13 +54,9 @@ func (s *Service) StartQuery(c *call.Call, in *cloudtrail.StartQueryRequest) (*c
 	if err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		return nil, err
-	}
 	first := j.stores[q.Stores()[0]].d
 	r := &queryRecord{
-		Account: first.Account, Region: first.Region, ID: id.String(), Store: first.ID, Owner: c.Scope.Account, Statement: statement,
+		Account: first.Account, Region: first.Region, ID: c.UUID(), Store: first.ID, Owner: c.Scope.Account, Statement: statement,
 		Status: cloudtrail.QueryStatusQueued, Created: c.Time,
 	}
 	for _, name := range q.Stores() {

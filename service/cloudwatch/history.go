@@ -1,8 +1,6 @@
 package cloudwatch
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,9 +50,7 @@ func remember(c *call.Call, name string, kind cloudwatch.AlarmType, t cloudwatch
 			return err
 		}
 	}
-	var id [8]byte
-	rand.Read(id[:])
-	return rows.Put(c.Tx(), &historyRecord{name, kind, c.Time, hex.EncodeToString(id[:]), t, summary, string(b)})
+	return rows.Put(c.Tx(), &historyRecord{name, kind, c.Time, c.UUID(), t, summary, string(b)})
 }
 
 // forgetHistory forgets what happened long ago, some at a time. As long as there is history its timer is set: an hour later than it has to be, so that what happened shortly after goes with it.

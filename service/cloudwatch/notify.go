@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
@@ -64,7 +62,7 @@ func (s *Service) post(c *call.Call, a *alarmRecord, target string) error {
 	if err != nil {
 		return fmt.Errorf("writing a notification: %w", err)
 	}
-	act := action{ID: uuid.NewString(), Alarm: a.Name, Kind: a.kind(), Target: target, Subject: subject, Since: stamp(a.State.Since)}
+	act := action{ID: c.UUID(), Alarm: a.Name, Kind: a.kind(), Target: target, Subject: subject, Since: stamp(a.State.Since)}
 	if act.Message, err = s.cfg.Seal.Box(sealedFor).Wrap(act.ID, b); err != nil {
 		return fmt.Errorf("sealing a notification: %w", err)
 	}

@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -215,7 +213,7 @@ func (s *Service) pack(c *call.Call, a *archiveRecord, rows []*archivedRow) erro
 		return err
 	}
 	g := &segmentRow{
-		Archive: a.ID, Hour: rows[0].Time.Truncate(time.Hour), First: rows[0].Time, Last: rows[len(rows)-1].Time, Count: int64(len(rows)), Key: rows[0].Key, Blob: newBlob(),
+		Archive: a.ID, Hour: rows[0].Time.Truncate(time.Hour), First: rows[0].Time, Last: rows[len(rows)-1].Time, Count: int64(len(rows)), Key: rows[0].Key, Blob: BlobPrefix + c.UUID(),
 	}
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
@@ -244,13 +242,6 @@ func (s *Service) pack(c *call.Call, a *archiveRecord, rows []*archivedRow) erro
 		return err
 	}
 	return segmentTable.In(a.Account, a.Region).Put(c.Tx(), g)
-}
-
-// newBlob makes a key in the blob store.
-func newBlob() string {
-	var b [20]byte
-	rand.Read(b[:])
-	return BlobPrefix + hex.EncodeToString(b[:])
 }
 
 // readArchive returns the next events of an archive after a position and before a time, at most limit of them.

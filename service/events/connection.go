@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/outbound"
@@ -118,7 +116,7 @@ func (s *Service) establish(c *call.Call, n *connectionRecord, secrets *connecti
 // CreateConnection makes a connection.
 func (s *Service) CreateConnection(c *call.Call, in *events.CreateConnectionRequest) (*events.CreateConnectionResponse, error) {
 	n := &connectionRecord{
-		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: newUUID(c), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
+		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
 		Type: in.AuthorizationType,
 	}
 	if err := c.Authorize(&call.Resource{ARN: connectionARN(c.Scope, n.Name), Type: connectionType}); err != nil {
@@ -154,15 +152,6 @@ func (s *Service) CreateConnection(c *call.Call, in *events.CreateConnectionRequ
 		return nil, err
 	}
 	return &events.CreateConnectionResponse{ConnectionArn: new(n.arn(c.Scope.Partition)), ConnectionState: n.State, CreationTime: &n.Created, LastModifiedTime: &n.Modified}, nil
-}
-
-// newUUID makes an ID of the call's randomness.
-func newUUID(c *call.Call) string {
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		panic(err) // the source of randomness does not fail
-	}
-	return id.String()
 }
 
 // take sets what the parameters of a request say.

@@ -96,7 +96,7 @@ func (d *destinationRecord) check(c *call.Call) error {
 // CreateApiDestination makes an API destination.
 func (s *Service) CreateApiDestination(c *call.Call, in *events.CreateApiDestinationRequest) (*events.CreateApiDestinationResponse, error) {
 	d := &destinationRecord{
-		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: newUUID(c), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
+		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
 		Connection: *in.ConnectionArn, Endpoint: *in.InvocationEndpoint, Method: in.HttpMethod, Rate: defaultRate,
 	}
 	if in.InvocationRateLimitPerSecond != nil {

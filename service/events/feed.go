@@ -221,7 +221,7 @@ func (p *feedPass) publish(e audit.Entry) error {
 		return nil
 	}
 	h := &heard{Bus: bus, ReadOnly: readOnly, room: p.room, Event: &outbox.Event{
-		ID: newID(), DetailType: detailType(event.Type), Source: sourceOf(event.Source), Account: event.Account, Time: e.Time, Region: event.Region, Detail: json.RawMessage(bytes.Clone(e.Record)),
+		ID: p.c.UUID(), DetailType: detailType(event.Type), Source: sourceOf(event.Source), Account: event.Account, Time: e.Time, Region: event.Region, Detail: json.RawMessage(bytes.Clone(e.Record)),
 	}}
 	if h.JSON, err = encode(h.Event, ""); err != nil {
 		return err

@@ -388,7 +388,7 @@ func (s *Service) putPartnerEvent(c *call.Call, entry *events.PutEventsRequestEn
 	if len(all) == 0 {
 		return "", "NotAuthorizedForSourceException", "Not authorized for the source.", nil
 	}
-	id = newID()
+	id = c.UUID()
 	for _, x := range all {
 		if x.State != events.EventSourceStateActive {
 			continue

@@ -2,12 +2,9 @@ package events
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -47,7 +44,7 @@ func (s *Service) PutEvents(c *call.Call, in *events.PutEventsRequest) (*events.
 		}
 		b := buses[i]
 		e := &outbox.Event{
-			ID: newID(), DetailType: *entry.DetailType, Source: *entry.Source, Account: c.Scope.Account, Time: c.Time, Region: b.Region, Resources: entry.Resources,
+			ID: c.UUID(), DetailType: *entry.DetailType, Source: *entry.Source, Account: c.Scope.Account, Time: c.Time, Region: b.Region, Resources: entry.Resources,
 			Detail: json.RawMessage(*entry.Detail),
 		}
 		if entry.Time != nil {
@@ -65,14 +62,6 @@ func (s *Service) PutEvents(c *call.Call, in *events.PutEventsRequest) (*events.
 	out.FailedEntryCount = &failed
 	s.countPut(c, len(in.Entries), int(failed), size)
 	return out, nil
-}
-
-// newID is the ID of an event. Nothing is decided by it, so that it does not matter that it is another one when the call is run again.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	id, _ := uuid.NewRandomFromReader(bytes.NewReader(b[:])) // which has enough
-	return id.String()
 }
 
 // entrySize is the size of an entry as AWS counts it.

@@ -75,7 +75,7 @@ func (s *Service) scheduleDue(c *call.Call, name string, payload []byte) error {
 		return fmt.Errorf("the schedule of rule %s: %w", r.Name, err)
 	}
 	h := &heard{Bus: r.bus(), Event: &outbox.Event{
-		ID: newID(), DetailType: "Scheduled Event", Source: "aws.events", Account: r.Account, Time: due, Region: r.Region, Resources: []string{r.arn(c.Scope.Partition)},
+		ID: c.UUID(), DetailType: "Scheduled Event", Source: "aws.events", Account: r.Account, Time: due, Region: r.Region, Resources: []string{r.arn(c.Scope.Partition)},
 		Detail: json.RawMessage("{}"),
 	}}
 	if h.JSON, err = encode(h.Event, ""); err != nil {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -212,11 +210,7 @@ func (s *Service) startJob(c *call.Call, job *accessJob) error {
 			return err
 		}
 	}
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		return fmt.Errorf("drawing the ID of a report: %w", err)
-	}
-	job.ID, job.Requester, job.Created = id.String(), c.Caller.ID, c.Time
+	job.ID, job.Requester, job.Created = c.UUID(), c.Caller.ID, c.Time
 	if err := rows.Insert(c.Tx(), job); err != nil {
 		return fmt.Errorf("keeping a report: %w", err)
 	}

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -162,11 +160,7 @@ func (s *Service) creation(c *call.Call, p plan, tags map[string]string, bypass 
 
 // newKey makes a key with its first material, or without if that is to be imported. It is not saved.
 func (s *Service) newKey(c *call.Call, at place, p plan, manager kms.KeyManagerType, document string) (*key, error) {
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	if err != nil {
-		return nil, fmt.Errorf("drawing a key ID: %w", err)
-	}
-	at.id = id.String()
+	at.id = c.UUID()
 	if p.multiRegion != "" {
 		at.id = "mrk-" + strings.ReplaceAll(at.id, "-", "")
 	}

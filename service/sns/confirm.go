@@ -50,10 +50,7 @@ func (s *Service) askEndpoint(t *topic, r *subscriptionRecord) error {
 		m.Body = []byte("You have chosen to deactivate subscription " + r.arn(s.cfg.Partition) + ".\n" +
 			"To cancel this operation and restore the subscription, visit the SubscribeURL included in this message.")
 	}
-	var err error
-	if m.ID, err = newID(t.c); err != nil {
-		return err
-	}
+	m.ID = t.c.UUID()
 	return s.post(t, m, r)
 }
 

@@ -161,11 +161,7 @@ func (s *Service) useKey(t *topic) error {
 
 // send gives a message its ID, and posts it to the subscribers of its topic. Of a message that a FIFO topic took before it tells ID and number of that.
 func (s *Service) send(t *topic, m *message) error {
-	var err error
-	if m.ID, err = newID(t.c); err != nil {
-		return err
-	}
-	m.Time = t.c.Time
+	m.ID, m.Time = t.c.UUID(), t.c.Time
 	if t.fifo() {
 		twice, err := s.order(t, m)
 		if err != nil || twice {

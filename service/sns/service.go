@@ -75,8 +75,8 @@ type Service struct {
 }
 
 const (
-	maxFilters  = 10_000 // the same
-	maxSigners  = 100
+	maxFilters = 10_000 // the same
+	maxSigners = 100
 )
 
 // New returns the service. It keeps all it knows in the store that its calls bring.

@@ -74,12 +74,8 @@ func (s *Service) Subscribe(c *call.Call, in *sns.SubscribeInput) (*sns.Subscrib
 	if err := s.checkEndpoint(t, protocol, endpoint); err != nil {
 		return nil, err
 	}
-	id, err := newID(c)
-	if err != nil {
-		return nil, err
-	}
 	r := &subscriptionRecord{
-		TopicID: t.ID, ID: id, Topic: t.Name, Account: t.account, Region: t.region, Owner: c.Scope.Account, Principal: c.Caller.ARN, Protocol: protocol, Endpoint: endpoint,
+		TopicID: t.ID, ID: c.UUID(), Topic: t.Name, Account: t.account, Region: t.region, Owner: c.Scope.Account, Principal: c.Caller.ARN, Protocol: protocol, Endpoint: endpoint,
 		Created: c.Time,
 	}
 	if err := s.hidePassword(r); err != nil {

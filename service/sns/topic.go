@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -126,11 +124,7 @@ func (s *Service) CreateTopic(c *call.Call, in *sns.CreateTopicInput) (*sns.Crea
 	if in.DataProtectionPolicy != nil {
 		return nil, notBuilt("CreateTopic with DataProtectionPolicy")
 	}
-	id, err := newID(c)
-	if err != nil {
-		return nil, err
-	}
-	t.topicRecord = &topicRecord{Name: name, ID: id, Created: c.Time, Tags: tags}
+	t.topicRecord = &topicRecord{Name: name, ID: c.UUID(), Created: c.Time, Tags: tags}
 	for attribute, value := range in.Attributes {
 		if err := s.setAttribute(t, attribute, value, true); err != nil {
 			return nil, err
@@ -203,12 +197,6 @@ func (s *Service) ListTopics(c *call.Call, in *sns.ListTopicsInput) (*sns.ListTo
 		out.Topics = append(out.Topics, sns.Topic{TopicArn: new(c.ARN(t.Name))})
 	}
 	return out, nil
-}
-
-// newID makes the ID of something.
-func newID(c *call.Call) (string, error) {
-	id, err := uuid.NewRandomFromReader(c.Rand)
-	return id.String(), err
 }
 
 // pageError is what is said of a token that is not from the listing.

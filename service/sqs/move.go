@@ -84,7 +84,7 @@ func (s *Service) StartMessageMoveTask(c *call.Call, in *sqs.StartMessageMoveTas
 		return nil, err
 	}
 	t := &taskRecord{
-		Queue: q.ID, Started: c.Time, ID: newMessageID(), Status: running, Source: q.arn(), Destination: deref(in.DestinationArn), Rate: int(deref(in.MaxNumberOfMessagesPerSecond)),
+		Queue: q.ID, Started: c.Time, ID: c.UUID(), Status: running, Source: q.arn(), Destination: deref(in.DestinationArn), Rate: int(deref(in.MaxNumberOfMessagesPerSecond)),
 	}
 	if r := in.MaxNumberOfMessagesPerSecond; r != nil && (*r < 1 || *r > maxRate) {
 		return nil, invalidValue(*r, "MaxNumberOfMessagesPerSecond", "Must be between 1 and 500.")

@@ -1,7 +1,6 @@
 package sqs
 
 import (
-
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 )
 

@@ -1,8 +1,6 @@
 package sqs
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -101,13 +99,6 @@ func (s *Service) resource(q *queue) (*call.Resource, error) {
 	return &call.Resource{ARN: q.arn(), Account: q.Account, Type: queueType, Policy: p, Tags: q.Tags}, nil
 }
 
-// newID is a random name of a queue or of a pile.
-func newID() string {
-	var b [10]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
 // CreateQueue makes a queue. One that is there already with the same attributes is as good.
 func (s *Service) CreateQueue(c *call.Call, in *sqs.CreateQueueRequest) (*sqs.CreateQueueResult, error) {
 	name := deref(in.QueueName)
@@ -115,7 +106,7 @@ func (s *Service) CreateQueue(c *call.Call, in *sqs.CreateQueueRequest) (*sqs.Cr
 		return nil, missing("QueueName")
 	}
 	r := &queueRecord{
-		Name: name, Account: c.Scope.Account, Region: c.Scope.Region, ID: newID(), Pile: newID(), Created: c.Time, Modified: c.Time,
+		Name: name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Pile: c.UUID(), Created: c.Time, Modified: c.Time,
 		FIFO: strings.HasSuffix(name, fifoSuffix), Tags: in.Tags,
 	}
 	q := &queue{r, c}
@@ -292,6 +283,6 @@ func (s *Service) PurgeQueue(c *call.Call, in *sqs.PurgeQueueRequest) (*sqs.Purg
 	if err := s.abandon(q, ""); err != nil {
 		return nil, err
 	}
-	q.Pile, q.Purged = newID(), c.Time
+	q.Pile, q.Purged = c.UUID(), c.Time
 	return &sqs.PurgeQueueResponse{}, q.put()
 }

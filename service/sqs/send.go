@@ -1,7 +1,6 @@
 package sqs
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -111,7 +110,7 @@ func (s *Service) send(q *queue, out *outgoing) (*sent, error) {
 	c := q.c
 	told := &sent{body: digest([]byte(out.body)), attributes: digestAttributes(out.Attributes), system: digestAttributes(out.system())}
 	m := &message{
-		Sender: c.Caller.UserID(), Sent: c.Time.UnixMilli(), Visible: c.Time.Add(delay).UnixNano(), Group: out.group, Dedup: out.dedup, Bytes: out.bytes, ID: newMessageID(),
+		Sender: c.Caller.UserID(), Sent: c.Time.UnixMilli(), Visible: c.Time.Add(delay).UnixNano(), Group: out.group, Dedup: out.dedup, Bytes: out.bytes, ID: c.UUID(),
 	}
 	if c.Caller.UserID() == "" {
 		m.Sender = c.Caller.ServiceName
@@ -208,21 +207,6 @@ func (q *queue) checkGroup(out *outgoing) error {
 // validToken reports whether a text can be a group or an ID: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 func validToken(s string) bool {
 	return len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
-}
-
-// newMessageID is a random UUID.
-func newMessageID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	var text [36]byte
-	hex.Encode(text[:], b[:4])
-	hex.Encode(text[9:], b[4:6])
-	hex.Encode(text[14:], b[6:8])
-	hex.Encode(text[19:], b[8:10])
-	hex.Encode(text[24:], b[10:])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return string(text[:])
 }
 
 // sequenceNumber is a sequence as SQS tells it, with twenty digits.
