@@ -100,6 +100,7 @@ type Call struct {
 	pending   []*audit.Record // of the calls that the handler made to other services
 	trace     evidence.Trace
 	tracing   bool // what is decided belongs into the trace
+	alone     bool // see Alone
 }
 
 // Bind ties a call to the service whose handler gets it, to the organizations, of which there are none if m is nil, and to where its transaction comes
@@ -128,6 +129,12 @@ func (c *Call) Tx() store.Tx {
 // Begun returns the transaction if the handler asked for one, or nil.
 func (c *Call) Begun() store.Tx { return c.tx }
 
+// Alone says that nothing but its own operation goes on in the call's transaction, so that Release may end it. Only the door does this.
+func (c *Call) Alone() *Call {
+	c.alone = true
+	return c
+}
+
 // ErrAgain ends the run of a handler that has done something which takes long, such as taking in a body, and has put what came of it into its input: the door runs it again, in a
 // new transaction. See Release.
 var ErrAgain = errors.New("to be run again")
@@ -135,7 +142,7 @@ var ErrAgain = errors.New("to be run again")
 // Release ends the call's transaction before something that takes long, so that it does not stay open meanwhile. Nothing was written in it; the handler returns ErrAgain when it is
 // done, or an answer that owes nothing to what was read. It reports false, and does nothing, for a call that is a part of another one, in whose transaction it goes on.
 func (c *Call) Release() bool {
-	if c.Source.Service != "" || c.outermost() != c {
+	if !c.alone || c.outermost() != c {
 		return false
 	}
 	if c.tx != nil {

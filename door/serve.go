@@ -416,19 +416,23 @@ func (x *exchange) source() call.Source {
 
 // newCall begins a call for one run of a handler.
 func (d *Door) newCall(x *exchange, src call.Source) *call.Call {
-	ctx := x.request.Context()
 	c := &call.Call{
-		Context: ctx, Op: x.endpoint.Op, Scope: x.scope, Caller: x.caller, Time: d.cfg.Clock.Now(), Source: src,
+		Context: x.request.Context(), Op: x.endpoint.Op, Scope: x.scope, Caller: x.caller, Time: d.cfg.Clock.Now(), Source: src,
 		RequestID: x.id, EventID: newID(), Rand: d.rand,
 	}
 	c.Traced(d.cfg.Evidence, x.trace)
-	return c.Bind(x.service.Package, d.cfg.Organizations, func() (store.Tx, error) {
-		tx, err := d.cfg.Store.Begin(ctx)
+	return d.alone(c, x.service)
+}
+
+// alone binds a call to the service whose handler gets it, and to a transaction of its own.
+func (d *Door) alone(c *call.Call, s *wire.Service) *call.Call {
+	return c.Bind(s.Package, d.cfg.Organizations, func() (store.Tx, error) {
+		tx, err := d.cfg.Store.Begin(c.Context)
 		if err != nil {
 			return nil, err
 		}
 		return &watchedTx{Tx: tx}, nil
-	}).WithRoles(d.cfg.Directory)
+	}).WithRoles(d.cfg.Directory).Alone()
 }
 
 // refuse records a request that did not get as far as its handler.
@@ -449,12 +453,22 @@ type watchedTx struct {
 func (t *watchedTx) Set(key, value []byte) { t.wrote = true; t.Tx.Set(key, value) }
 func (t *watchedTx) Delete(key []byte)     { t.wrote = true; t.Tx.Delete(key) }
 
-// handle runs the handler, again while its transaction conflicts, and records how it ended.
+// handle runs the handler of a request.
 func (d *Door) handle(x *exchange) (wire.Shape, error) {
 	src := x.source()
+	c, out, err := d.conclude(&x.route, x.in, func() *call.Call { return d.newCall(x, src) })
+	x.trace = c.Trace().Buffer()
+	if err != nil {
+		d.tell(x, c, err)
+	}
+	return out, err
+}
+
+// conclude runs a handler, again while its transaction conflicts, and records how it ended. It returns the call of the last run.
+func (d *Door) conclude(rt *route, in wire.Shape, begin func() *call.Call) (*call.Call, wire.Shape, error) {
 	for attempt := 0; ; attempt++ {
-		c := d.newCall(x, src)
-		out, recorded, err := d.attempt(c, x)
+		c := begin()
+		out, recorded, err := d.attempt(c, rt.endpoint, in)
 		if errors.Is(err, store.ErrConflict) && attempt < maxAttempts && c.Context.Err() == nil {
 			d.metrics.conflicts.Inc()
 			continue
@@ -463,25 +477,21 @@ func (d *Door) handle(x *exchange) (wire.Shape, error) {
 			continue
 		}
 		if !recorded {
-			if rerr := d.record(c, x, out, err); rerr != nil {
+			if rerr := d.record(c, rt, in, out, err); rerr != nil {
 				unread(out)
-				return nil, rerr
+				return c, nil, rerr
 			}
 		}
-		x.trace = c.Trace().Buffer()
-		if err != nil {
-			d.tell(x, c, err)
-		}
-		return out, err
+		return c, out, err
 	}
 }
 
 // record puts a call on record that changed nothing.
-func (d *Door) record(c *call.Call, x *exchange, out wire.Shape, err error) error {
+func (d *Door) record(c *call.Call, rt *route, in, out wire.Shape, err error) error {
 	if err := c.KeepTrace(); err != nil {
 		return err
 	}
-	return d.cfg.Trail.Append(d.records(c, x.endpoint, x.in, out, endedWith(err, &x.route))...)
+	return d.cfg.Trail.Append(d.records(c, rt.endpoint, in, out, endedWith(err, rt))...)
 }
 
 // unread closes the stream of an answer that nobody will read.
@@ -493,13 +503,13 @@ func unread(out wire.Shape) {
 
 // attempt runs the handler once, and commits. What changed something is recorded in its own transaction, also where the operation is one that
 // mostly reads (kms:DescribeKey makes a managed key that is not there yet); recorded reports that.
-func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool, err error) {
+func (d *Door) attempt(c *call.Call, e *call.Endpoint, in wire.Shape) (out wire.Shape, recorded bool, err error) {
 	defer func() {
 		if tx := c.Begun(); tx != nil {
 			tx.Discard()
 		}
 	}()
-	if out, err = d.run(c, x.endpoint, x.in); err != nil {
+	if out, err = d.run(c, e, in); err != nil {
 		return nil, false, err
 	}
 	answer := out
@@ -509,7 +519,7 @@ func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool
 		}
 	}()
 	tx := c.Begun()
-	if w, ok := tx.(*watchedTx); x.endpoint.Op.ReadOnly && !(ok && w.wrote) {
+	if w, ok := tx.(*watchedTx); e.Op.ReadOnly && !(ok && w.wrote) {
 		if tx != nil {
 			err = tx.Commit(c.Context)
 		}
@@ -518,7 +528,7 @@ func (d *Door) attempt(c *call.Call, x *exchange) (out wire.Shape, recorded bool
 	if err := c.KeepTrace(); err != nil {
 		return nil, false, err
 	}
-	d.cfg.Trail.Commit(c.Tx(), d.records(c, x.endpoint, x.in, out, ended{})...)
+	d.cfg.Trail.Commit(c.Tx(), d.records(c, e, in, out, ended{})...)
 	// The caller may hang up now; what was decided is carried through.
 	if err := c.Tx().Commit(context.WithoutCancel(c.Context)); err != nil {
 		return nil, false, err
