@@ -1,0 +1,106 @@
+// Package lambda is AWS Lambda: functions, their versions, aliases and layers, who may invoke them, and what runs them.
+package lambda
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/lambda"
+	"github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/blob"
+	"github.com/holdfast-cloud/holdfast/cache"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/store"
+)
+
+// KMS is what Lambda asks of KMS for environment variables; kms.Client has it.
+type KMS interface {
+	Encrypt(*call.Call, *kms.EncryptRequest) (*kms.EncryptResponse, error)
+	Decrypt(*call.Call, *kms.DecryptRequest) (*kms.DecryptResponse, error)
+	CreateGrant(*call.Call, *kms.CreateGrantRequest) (*kms.CreateGrantResponse, error)
+}
+
+// S3 is where code can come from; s3.Client has it.
+type S3 interface {
+	GetObject(*call.Call, *s3.GetObjectRequest) (*s3.GetObjectOutput, error)
+}
+
+// Config is what the service is made of. All of it is needed but Isolated.
+type Config struct {
+	Store      store.Store
+	Blob       blob.Store // of sealed objects: it keeps code
+	Principals *identity.Directory
+	KMS        KMS
+	S3         S3
+	Partition  string // aws, aws-cn, aws-us-gov
+
+	// FunctionURL is where a function's URL with this ID is, in a region.
+	FunctionURL func(region, id string) string
+
+	// Isolated returns why functions cannot be isolated from this host, in which case there are none; nil is that they can.
+	Isolated func() error
+}
+
+// Service is AWS Lambda.
+type Service struct {
+	lambda.Unimplemented
+
+	cfg      Config
+	policies *identity.ResourcePolicies
+}
+
+// New returns the service. But for code, it keeps all it knows in the store that its calls bring.
+func New(cfg Config) (*Service, error) {
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.S3 == nil || cfg.Partition == "" || cfg.FunctionURL == nil {
+		return nil, errors.New("lambda: Config needs everything in it but Isolated")
+	}
+	if cfg.Isolated == nil {
+		cfg.Isolated = func() error { return nil }
+	}
+	return &Service{cfg: cfg, policies: identity.NewResourcePolicies()}, nil
+}
+
+// CacheStats tells how the cache of compiled function policies does.
+func (s *Service) CacheStats() cache.Stats { return s.policies.Stats() }
+
+// Room is the service as it stands behind the door.
+func (s *Service) Room() door.Room {
+	return door.Room{
+		Service: lambda.Service, Endpoints: lambda.Endpoints(s), Internal: &lambda.ServiceException{Type: new("Service"), Message: "An internal error occurred."},
+		// https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
+		DataEvents: map[string]bool{lambda.OpInvoke.Name: true, lambda.OpInvokeAsync.Name: true, lambda.OpInvokeWithResponseStream.Name: true},
+	}
+}
+
+// The errors that most operations answer with, as AWS types them.
+
+func invalid(format string, args ...any) error {
+	return &lambda.InvalidParameterValueException{Type: new("User"), Message: fmt.Sprintf(format, args...)}
+}
+
+func notFound(format string, args ...any) error {
+	return &lambda.ResourceNotFoundException{Type: new("User"), Message: fmt.Sprintf(format, args...)}
+}
+
+func conflict(format string, args ...any) error {
+	return &lambda.ResourceConflictException{Type: new("User"), Message: fmt.Sprintf(format, args...)}
+}
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// present is a pointer to v, or nil if that is the zero value.
+func present[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
