@@ -40,7 +40,7 @@ type Record struct {
 	UserAgent string
 
 	ErrorCode    string // empty when the call succeeded
-	ErrorMessage string
+	ErrorMessage string // of what failed; events of services have one without a code
 
 	RequestParameters []byte // JSON, or nil for null
 	ResponseElements  []byte // JSON, or nil for null
@@ -101,10 +101,10 @@ func (r *Record) AppendJSON(b []byte) []byte {
 	if r.ErrorCode != "" {
 		b = append(b, `,"errorCode":`...)
 		b = wire.AppendJSONString(b, r.ErrorCode)
-		if r.ErrorMessage != "" {
-			b = append(b, `,"errorMessage":`...)
-			b = wire.AppendJSONString(b, cut(r.ErrorMessage))
-		}
+	}
+	if r.ErrorMessage != "" {
+		b = append(b, `,"errorMessage":`...)
+		b = wire.AppendJSONString(b, cut(r.ErrorMessage))
 	}
 	b = append(b, `,"requestParameters":`...)
 	b = appendRaw(b, r.RequestParameters)

@@ -166,17 +166,25 @@ func (c *Call) Cancel(s Scope, kind, subject string) error {
 	return timer.Cancel(c.Tx(), timer.ID{Service: c.service, Account: s.Account, Region: s.Region, Kind: kind, Subject: subject})
 }
 
-// Event is an event of a service's own in the audit trail, with details as the JSON object of its serviceEventDetails, or nil.
+// Event is an event of a service's own in the audit trail.
 type Event struct {
 	Name    string
-	Details []byte
+	Details []byte // serviceEventDetails, a JSON object, or nil
+
+	// Some services tell in other members what they have to tell: Additional is additionalEventData, a JSON object, ErrorMessage what failed, and RequestID what events have in common
+	// that belong together. Empty ones are those of the call.
+	Additional              []byte
+	ErrorMessage, RequestID string
 }
 
 // ServiceEvent puts an event of the service's own into the audit trail, such as the rotation of a key. It commits with the call's transaction.
 // Such events are the only records that a timer leaves, and stand beside that of an operation.
 func (c *Call) ServiceEvent(name string, details []byte) {
-	c.events = append(c.events, Event{name, details})
+	c.Raise(Event{Name: name, Details: details})
 }
+
+// Raise is ServiceEvent for events that tell more.
+func (c *Call) Raise(e Event) { c.events = append(c.events, e) }
 
 // AdditionalEventData is a JSON object that the call's audit record has beside parameters and response, as additionalEventData.
 func (c *Call) AdditionalEventData(object []byte) { c.more = object }

@@ -301,7 +301,8 @@ type event struct {
 	RecipientAccountID                                             string `json:"recipientAccountId"`
 	UserIdentity                                                   struct{ Type, InvokedBy, ARN string }
 	RequestParameters, ResponseElements                            map[string]any
-	ServiceEventDetails                                            map[string]any
+	ServiceEventDetails, AdditionalEventData                       map[string]any
+	RequestID                                                      string `json:"requestID"`
 	ReadOnly                                                       bool
 }
 

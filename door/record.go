@@ -89,7 +89,11 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		event.Identity, event.SourceIP, event.UserAgent, event.TLS = identity.Service(host).UserIdentity(), host, host, nil
 		event.VPCEndpoint, event.VPCEndpointAccount = "", ""
 		event.Type, event.Source, event.Name, event.ServiceDetails = audit.ServiceEvent, host, x.Name, x.Details
+		event.AdditionalData, event.ErrorMessage = x.Additional, x.ErrorMessage
 		event.EventID = newID()
+		if x.RequestID != "" {
+			event.RequestID = x.RequestID
+		}
 		if e == nil {
 			event.Trace, trace = trace, nil // the only record of a timer
 		}

@@ -55,7 +55,7 @@ func TestSuccess(t *testing.T) {
 		t.Fatalf("recorded %v", h.names())
 	}
 	e := events[0]
-	want := event{EventName: "PlantTree", EventType: "AwsApiCall", AWSRegion: region, EventID: e.EventID, RecipientAccountID: account, SourceIPAddress: "192.0.2.1",
+	want := event{EventName: "PlantTree", EventType: "AwsApiCall", AWSRegion: region, EventID: e.EventID, RequestID: e.RequestID, RecipientAccountID: account, SourceIPAddress: "192.0.2.1",
 		RequestParameters: map[string]any{"fruit": "APPLE", "age": 1.0}, ResponseElements: map[string]any{"treeId": "oak"}}
 	want.UserIdentity.Type, want.UserIdentity.ARN = "Root", "arn:aws:iam::"+account+":root"
 	if d := cmp.Diff(want, e); d != "" {

@@ -46,6 +46,7 @@ func TestTimerFiresOnce(t *testing.T) {
 			t.Errorf("fired for %s with %q at %s in %+v as %+v", subject, payload, c.Time, c.Scope, c.Caller)
 		}
 		put(c.Tx(), "tree", "grown")
+		c.Raise(call.Event{Name: "TreeFell", Additional: []byte(`{"tree":"elm"}`), ErrorMessage: "storm", RequestID: "winter"})
 		c.ServiceEvent("TreeGrown", []byte(`{"tree":"oak"}`))
 		return nil
 	}
@@ -59,10 +60,17 @@ func TestTimerFiresOnce(t *testing.T) {
 		t.Errorf("fired %d times, stored %q", fired, h.get("tree"))
 	}
 	events := h.events()
-	e := events[len(events)-1]
-	if e.EventName != "TreeGrown" || e.EventType != "AwsServiceEvent" || e.UserIdentity.InvokedBy != "orchard.amazonaws.com" || e.RecipientAccountID != account ||
-		e.ServiceEventDetails["tree"] != "oak" {
-		t.Errorf("recorded %+v", e)
+	fell, grown := events[len(events)-2], events[len(events)-1]
+	if fell.EventName == "TreeGrown" { // they are of one instant, and in no order
+		fell, grown = grown, fell
+	}
+	if fell.EventName != "TreeFell" || fell.EventType != "AwsServiceEvent" || fell.AdditionalEventData["tree"] != "elm" || fell.ErrorMessage != "storm" ||
+		fell.RequestID != "winter" || fell.ServiceEventDetails != nil {
+		t.Errorf("recorded %+v", fell)
+	}
+	if grown.EventName != "TreeGrown" || grown.EventType != "AwsServiceEvent" || grown.UserIdentity.InvokedBy != "orchard.amazonaws.com" || grown.RecipientAccountID != account ||
+		grown.ServiceEventDetails["tree"] != "oak" {
+		t.Errorf("recorded %+v", grown)
 	}
 }
 
