@@ -23,8 +23,21 @@ type Carrier interface {
 	GiveUp(c *call.Call, p *delivery.Parcel, cause error) error
 }
 
-// outsideTime is how long a delivery to the world outside may take.
+// Patient is a Carrier whose deliveries to the world outside may take longer than others.
+type Patient interface {
+	Carrier
+	Patience() time.Duration
+}
+
+// outsideTime is how long a delivery to the world outside may take, but for that of a Patient.
 const outsideTime = 30 * time.Second
+
+func (h *handing) patience() time.Duration {
+	if p, ok := h.carrier.(Patient); ok {
+		return p.Patience()
+	}
+	return outsideTime
+}
 
 // Carry hands over parcels of one lane, the oldest first: as many as can be delivered in one transaction. It is what a delivery.Dispatcher is made with.
 func (d *Door) Carry(ctx context.Context, batch []*delivery.Parcel) (delivery.Outcome, error) {
@@ -49,7 +62,7 @@ func (d *Door) Carry(ctx context.Context, batch []*delivery.Parcel) (delivery.Ou
 
 // beyond brings a parcel to a receiver outside.
 func (h *handing) beyond(ctx context.Context, p *delivery.Parcel) (delivery.Outcome, error) {
-	within, cancel := context.WithTimeout(ctx, outsideTime)
+	within, cancel := context.WithTimeout(ctx, h.patience())
 	defer cancel()
 	failure := h.guarded(func() error { return h.outside(within) })
 	if ctx.Err() != nil {
