@@ -15,6 +15,8 @@ import (
 type Guard struct {
 	// Allow are networks beside the public internet: those of one's own house.
 	Allow []netip.Prefix
+	// Only has the public internet not be reached, only what Allow says.
+	Only bool
 }
 
 // ErrAddress is the error of an address that may not be dialed.
@@ -28,7 +30,7 @@ func (g Guard) Check(address string) error {
 		return ErrAddress
 	}
 	a := ap.Addr().Unmap().WithZone("")
-	if public(a) || slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(a) }) {
+	if !g.Only && public(a) || slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(a) }) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s", ErrAddress, a)

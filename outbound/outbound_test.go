@@ -32,6 +32,17 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+func TestGuardOnly(t *testing.T) {
+	for _, g := range []outbound.Guard{{Only: true}, {Only: true, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}} {
+		if err := g.Check("8.8.8.8:5432"); !errors.Is(err, outbound.ErrAddress) {
+			t.Errorf("the public internet with %v: %v, want ErrAddress", g, err)
+		}
+		if err := g.Check("10.1.1.1:5432"); (err == nil) != (len(g.Allow) > 0) {
+			t.Errorf("10.1.1.1 with %v: %v", g, err)
+		}
+	}
+}
+
 // The guard sees what a name resolves to.
 func TestControl(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
