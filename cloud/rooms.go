@@ -9,7 +9,7 @@ import (
 // rooms opens the services. A new one is a line here, and a file that opens it.
 func (c *core) rooms(cfg Config, partition string) (rooms []door.Room, err error) {
 	for _, open := range []func(Config, string) ([]door.Room, error){
-		c.openKMS, c.openIAM, c.openOrganizations, c.openSTS, c.openXKS, c.openS3, c.openSNS, c.openCloudTrail, c.openEvents, c.openScheduler, c.openSQS, c.openLogs, c.openCloudWatch, c.openLambda, c.openSSM,
+		c.openKMS, c.openIAM, c.openOrganizations, c.openSTS, c.openXKS, c.openS3, c.openSNS, c.openCloudTrail, c.openEvents, c.openScheduler, c.openSQS, c.openLogs, c.openCloudWatch, c.openLambda, c.openSSM, c.openSecretsManager,
 	} {
 		opened, err := open(cfg, partition)
 		if err != nil {

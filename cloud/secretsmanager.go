@@ -1,0 +1,32 @@
+package cloud
+
+import (
+	"context"
+
+	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	secretsapi "github.com/holdfast-cloud/holdfast/api/secretsmanager"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/service/secretsmanager"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, error) {
+	service := secretsapi.Service.Package
+	s, err := secretsmanager.New(secretsmanager.Config{
+		Store: c.store, Clock: c.clock, Seal: c.keyring, Principals: c.directory, Partition: partition, KMS: kmsapi.Client{Transport: doorway{c}},
+		Perform: func(ctx context.Context, account, region string, do func(*call.Call) error) error {
+			return c.door.Perform(ctx, service, account, region, do)
+		},
+		Ask: func(ctx context.Context, region, secretARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
+			return c.door.Ask(ctx, service, region, secretARN, op, in)
+		},
+		Report: func(err error) { cfg.Log.Error("secretsmanager", "cause", err.Error()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.background(s.Run)
+	c.caches["secrets"] = s.CacheStats
+	return []door.Room{s.Room()}, nil
+}

@@ -1,0 +1,128 @@
+// Package secretsmanager is AWS Secrets Manager: secrets that are encrypted under KMS keys, with versions, labels, policies, rotation and copies in other regions.
+package secretsmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
+	"github.com/holdfast-cloud/holdfast/cache"
+	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/lastuse"
+	"github.com/holdfast-cloud/holdfast/seal"
+	"github.com/holdfast-cloud/holdfast/store"
+	"github.com/holdfast-cloud/holdfast/wire"
+)
+
+// KMS is what the service asks of KMS; kms.Client has it.
+type KMS interface {
+	GenerateDataKey(*call.Call, *kms.GenerateDataKeyRequest) (*kms.GenerateDataKeyResponse, error)
+	Decrypt(*call.Call, *kms.DecryptRequest) (*kms.DecryptResponse, error)
+	Encrypt(*call.Call, *kms.EncryptRequest) (*kms.EncryptResponse, error)
+}
+
+// Config is what the service is made of. All of it is needed but Report.
+type Config struct {
+	Store      store.Store
+	Clock      clock.Clock
+	Seal       *seal.Keyring // seals what tells whether two values are the same
+	Principals *identity.Directory
+	KMS        KMS
+	Partition  string // aws, aws-cn, aws-us-gov
+
+	// Perform runs what the service does of its own accord, as door.Perform does.
+	Perform func(ctx context.Context, account, region string, do func(*call.Call) error) error
+
+	// Ask calls another service on behalf of a secret with no transaction open, as door.Ask does.
+	Ask func(ctx context.Context, region, secretARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error)
+
+	// Report is told of errors that no caller hears of; nil means nobody.
+	Report func(error)
+}
+
+// What is kept ready for GetSecretValue: as many secrets, and as many versions as take about so many bytes.
+const (
+	secretLimit  = 50_000
+	versionLimit = 256 << 20
+)
+
+// Service is Secrets Manager.
+type Service struct {
+	secretsmanager.Unimplemented
+
+	cfg      Config
+	box      seal.Box
+	policies *identity.ResourcePolicies
+	secrets  *cache.Cache[place, *secret]
+	versions *cache.Cache[versionPlace, *versionRecord]
+	uses     *lastuse.Recorder[versionPlace, use]
+}
+
+// New returns the service over what is in cfg.Store.
+func New(cfg Config) (*Service, error) {
+	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Partition == "" || cfg.Perform == nil || cfg.Ask == nil {
+		return nil, errors.New("secretsmanager: Config needs everything in it but Report")
+	}
+	if cfg.Report == nil {
+		cfg.Report = func(error) {}
+	}
+	s := &Service{cfg: cfg, box: cfg.Seal.Box("secretsmanager"), policies: identity.NewResourcePolicies(), uses: lastuse.New(cfg.Store, writeUse)}
+	s.secrets = cache.New(secretLimit, s.loadSecret).Owning(place.own)
+	s.versions = cache.Weighed(versionLimit, func(_ versionPlace, v *versionRecord) int { return v.weight() }, s.loadVersion).Owning(versionPlace.own)
+	s.watch()
+	return s, nil
+}
+
+// CacheStats tells how the cache of secrets does.
+func (s *Service) CacheStats() cache.Stats { return s.secrets.Stats() }
+
+// Run does what the service does in the background, until ctx ends.
+func (s *Service) Run(ctx context.Context) { s.uses.Run(ctx, s.cfg.Report) }
+
+// The kinds of timers.
+const deleteTimer = "delete" // a secret's recovery window ends
+
+// Room is the service as it stands behind the door.
+func (s *Service) Room() door.Room {
+	return door.Room{
+		Service: secretsmanager.Service, Endpoints: secretsmanager.Endpoints(s),
+		Internal: &secretsmanager.InternalServiceError{Message: "An error occurred on the server side."},
+		Timers:   map[string]door.TimerHandler{deleteTimer: s.deleteDue},
+	}
+}
+
+func invalidParameter(format string, args ...any) error {
+	return &secretsmanager.InvalidParameterException{Message: fmt.Sprintf(format, args...)}
+}
+
+func invalidRequest(format string, args ...any) error {
+	return &secretsmanager.InvalidRequestException{Message: fmt.Sprintf(format, args...)}
+}
+
+// notFound is the answer for a secret that is not there.
+func notFound() error {
+	return &secretsmanager.ResourceNotFoundException{Message: "Secrets Manager can't find the specified secret."}
+}
+
+func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// present is a pointer to v, or nil if that is the zero value.
+func present[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
