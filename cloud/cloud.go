@@ -82,6 +82,9 @@ type Config struct {
 	// ones. A cloud in dev mode reaches loopback and private addresses as well.
 	Webhooks outbound.ClientConfig
 
+	// Functions says how functions run, and what they reach.
+	Functions Functions
+
 	// Mail sends e-mail to subscribers of topics; nil is that none is sent.
 	Mail *mail.Server
 

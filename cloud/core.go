@@ -28,6 +28,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/remote"
+	"github.com/holdfast-cloud/holdfast/runner"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/service/events"
@@ -73,6 +74,8 @@ type core struct {
 	queues    *sqs.Service
 	topics    *sns.Service // publishes certificates, too
 	bus       *events.Service
+	functions *runner.Runner
+	scratch   string // of functions, where there is no data directory
 	scheduler *timer.Scheduler
 	post      *delivery.Dispatcher
 	registry  *prometheus.Registry
@@ -260,7 +263,7 @@ func (c *core) close() error {
 	if c.peers != nil {
 		c.peers.Close()
 	}
-	var errs []error
+	errs := []error{c.closeRunner(context.Background())}
 	if c.trail != nil {
 		errs = append(errs, c.trail.Close())
 	}

@@ -63,7 +63,8 @@ func (f *functionRecord) scope(partition string) call.Scope {
 type versionRecord struct {
 	Function    string
 	Number      uint64
-	Revision    string // random, and another one after each change
+	Revision    string // random, and another one after each change of it, its policy or its tags
+	Change      string // random, and another one after each change of its code or configuration: a published version has that of what it was
 	Modified    time.Time
 	Description string `json:",omitempty"`
 
@@ -82,8 +83,6 @@ type versionRecord struct {
 	DeadLetters string        `json:",omitempty"` // the ARN of a queue or a topic
 	Tracing     string        // Active or PassThrough
 	Logging     loggingRecord `json:",omitzero"`
-	Updates     string        `json:",omitempty"` // of the runtime: "" is Auto
-	RuntimePin  string        `json:",omitempty"` // with Updates Manual: the ARN of a version of the runtime
 }
 
 // qualifier is the version's own: $LATEST or its number.
@@ -104,21 +103,22 @@ func (v *versionRecord) blobs() []store.Key {
 
 // codeRecord is an archive.
 type codeRecord struct {
-	Blob string
-	Sum  string // SHA-256 in Base64
-	Size int64  // bytes
+	Blob     string
+	Sum      string // SHA-256 in Base64
+	Size     int64  // bytes
+	Unzipped int64  // bytes of what is in it
 }
 
 // layerUse is a version of a layer that a version of a function has. It has the layer's archive even after the layer was deleted.
 type layerUse struct {
-	ARN, Blob string
-	Size      int64
-	Unpacked  int64
+	ARN, Blob      string
+	Size, Unzipped int64 // bytes
 }
 
 // environmentRecord is environment variables, encrypted: see environment.go.
 type environmentRecord struct {
-	DataKey []byte // encrypted by KMS
+	KeyARN  string // of the KMS key
+	DataKey []byte // encrypted by it
 	Text    []byte // JSON, encrypted under the data key
 }
 
@@ -142,7 +142,6 @@ type aliasRecord struct {
 // policyRecord is a resource-based policy. A qualifier without statements has no record.
 type policyRecord struct {
 	Function, Qualifier string
-	Revision            string
 	Text                string
 	Pins                identity.Pins `json:",omitempty"` // whom Text names
 }
@@ -180,7 +179,6 @@ type layerVersionRecord struct {
 	Number        uint64
 	Created       time.Time
 	Code          codeRecord
-	Unpacked      int64    // bytes
 	Description   string   `json:",omitempty"`
 	License       string   `json:",omitempty"`
 	Runtimes      []string `json:",omitempty"`

@@ -4,6 +4,7 @@ package lambda
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/api/lambda"
@@ -13,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -23,9 +25,10 @@ type KMS interface {
 	CreateGrant(*call.Call, *kms.CreateGrantRequest) (*kms.CreateGrantResponse, error)
 }
 
-// S3 is where code can come from; s3.Client has it.
+// S3 is where code can come from, and what became of events can go to; s3.Client has it.
 type S3 interface {
 	GetObject(*call.Call, *s3.GetObjectRequest) (*s3.GetObjectOutput, error)
+	PutObject(*call.Call, *s3.PutObjectRequest) (*s3.PutObjectOutput, error)
 }
 
 // Config is what the service is made of. All of it is needed but Isolated.
@@ -42,6 +45,8 @@ type Config struct {
 
 	// Isolated returns why functions cannot be isolated from this host, in which case there are none; nil is that they can.
 	Isolated func() error
+
+	Running
 }
 
 // Service is AWS Lambda.
@@ -50,17 +55,25 @@ type Service struct {
 
 	cfg      Config
 	policies *identity.ResourcePolicies
+
+	box        seal.Box // of events that wait
+	limits     *limits
+	logbook    *logbook
+	variables  variables
+	background atomic.Int32 // events that run
 }
 
 // New returns the service. But for code, it keeps all it knows in the store that its calls bring.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.S3 == nil || cfg.Partition == "" || cfg.FunctionURL == nil {
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.S3 == nil || cfg.Partition == "" || cfg.FunctionURL == nil || !cfg.Running.complete() {
 		return nil, errors.New("lambda: Config needs everything in it but Isolated")
 	}
 	if cfg.Isolated == nil {
 		cfg.Isolated = func() error { return nil }
 	}
-	return &Service{cfg: cfg, policies: identity.NewResourcePolicies()}, nil
+	s := &Service{cfg: cfg, policies: identity.NewResourcePolicies(), box: cfg.Seal.Box("lambda"), limits: newLimits()}
+	s.logbook = newLogbook(s)
+	return s, nil
 }
 
 // CacheStats tells how the cache of compiled function policies does.
@@ -71,6 +84,7 @@ func (s *Service) Room() door.Room {
 	return door.Room{
 		Service: lambda.Service, Endpoints: lambda.Endpoints(s), Internal: &lambda.ServiceException{Type: new("Service"), Message: "An internal error occurred."},
 		// https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
+		Carriers:   map[string]door.Carrier{eventLane: carrier{s}},
 		DataEvents: map[string]bool{lambda.OpInvoke.Name: true, lambda.OpInvokeAsync.Name: true, lambda.OpInvokeWithResponseStream.Name: true},
 	}
 }

@@ -34,37 +34,39 @@ func (s *Service) resolve(c *call.Call, functionName, qualifier string) (*target
 	if n, err = n.qualified(qualifier); err != nil {
 		return nil, err
 	}
-	return s.find(c, n)
-}
-
-// find is resolve for a name that was taken apart.
-func (s *Service) find(c *call.Call, n name) (*target, error) {
-	t := &target{name: n, asked: n.arn(c)}
-	var err error
-	if t.function, err = get(c, functionTable, n, n.function); err != nil {
+	t, err := s.look(c, n)
+	if err != nil {
 		return nil, err
 	}
-	if t.function == nil {
-		return nil, noFunction(t.asked)
+	return t, t.there()
+}
+
+// look is resolve for a name that was taken apart, which need not be there: see there.
+func (s *Service) look(c *call.Call, n name) (t *target, err error) {
+	t = &target{name: n, asked: n.arn(c)}
+	if t.function, err = get(c, functionTable, n, n.function); err != nil || t.function == nil {
+		return t, err
 	}
 	number, ok := versionNumber(n.qualifier)
 	if !ok {
-		if t.alias, err = get(c, aliasTable, n, n.function, n.qualifier); err != nil {
-			return nil, err
-		}
-		if t.alias == nil {
-			return nil, noFunction(t.asked)
+		if t.alias, err = get(c, aliasTable, n, n.function, n.qualifier); err != nil || t.alias == nil {
+			return t, err
 		}
 		number, _ = versionNumber(t.alias.Version)
 	}
 	if t.version, err = get(c, versionTable, n, n.function, number); err != nil {
-		return nil, err
-	}
-	if t.version == nil {
-		return nil, noFunction(t.asked)
+		return t, err
 	}
 	t.policy, err = get(c, policyTable, n, n.function, policyQualifier(n.qualifier))
 	return t, err
+}
+
+// there returns an error for a target that is not there.
+func (t *target) there() error {
+	if t.version == nil {
+		return noFunction(t.asked)
+	}
+	return nil
 }
 
 // policyQualifier is which policy counts for what is asked for with a qualifier: $LATEST has that of the function.
@@ -104,7 +106,10 @@ func (t *target) routed(c *call.Call) (*target, error) {
 
 // resource is the target as permission is asked for it, by the ARN that it was asked for.
 func (s *Service) resource(c *call.Call, t *target) (*call.Resource, error) {
-	r := &call.Resource{ARN: t.asked, Account: t.account, Type: resourceType, Tags: t.function.Tags}
+	r := &call.Resource{ARN: t.asked, Account: t.account, Type: resourceType}
+	if t.function != nil {
+		r.Tags = t.function.Tags
+	}
 	if t.policy != nil {
 		p, err := s.policies.Get(c.Context, t.policy.Text, t.policy.Pins)
 		if err != nil {
