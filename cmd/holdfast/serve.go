@@ -35,6 +35,7 @@ type settings struct {
 	clusters                      clusters
 	keyStores                     keyStores
 	webhooks                      webhooks
+	functions                     functions
 	smtp                          smtp
 	snsURL                        string
 	peers                         peers
@@ -73,6 +74,7 @@ func (s *settings) register(f *flags) {
 	f.Func("idp-network", "`network`, such as 10.0.0.0/8, that OpenID Connect providers may be in beside the public internet; may be given several times, or with commas; one with loopback addresses in it allows plain http there", s.idpNetworks.add)
 	s.keyStores.register(f)
 	s.webhooks.register(f)
+	s.functions.register(f)
 	s.smtp.register(f)
 	f.StringVar(&s.snsURL, "sns-url", "", "`URL` at which others reach SNS, with {region} in place of a region's name, such as https://sns.{region}.example.com; links in its messages begin with it (default that of --public-url)")
 	s.peers.register(f)
@@ -273,6 +275,9 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	cfg.SNSURL = s.snsURL
 	var err error
 	if cfg.CloudHSM, err = s.clusters.config(); err != nil {
+		return cfg, err
+	}
+	if cfg.Functions, err = s.functions.config(); err != nil {
 		return cfg, err
 	}
 	if cfg.Webhooks, err = s.webhooks.config(); err != nil {
