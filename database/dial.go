@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/outbound"
 )
@@ -99,7 +100,7 @@ func (d *Dialer) dial(ctx context.Context, c *Credentials) (net.Conn, *tls.Confi
 	dialer := &net.Dialer{Control: d.cfg.Guard.Control}
 	conn, err := dialer.DialContext(ctx, "tcp", c.address())
 	if err != nil {
-		return nil, nil, unreachable(err)
+		return nil, nil, unreachable(reason(ctx, err))
 	}
 	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
 	plain := c.SSL == nil && ok && remote.IP.IsLoopback()
@@ -113,11 +114,23 @@ func (d *Dialer) dial(ctx context.Context, c *Credentials) (net.Conn, *tls.Confi
 }
 
 // unreachable is the error of a connection that did not come about, or broke.
-func unreachable(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil && !errors.Is(err, outbound.ErrAddress) {
-		err = op.Err
+func unreachable(err error) error { return fmt.Errorf("%w: %w", ErrUnreachable, err) }
+
+// reason is the innermost of errors, which says what went wrong on the wire: those around it, of drivers, tell whom they connected as, and how.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	if errors.Is(err, outbound.ErrAddress) {
+		return err
+	}
+	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return bad
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err
 }
 
 // open takes a place, connects and logs in.
@@ -137,6 +150,26 @@ func (d *Dialer) open(ctx context.Context, c *Credentials) (s session, release f
 	return s, release, nil
 }
 
-func (d *Dialer) login(ctx context.Context, c *Credentials) (session, error) {
-	return nil, fmt.Errorf("%w: its engine is none", ErrCredentials)
+func (d *Dialer) login(ctx context.Context, c *Credentials) (s session, err error) {
+	conn, secure, err := d.dial(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if s == nil { // after a panic as well
+			_ = conn.Close()
+		}
+	}()
+	switch c.Engine {
+	case PostgreSQL:
+		return loginPostgreSQL(ctx, c, conn, secure)
+	case MySQL, MariaDB:
+		return loginMySQL(ctx, c, conn, secure)
+	case Redis:
+		return loginRedis(ctx, c, conn, secure)
+	}
+	return nil, invalid("engine")
 }
+
+// closing is how long a server is told that a connection ends.
+const closing = time.Second

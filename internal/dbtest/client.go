@@ -57,7 +57,11 @@ func (s *Server) Query(ctx context.Context, user, password string, statements ..
 	case "mariadb":
 		return s.queryMariaDB(ctx, user, password, statements)
 	}
-	return s.queryRedis(ctx, user, password, statements)
+	var commands [][]string
+	for _, c := range statements {
+		commands = append(commands, strings.Fields(c))
+	}
+	return s.Redis(ctx, user, password, commands...)
 }
 
 func (s *Server) queryPostgreSQL(ctx context.Context, user, password string, statements []string) (value string, err error) {
@@ -124,8 +128,8 @@ func (s *Server) queryMariaDB(ctx context.Context, user, password string, statem
 	return value, nil
 }
 
-// queryRedis speaks just enough of Redis's protocol for tests. Superuser is the user default.
-func (s *Server) queryRedis(ctx context.Context, user, password string, commands []string) (value string, err error) {
+// Redis runs commands, whose words may have blanks in them, on one connection. It speaks just enough of Redis's protocol for tests. Superuser is the user default.
+func (s *Server) Redis(ctx context.Context, user, password string, commands ...[]string) (value string, err error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Address())
 	if err != nil {
 		return "", err
@@ -137,7 +141,7 @@ func (s *Server) queryRedis(ctx context.Context, user, password string, commands
 		auth = []string{"AUTH", password}
 	}
 	answers := bufio.NewReader(conn)
-	for i, words := range append([][]string{auth}, fields(commands)...) {
+	for i, words := range append([][]string{auth}, commands...) {
 		fmt.Fprintf(conn, "*%d\r\n", len(words))
 		for _, w := range words {
 			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(w), w)
@@ -151,13 +155,6 @@ func (s *Server) queryRedis(ctx context.Context, user, password string, commands
 		}
 	}
 	return value, nil
-}
-
-func fields(commands []string) (out [][]string) {
-	for _, c := range commands {
-		out = append(out, strings.Fields(c))
-	}
-	return out
 }
 
 // answer reads an answer as text; arrays are their elements with blanks between.
