@@ -33,6 +33,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/service/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/service/events"
 	"github.com/holdfast-cloud/holdfast/service/kms"
+	"github.com/holdfast-cloud/holdfast/service/lambda"
 	"github.com/holdfast-cloud/holdfast/service/sns"
 	"github.com/holdfast-cloud/holdfast/service/sqs"
 	"github.com/holdfast-cloud/holdfast/service/sts"
@@ -74,6 +75,7 @@ type core struct {
 	queues    *sqs.Service
 	topics    *sns.Service // publishes certificates, too
 	bus       *events.Service
+	lambda    *lambda.Service // gives out code, too
 	functions *runner.Runner
 	scratch   string // of functions, where there is no data directory
 	scheduler *timer.Scheduler

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	eventsapi "github.com/holdfast-cloud/holdfast/api/events"
@@ -32,6 +34,9 @@ type Functions struct {
 	// Instances is how many may run at once, of all functions together; 0 is the runner's default.
 	Instances int
 }
+
+// codePath is where the code of functions and layers can be read by those who were told a location.
+const codePath = pagePrefix + "lambda-code/"
 
 // functionsDir is where the code of functions lies while it is in use.
 const functionsDir = "functions"
@@ -80,6 +85,7 @@ func (c *core) openLambda(cfg Config, partition string) ([]door.Room, error) {
 		Store: c.store, Blob: c.blob, Principals: c.directory, Partition: partition,
 		KMS: kmsapi.Client{Transport: doorway{c}}, S3: s3api.Client{Transport: doorway{c}},
 		FunctionURL: func(_, id string) string { return public + "/_holdfast/lambda-url/" + id + "/" },
+		CodeURL:     func(location string) string { return public + codePath + location },
 		Isolated: func() error {
 			if cfg.Functions.Off {
 				return errFunctionsOff
@@ -99,9 +105,31 @@ func (c *core) openLambda(cfg Config, partition string) ([]door.Room, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening Lambda: %w", err)
 	}
+	c.lambda = s
 	c.sweeper.Owners[lambda.BlobPrefix] = s.Unnamed
 	c.caches["function_policies"] = s.CacheStats
 	c.background(s.Run)
 	c.beforeStep(s.SettleLogs)
 	return []door.Room{s.Room()}, nil
+}
+
+// functionCode answers with the code at a location.
+func (c *Cloud) functionCode(w http.ResponseWriter, r *http.Request) {
+	core, release := c.hold()
+	defer release()
+	archive, size, err := core.lambda.Code(r.Context(), strings.TrimPrefix(r.URL.Path, codePath))
+	if errors.Is(err, lambda.ErrNoCode) {
+		reply(w, http.StatusForbidden, problem{"there is no code at this location, or no more"})
+		return
+	}
+	if err != nil {
+		c.cfg.Log.Error("giving out code", "cause", err.Error())
+		reply(w, http.StatusInternalServerError, problem{"the code could not be read"})
+		return
+	}
+	defer archive.Close()
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.Copy(w, archive)
 }

@@ -179,10 +179,10 @@ type layerVersionRecord struct {
 	Number        uint64
 	Created       time.Time
 	Code          codeRecord
-	Description   string   `json:",omitempty"`
-	License       string   `json:",omitempty"`
-	Runtimes      []string `json:",omitempty"`
-	Architectures []string `json:",omitempty"`
+	Description   string                `json:",omitempty"`
+	License       string                `json:",omitempty"`
+	Runtimes      []lambda.Runtime      `json:",omitempty"`
+	Architectures []lambda.Architecture `json:",omitempty"`
 
 	Policy   string        `json:",omitempty"`
 	Pins     identity.Pins `json:",omitempty"`

@@ -43,6 +43,9 @@ type Config struct {
 	// FunctionURL is where a function's URL with this ID is, in a region.
 	FunctionURL func(region, id string) string
 
+	// CodeURL is where Code gives out what it is given with a location.
+	CodeURL func(location string) string
+
 	// Isolated returns why functions cannot be isolated from this host, in which case there are none; nil is that they can.
 	Isolated func() error
 
@@ -55,6 +58,7 @@ type Service struct {
 
 	cfg      Config
 	policies *identity.ResourcePolicies
+	tickets  seal.Box // of where code is
 
 	box        seal.Box // of events that wait
 	limits     *limits
@@ -65,13 +69,13 @@ type Service struct {
 
 // New returns the service. But for code, it keeps all it knows in the store that its calls bring.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.S3 == nil || cfg.Partition == "" || cfg.FunctionURL == nil || !cfg.Running.complete() {
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.S3 == nil || cfg.Partition == "" || cfg.FunctionURL == nil || cfg.CodeURL == nil || !cfg.Running.complete() {
 		return nil, errors.New("lambda: Config needs everything in it but Isolated")
 	}
 	if cfg.Isolated == nil {
 		cfg.Isolated = func() error { return nil }
 	}
-	s := &Service{cfg: cfg, policies: identity.NewResourcePolicies(), box: cfg.Seal.Box("lambda"), limits: newLimits()}
+	s := &Service{cfg: cfg, policies: identity.NewResourcePolicies(), tickets: cfg.Seal.Box("lambda-code"), box: cfg.Seal.Box("lambda"), limits: newLimits()}
 	s.logbook = newLogbook(s)
 	return s, nil
 }
