@@ -68,7 +68,8 @@ type Credentials struct {
 
 // Function is what is to be run, as it is at one time.
 type Function struct {
-	// ID names code and configuration. Instances are kept and reused by it, so whatever changes in the other members changes ID. Ask Credentials and Log of the newest.
+	// ID names code and configuration. Instances are kept and reused by it, so whatever changes in the other members changes ID.
+	// An instance keeps the Credentials and the Log that it was started with.
 	ID string
 	// ARN, Name and Version are what the function is told of itself, as are Account and Region.
 	ARN, Name, Version, Account, Region string
