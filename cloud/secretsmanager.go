@@ -4,6 +4,7 @@ import (
 	"context"
 
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	lambdaapi "github.com/holdfast-cloud/holdfast/api/lambda"
 	secretsapi "github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
@@ -15,12 +16,14 @@ func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, er
 	service := secretsapi.Service.Package
 	s, err := secretsmanager.New(secretsmanager.Config{
 		Store: c.store, Clock: c.clock, Seal: c.keyring, Principals: c.directory, Partition: partition, KMS: kmsapi.Client{Transport: doorway{c}},
+		Self: secretsapi.Client{Transport: doorway{c}},
 		Perform: func(ctx context.Context, account, region string, do func(*call.Call) error) error {
 			return c.door.Perform(ctx, service, account, region, do)
 		},
 		Ask: func(ctx context.Context, region, secretARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
 			return c.door.Ask(ctx, service, region, secretARN, op, in)
 		},
+		Lambda: lambdaapi.Client{Transport: doorway{c}},
 		Report: func(err error) { cfg.Log.Error("secretsmanager", "cause", err.Error()) },
 	})
 	if err != nil {

@@ -32,11 +32,13 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 		RequestID: c.RequestID, EventID: newID(), Rand: c.Rand, Via: c.Via,
 	}
 	host := d.rooms[c.Service()].Service.EventSource
-	inner.Source.Service = host
-	// Services call each other over no network of their caller's: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-aws.html
-	inner.Source.VPCEndpoint, inner.Source.VPC, inner.Source.Endpoint = "", "", nil
+	if c.Service() != op.Service.Package || c.OwnRights() { // otherwise it is the caller's own call still: one of the things that it asks for at once
+		inner.Source.Service = host
+		// Services call each other over no network of their caller's: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-aws.html
+		inner.Source.VPCEndpoint, inner.Source.VPC, inner.Source.Endpoint = "", "", nil
+	}
 	// A service that calls for itself, or by a role that it was given, passes nobody's call on.
-	if c.Caller.Kind != policy.Service && !c.OwnRights() && (len(c.Via) == 0 || c.Via[len(c.Via)-1] != host) {
+	if c.Service() != op.Service.Package && c.Caller.Kind != policy.Service && !c.OwnRights() && (len(c.Via) == 0 || c.Via[len(c.Via)-1] != host) {
 		inner.Via = append(slices.Clone(c.Via), host)
 	}
 	var mark store.Mark

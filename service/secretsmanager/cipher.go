@@ -53,8 +53,8 @@ func (sec *secret) foreign(c *call.Call) error {
 	return nil
 }
 
-// encrypt encrypts the value of a version under the secret's key.
-func (s *Service) encrypt(c *call.Call, sec *secret, versionID string, plain []byte) (*copied, error) {
+// encrypted is the value of a version, encrypted under the secret's key. Errors of KMS are as they are: see ofKMS.
+func (s *Service) encrypted(c *call.Call, sec *secret, versionID string, plain []byte) (*copied, error) {
 	name, err := sec.keyName(c)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (s *Service) encrypt(c *call.Call, sec *secret, versionID string, plain []b
 		KeyId: &name, KeySpec: kms.DataKeySpecAes256, EncryptionContext: encryptionContext(sec.arn, versionID),
 	})
 	if err != nil {
-		return nil, ofKMS(c, err, &secretsmanager.EncryptionFailure{Message: cannot("encrypt")})
+		return nil, err
 	}
 	aead, err := newAEAD(out.Plaintext)
 	if err != nil {
@@ -75,8 +75,14 @@ func (s *Service) encrypt(c *call.Call, sec *secret, versionID string, plain []b
 	}, nil
 }
 
-// decrypt returns what a version says. Of several copies, the newest that KMS opens for the caller is taken.
-func (s *Service) decrypt(c *call.Call, sec *secret, v *versionRecord) (plain []byte, err error) {
+// decrypt returns what a version says, for the caller to hear of it if that cannot be.
+func (s *Service) decrypt(c *call.Call, sec *secret, v *versionRecord) ([]byte, error) {
+	plain, err := s.decrypted(c, sec, v)
+	return plain, ofKMS(c, err, &secretsmanager.DecryptionFailure{Message: cannot("decrypt")})
+}
+
+// decrypted is decrypt with the errors of KMS as they are. Of several copies, the newest that KMS opens for the caller is taken.
+func (s *Service) decrypted(c *call.Call, sec *secret, v *versionRecord) (plain []byte, err error) {
 	for i := range v.Copies {
 		if plain, err = s.open(c, sec, v.ID, &v.Copies[i]); err == nil {
 			return plain, nil
@@ -88,7 +94,7 @@ func (s *Service) decrypt(c *call.Call, sec *secret, v *versionRecord) (plain []
 	if err == nil {
 		return nil, errors.New("secretsmanager: a version without a value was to be decrypted")
 	}
-	return nil, ofKMS(c, err, &secretsmanager.DecryptionFailure{Message: cannot("decrypt")})
+	return nil, err
 }
 
 // open asks KMS for the data key of a copy, and returns what it opens.
@@ -138,15 +144,15 @@ func refused(err error) bool {
 }
 
 // ofKMS is what the caller is told of an error of KMS.
-func ofKMS(c *call.Call, err error, failure error) error {
+func ofKMS(c *call.Call, err, failure error) error {
+	if err == nil {
+		return nil
+	}
 	if _, ok := errors.AsType[*call.Denied](err); ok {
 		return c.Reject(&wire.Error{Code: "AccessDeniedException", Status: 400, Message: "Access to KMS is not allowed"})
 	}
-	if e, ok := errors.AsType[wire.ModeledError](err); ok && !e.Schema().Error.Fault && e.Schema().Error != nil {
-		if _, own := e.(*secretsmanager.InvalidRequestException); own {
-			return err
-		}
-		return failure
+	if _, own := errors.AsType[*secretsmanager.InvalidRequestException](err); own || !refused(err) {
+		return err
 	}
-	return err
+	return failure
 }

@@ -35,19 +35,28 @@ func (s *Service) moveLabel(c *call.Call, sec *secret, label, to string) error {
 	if from == to {
 		return nil
 	}
-	touched := []string{from, to}
-	sec.label(label, to)
+	if err := s.attach(c, sec, label, to); err != nil {
+		return err
+	}
 	if label == currentLabel && from != "" && to != "" {
-		touched = append(touched, sec.Labels[previousLabel])
-		sec.label(previousLabel, from)
-		if sec.Labels[pendingLabel] == from {
-			sec.label(pendingLabel, "") // what was pending is over
+		if sec.Labels[pendingLabel] == from { // what was pending is over
+			if err := s.attach(c, sec, pendingLabel, ""); err != nil {
+				return err
+			}
 		}
+		return s.attach(c, sec, previousLabel, from)
 	}
 	if len(sec.Labels) > maxLabels {
 		return &secretsmanager.LimitExceededException{Message: "The secret has the maximum of 20 staging labels attached to its versions."}
 	}
-	for _, id := range touched {
+	return nil
+}
+
+// attach attaches one label, and nothing follows it.
+func (s *Service) attach(c *call.Call, sec *secret, label, to string) error {
+	from := sec.Labels[label]
+	sec.label(label, to)
+	for _, id := range []string{from, to} {
 		if err := s.settle(c, sec, id); err != nil {
 			return err
 		}

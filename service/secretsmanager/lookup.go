@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
@@ -29,7 +30,7 @@ type target struct {
 func parse(c *call.Call, given string) (target, error) {
 	t := target{place: place{account: c.Scope.Account, region: c.Scope.Region, name: given}}
 	if !arn.Is(given) {
-		return t, nil
+		return t, validName(given)
 	}
 	a, err := arn.Parse(given)
 	name, ok := strings.CutPrefix(a.Resource, "secret:")
@@ -244,8 +245,20 @@ func (s *Service) authorizeAction(c *call.Call, action string, t target, sec *se
 	return nil
 }
 
-// Compile-time check that conditions are what the policy engine asks.
-var _ policy.Context = (*access)(nil)
+// boolean and number are values of condition keys; "" is none.
+func boolean(v *bool) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatBool(*v)
+}
+
+func number(v *int64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatInt(*v, 10)
+}
 
 // tagList are tags as answers have them, by their keys.
 func tagList(tags map[string]string) (list []secretsmanager.Tag) {

@@ -2,11 +2,14 @@
 package secretsmanager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
+	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/cache"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -23,16 +26,26 @@ import (
 type KMS interface {
 	GenerateDataKey(*call.Call, *kms.GenerateDataKeyRequest) (*kms.GenerateDataKeyResponse, error)
 	Decrypt(*call.Call, *kms.DecryptRequest) (*kms.DecryptResponse, error)
-	Encrypt(*call.Call, *kms.EncryptRequest) (*kms.EncryptResponse, error)
 }
 
-// Config is what the service is made of. All of it is needed but Report.
+// Self is the service as its own caller; secretsmanager.Client is it.
+type Self interface {
+	GetSecretValue(*call.Call, *secretsmanager.GetSecretValueRequest) (*secretsmanager.GetSecretValueResponse, error)
+}
+
+// Lambda is what the service asks of Lambda within a call; lambda.Client has it.
+type Lambda interface {
+	Invoke(*call.Call, *lambda.InvocationRequest) (*lambda.InvocationResponse, error)
+}
+
+// Config is what the service is made of. All of it is needed but Databases, Grace and Report.
 type Config struct {
 	Store      store.Store
 	Clock      clock.Clock
 	Seal       *seal.Keyring // seals what tells whether two values are the same
 	Principals *identity.Directory
 	KMS        KMS
+	Self       Self
 	Partition  string // aws, aws-cn, aws-us-gov
 
 	// Perform runs what the service does of its own accord, as door.Perform does.
@@ -40,6 +53,13 @@ type Config struct {
 
 	// Ask calls another service on behalf of a secret with no transaction open, as door.Ask does.
 	Ask func(ctx context.Context, region, secretARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error)
+
+	// Lambda is asked whether rotation functions may be invoked.
+	Lambda Lambda
+
+	// Databases are those whose passwords are rotated without a function; nil is none. Grace is how long who has just read a password has to log in before it changes; 0 is a default.
+	Databases Databases
+	Grace     time.Duration
 
 	// Report is told of errors that no caller hears of; nil means nobody.
 	Report func(error)
@@ -65,12 +85,13 @@ type Service struct {
 
 // New returns the service over what is in cfg.Store.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Partition == "" || cfg.Perform == nil || cfg.Ask == nil {
-		return nil, errors.New("secretsmanager: Config needs everything in it but Report")
+	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Self == nil || cfg.Partition == "" || cfg.Perform == nil || cfg.Ask == nil || cfg.Lambda == nil {
+		return nil, errors.New("secretsmanager: Config needs everything in it but Databases, Grace and Report")
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
+	cfg.Grace = cmp.Or(cfg.Grace, defaultGrace)
 	s := &Service{cfg: cfg, box: cfg.Seal.Box("secretsmanager"), policies: identity.NewResourcePolicies(), uses: lastuse.New(cfg.Store, writeUse)}
 	s.secrets = cache.New(secretLimit, s.loadSecret).Owning(place.own)
 	s.versions = cache.Weighed(versionLimit, func(_ versionPlace, v *versionRecord) int { return v.weight() }, s.loadVersion).Owning(versionPlace.own)
@@ -92,7 +113,8 @@ func (s *Service) Room() door.Room {
 	return door.Room{
 		Service: secretsmanager.Service, Endpoints: secretsmanager.Endpoints(s),
 		Internal: &secretsmanager.InternalServiceError{Message: "An error occurred on the server side."},
-		Timers:   map[string]door.TimerHandler{deleteTimer: s.deleteDue},
+		Timers:   map[string]door.TimerHandler{deleteTimer: s.deleteDue, rotateTimer: s.rotationDue, overlapTimer: s.overlapDue},
+		Carriers: map[string]door.Carrier{rotationLane: rotator{s}},
 	}
 }
 

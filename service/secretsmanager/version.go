@@ -57,7 +57,7 @@ func (s *Service) putVersion(c *call.Call, sec *secret, id string, v *value, lab
 		return false, s.same(sec, r, v)
 	}
 	if err := s.fill(c, sec, r, v); err != nil {
-		return false, err
+		return false, ofKMS(c, err, &secretsmanager.EncryptionFailure{Message: cannot("encrypt")})
 	}
 	if err := rows.Put(c.Tx(), r); err != nil {
 		return false, err
@@ -90,7 +90,7 @@ func (s *Service) fill(c *call.Call, sec *secret, r *versionRecord, v *value) (e
 	if r.Sum, err = s.box.Wrap(sec.arn+"#"+r.ID, v.sum(r.ID)); err != nil {
 		return err
 	}
-	copy, err := s.encrypt(c, sec, r.ID, v.bytes)
+	copy, err := s.encrypted(c, sec, r.ID, v.bytes)
 	if err != nil {
 		return err
 	}
