@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/runner"
 )
 
 // command is one word after holdfast. A new one is a row in commands.
@@ -33,6 +34,8 @@ var commands = []command{
 	{"backup", "--to FILE [flags]", "write everything of a cloud, which may run, into one encrypted file; backup verify reads one", backupCommand},
 	{"restore", "--from FILE --data NEWDIR [flags]", "make a data directory of a backup", restore},
 	{"trail", "export|keys|verify [flags]", "check the files that a trail delivered: that none was changed, removed or added", trailCommand},
+	{"exec", "--secret ID [flags] -- PROGRAM [arguments]", "run a program with secrets and parameters, and follow their rotation", execCommand},
+	{"agent", "[flags]", "serve secrets and parameters to programs on this machine, as the AWS Secrets Manager Agent does", agentCommand},
 	{"kms-plugin", "--key-id KEY [flags]", "encrypt the secrets of a Kubernetes cluster: a KMS v2 plugin", kmsPlugin},
 	{"version", "", "print the version", version},
 }
@@ -45,6 +48,8 @@ type env struct {
 }
 
 func main() {
+	runner.Init() // which does not return in the processes that it isolates functions with
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever it waits for
 	os.Exit(run(ctx, &env{os.Stdin, os.Stdout, os.Stderr, os.Getenv}, os.Args[1:]))
@@ -64,6 +69,9 @@ func run(ctx context.Context, e *env, args []string) int {
 			continue
 		}
 		err := c.run(ctx, e, args[1:])
+		if status, ok := errors.AsType[exitStatus](err); ok {
+			return int(status)
+		}
 		switch {
 		case err == nil, errors.Is(err, flag.ErrHelp):
 			return 0
