@@ -21,17 +21,30 @@ func (c *Constraint) matches(v string) bool {
 	return (*p)(v)
 }
 
-// compilePattern makes a matcher of whole strings of a Java regular expression. Go's own package, whose time
-// is linear in the string, does nearly all patterns of the models; javapattern does the others. A pattern that
-// neither reads allows everything: better than a service that refuses every call. A test knows of none.
+// compilePattern makes a matcher of a pattern of a model. A pattern that cannot be read allows everything: better than a service that refuses every call.
+// A test knows of none.
 func compilePattern(pattern string) func(string) bool {
-	if re, err := regexp.Compile(`\A(?:` + translatePattern(pattern) + `)\z`); err == nil {
-		return re.MatchString
+	match, err := CompilePattern(pattern)
+	if err != nil {
+		return func(string) bool { return true }
 	}
-	if p, err := javapattern.Compile(pattern); err == nil {
-		return p.Match
+	return match
+}
+
+// CompilePattern makes a matcher of whole strings of a Java regular expression: of those in the models, and of those that callers give. Go's own package, whose
+// time is linear in the string, reads nearly all of them; javapattern, whose time is bounded, the others.
+func CompilePattern(pattern string) (match func(string) bool, err error) {
+	translated := translatePattern(pattern)
+	if _, err := regexp.Compile(translated); err == nil { // alone: it must not close the group that is put around it
+		if re, err := regexp.Compile(`\A(?:` + translated + `)\z`); err == nil {
+			return re.MatchString, nil
+		}
 	}
-	return func(string) bool { return true }
+	p, err := javapattern.Compile(pattern)
+	if err != nil {
+		return nil, err
+	}
+	return p.Match, nil
 }
 
 // javaClasses are the classes that Go writes otherwise, as what stands between the brackets.
