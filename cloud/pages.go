@@ -29,7 +29,7 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 	case strings.HasPrefix(r.URL.Path, "/"+sns.CertificatePrefix) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Authorization") == "":
 		c.signingCertificate(w, r)
 		return true
-	case !strings.HasPrefix(r.URL.Path, pagePrefix):
+	case !strings.HasPrefix(r.URL.Path, pagePrefix), c.site(r):
 		return false
 	}
 	// A web page that a developer looks at must not reset their cloud.
@@ -40,6 +40,8 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 	switch path := r.URL.Path[len(pagePrefix):]; {
 	case strings.HasPrefix(r.URL.Path, identity.IssuerPath) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		c.issuerDocument(w, r)
+	case strings.HasPrefix(r.URL.Path, codePath) && r.Method == http.MethodGet:
+		c.functionCode(w, r)
 	case path == "health" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		c.health(w, r)
 	case path == "reset" && r.Method == http.MethodPost:
@@ -56,6 +58,13 @@ func (c *Cloud) page(w http.ResponseWriter, r *http.Request) bool {
 		reply(w, http.StatusNotFound, problem{"there is no such page"})
 	}
 	return true
+}
+
+// site reports whether a request goes to what a customer has at a URL, such as a function.
+func (c *Cloud) site(r *http.Request) bool {
+	core, release := c.hold()
+	defer release()
+	return core.door.IsSite(r)
 }
 
 type problem struct {

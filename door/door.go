@@ -116,6 +116,9 @@ type Room struct {
 
 	// Carriers hand over what the service delivers, by the kind of lane.
 	Carriers map[string]Carrier
+
+	// Site is what the service has at URLs of its own; nil is nothing.
+	Site *Site
 }
 
 // TimerHandler does what a timer was set for. It is called as the service itself, in a transaction of its own, in the
@@ -127,6 +130,7 @@ type Door struct {
 	cfg      Config
 	rooms    map[string]*Room // by Service.Package
 	router   router
+	sites    []*site
 	verifier sigv4.Verifier
 	metrics  *metrics
 	scratch  sync.Pool // of *exchange
@@ -152,5 +156,6 @@ func New(cfg Config, rooms ...Room) (*Door, error) {
 		d.rooms[room.Service.Package] = room
 	}
 	d.router.build(d.rooms, cfg.Catalog, d.metrics)
+	d.sites = sitesOf(d.rooms, d.metrics)
 	return d, nil
 }

@@ -49,6 +49,10 @@ const maxAttempts = 100
 
 // ServeHTTP takes a request through the door.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s, id, path := d.visited(r); s != nil {
+		d.visit(w, r, s, id, path)
+		return
+	}
 	watch := clock.Start()
 	x := d.scratch.Get().(*exchange)
 	*x = exchange{
@@ -101,6 +105,8 @@ func (x *exchange) send(w http.ResponseWriter) error {
 	w.WriteHeader(x.response.Status)
 	switch {
 	case x.request.Method == http.MethodHead:
+	case s != nil && x.response.Header.Get("Content-Type") == wire.ContentEventStream:
+		return flow(w, s)
 	case s != nil:
 		_, err := io.Copy(w, s)
 		return err

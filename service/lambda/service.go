@@ -89,7 +89,8 @@ func (s *Service) Room() door.Room {
 		Service: lambda.Service, Endpoints: lambda.Endpoints(s), Internal: &lambda.ServiceException{Type: new("Service"), Message: "An internal error occurred."},
 		// https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
 		Carriers:   map[string]door.Carrier{eventLane: carrier{s}},
-		DataEvents: map[string]bool{lambda.OpInvoke.Name: true, lambda.OpInvokeAsync.Name: true, lambda.OpInvokeWithResponseStream.Name: true},
+		Site:       s.site(),
+		DataEvents: map[string]bool{lambda.OpInvoke.Name: true, lambda.OpInvokeAsync.Name: true, lambda.OpInvokeWithResponseStream.Name: true, opInvokeURL.Name: true},
 	}
 }
 
