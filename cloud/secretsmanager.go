@@ -7,6 +7,7 @@ import (
 	lambdaapi "github.com/holdfast-cloud/holdfast/api/lambda"
 	secretsapi "github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/database"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/service/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -23,7 +24,7 @@ func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, er
 		Ask: func(ctx context.Context, region, secretARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
 			return c.door.Ask(ctx, service, region, secretARN, op, in)
 		},
-		Lambda: lambdaapi.Client{Transport: doorway{c}},
+		Lambda: lambdaapi.Client{Transport: doorway{c}}, Databases: secretsmanager.Through(database.New(cfg.Databases)),
 		Report: func(err error) { cfg.Log.Error("secretsmanager", "cause", err.Error()) },
 	})
 	if err != nil {

@@ -103,6 +103,9 @@ func (s *Service) RestoreSecret(c *call.Call, in *secretsmanager.RestoreSecretRe
 		return nil, err
 	}
 	tell(c, "CancelSecretDelete", &sec.secretRecord)
+	if err := s.restored(c, sec); err != nil {
+		return nil, err
+	}
 	return out, s.changed(c, sec)
 }
 

@@ -10,6 +10,9 @@ import (
 
 // PutSecretValue makes a version of a secret.
 func (s *Service) PutSecretValue(c *call.Call, in *secretsmanager.PutSecretValueRequest) (*secretsmanager.PutSecretValueResponse, error) {
+	if err := s.calm(c, in.SecretId); err != nil {
+		return nil, err
+	}
 	sec, err := s.forUpdate(c, in.SecretId, &access{})
 	if err != nil {
 		return nil, err
@@ -51,6 +54,9 @@ func (s *Service) PutSecretValue(c *call.Call, in *secretsmanager.PutSecretValue
 // UpdateSecretVersionStage attaches a label to a version, or takes it away.
 func (s *Service) UpdateSecretVersionStage(c *call.Call, in *secretsmanager.UpdateSecretVersionStageRequest) (*secretsmanager.UpdateSecretVersionStageResponse, error) {
 	label, from, to := deref(in.VersionStage), deref(in.RemoveFromVersionId), deref(in.MoveToVersionId)
+	if err := s.calm(c, in.SecretId); err != nil {
+		return nil, err
+	}
 	sec, err := s.forUpdate(c, in.SecretId, (&access{}).with("secretsmanager:versionstage", label))
 	if err != nil {
 		return nil, err

@@ -114,3 +114,17 @@ func (s *Service) replaced(c *call.Call, sec *secret, versionID string) error {
 	r.Run = nil
 	return s.arm(c, sec)
 }
+
+// restored is called when the secret's deletion was cancelled: it is rotated as before, and a rotation that was under way goes on.
+func (s *Service) restored(c *call.Call, sec *secret) error {
+	if sec.Rotation == nil {
+		return nil
+	}
+	if run := sec.Rotation.Run; run != nil {
+		run.Until = c.Time.Add(untimely)
+		if err := s.begin(c, sec, run); err != nil {
+			return err
+		}
+	}
+	return s.arm(c, sec)
+}
