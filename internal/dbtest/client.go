@@ -100,7 +100,7 @@ func (s *Server) queryMariaDB(ctx context.Context, user, password string, statem
 	}
 	conn, err := connector.Connect(ctx)
 	if err != nil {
-		if my, ok := errors.AsType[*mysql.MySQLError](err); ok && my.Number == 1045 {
+		if my, ok := errors.AsType[*mysql.MySQLError](err); ok && (my.Number == 1045 || my.Number == 1698) {
 			return "", fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		return "", err
