@@ -1,7 +1,6 @@
 package ssm_test
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -104,18 +103,4 @@ func (h *house) label(name string, version int64, labels ...string) *ssm.LabelPa
 func (h *house) key() string {
 	h.t.Helper()
 	return *must(kms.NewFromConfig(h.Config()).CreateKey(h.t.Context(), &kms.CreateKeyInput{}))(h.t).KeyMetadata.Arn
-}
-
-// events are the details of the events of Parameter Store that came to the default bus.
-type event struct {
-	Kind   string `json:"detail-type"`
-	Detail map[string]string
-}
-
-func (e event) String() string {
-	b, err := json.Marshal(e.Detail)
-	if err != nil {
-		panic(err)
-	}
-	return e.Kind + " " + string(b)
 }
