@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/database"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/durable"
 	"github.com/holdfast-cloud/holdfast/engine/attest"
@@ -81,6 +82,10 @@ type Config struct {
 	// Webhooks says which HTTP servers are reached that customers name as targets, of SNS subscriptions and of EventBridge's API destinations, and how; its zero value reaches public
 	// ones. A cloud in dev mode reaches loopback and private addresses as well.
 	Webhooks outbound.ClientConfig
+
+	// Databases says which databases are reached, for secrets whose rotation is managed, and how: those in the networks of its guard, and no others. A cloud in dev mode reaches
+	// loopback and private addresses.
+	Databases database.Config
 
 	// Functions says how functions run, and what they reach.
 	Functions Functions
@@ -151,7 +156,9 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 		cfg.IdentityProviders.Allow = append(slices.Clone(cfg.IdentityProviders.Allow), private()...)
 		cfg.ExternalKeyStores.Allow = append(slices.Clone(cfg.ExternalKeyStores.Allow), private()...)
 		cfg.Webhooks.Guard.Allow = append(slices.Clone(cfg.Webhooks.Guard.Allow), private()...)
+		cfg.Databases.Guard.Allow = append(slices.Clone(cfg.Databases.Guard.Allow), private()...)
 	}
+	cfg.Databases.Guard.Only = true
 	if cfg.AuditRetention == 0 {
 		cfg.AuditRetention = defaultRetention
 	}

@@ -62,11 +62,12 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = c.URL
 	}
-	// Where a test's identity provider is, with TLS or without, its external key store proxy, and its webhooks.
+	// Where a test's identity provider is, with TLS or without, its external key store proxy, its webhooks, and its databases.
 	cfg.IdentityProviders.PlainLoopback = true
 	cfg.IdentityProviders.Allow = append(cfg.IdentityProviders.Allow, netip.MustParsePrefix("127.0.0.0/8"))
 	cfg.ExternalKeyStores.Allow = append(cfg.ExternalKeyStores.Allow, netip.MustParsePrefix("127.0.0.0/8"))
 	cfg.Webhooks.Guard.Allow = append(cfg.Webhooks.Guard.Allow, netip.MustParsePrefix("127.0.0.0/8"))
+	cfg.Databases.Guard.Allow = append(cfg.Databases.Guard.Allow, netip.MustParsePrefix("127.0.0.0/8"))
 	inner, err := cloud.Open(context.Background(), cfg)
 	if err != nil {
 		server.Listener.Close()

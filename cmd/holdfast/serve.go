@@ -36,6 +36,7 @@ type settings struct {
 	keyStores                     keyStores
 	webhooks                      webhooks
 	functions                     functions
+	databases                     databases
 	smtp                          smtp
 	snsURL                        string
 	peers                         peers
@@ -75,6 +76,7 @@ func (s *settings) register(f *flags) {
 	s.keyStores.register(f)
 	s.webhooks.register(f)
 	s.functions.register(f)
+	s.databases.register(f)
 	s.smtp.register(f)
 	f.StringVar(&s.snsURL, "sns-url", "", "`URL` at which others reach SNS, with {region} in place of a region's name, such as https://sns.{region}.example.com; links in its messages begin with it (default that of --public-url)")
 	s.peers.register(f)
@@ -278,6 +280,9 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 		return cfg, err
 	}
 	if cfg.Functions, err = s.functions.config(); err != nil {
+		return cfg, err
+	}
+	if cfg.Databases, err = s.databases.config(); err != nil {
 		return cfg, err
 	}
 	if cfg.Webhooks, err = s.webhooks.config(); err != nil {
