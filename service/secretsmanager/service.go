@@ -73,8 +73,6 @@ const (
 
 // Service is Secrets Manager.
 type Service struct {
-	secretsmanager.Unimplemented
-
 	cfg      Config
 	box      seal.Box
 	policies *identity.ResourcePolicies
