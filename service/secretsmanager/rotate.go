@@ -232,12 +232,17 @@ const maxDropped = 16
 
 // arm has the secret rotated in its next window, if it has any. The secret has to be saved.
 func (s *Service) arm(c *call.Call, sec *secret) error {
+	return s.armFrom(c, sec, sec.rotating().Changed)
+}
+
+// armFrom is arm for a secret whose days count from a time; from the beginning of time, it is overdue.
+func (s *Service) armFrom(c *call.Call, sec *secret, changed time.Time) error {
 	r := sec.rotating()
 	p, err := r.plan()
 	if err != nil {
 		return err
 	}
-	w, ok := p.next(c.Time, r.Changed, r.Anchor)
+	w, ok := p.next(c.Time, changed, r.Anchor)
 	if !ok || !r.Enabled || sec.Primary != "" {
 		r.Next = time.Time{}
 		return c.Cancel(sec.scope(c), rotateTimer, sec.subject())

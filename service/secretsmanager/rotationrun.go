@@ -169,7 +169,7 @@ func (a *attempt) failed(ctx context.Context, cause error) error {
 		default:
 			next = delivery.Permanent(cause)
 			r.Run.Idle = true
-			if err := a.s.arm(c, sec); err != nil {
+			if err := a.s.armFrom(c, sec, time.Time{}); err != nil {
 				return err
 			}
 		}
