@@ -39,7 +39,7 @@ func newCgroups() *cgroups {
 			}
 		}
 	}
-	name := "holdfast-" + strconv.Itoa(os.Getpid())
+	name := fmt.Sprintf("holdfast-%d-%x", os.Getpid(), random()[:4])
 	if controllers, err := os.ReadFile(cgroupRoot + "/cgroup.controllers"); err == nil {
 		if has := strings.Fields(string(controllers)); !contains(has, "memory") || !contains(has, "pids") {
 			return nil
@@ -105,7 +105,8 @@ func (c *cgroups) try() bool {
 func (c *cgroups) sweep(dir string) {
 	old, _ := filepath.Glob(filepath.Join(dir, "holdfast-*"))
 	for _, o := range old {
-		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(o), "holdfast-"))
+		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(o), "holdfast-"), "-")
+		pid, err := strconv.Atoi(number)
 		if err != nil || pid == os.Getpid() || syscall.Kill(pid, 0) != syscall.ESRCH {
 			continue
 		}
@@ -123,7 +124,7 @@ func (c *cgroups) close() {
 	}
 }
 
-// cgroup is that of one instance. A nil one has no processes and no limits.
+// cgroup is that of one instance.
 type cgroup struct {
 	dirs []string
 	v2   bool
@@ -214,8 +215,11 @@ func (g *cgroup) figure(file, name string) int64 {
 	return 0
 }
 
-// remove removes it. Its processes have ended.
+// remove removes it. Its processes have ended. A nil one is none.
 func (g *cgroup) remove() {
+	if g == nil {
+		return
+	}
 	for _, d := range g.dirs {
 		_ = syscall.Rmdir(d)
 	}

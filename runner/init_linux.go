@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,11 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-cloud/holdfast/clock"
 )
 
 // initName is the first argument of a process that is to become a function. Nobody types it.
@@ -212,6 +216,13 @@ func giveUp(shared bool) error {
 func execute(control io.Writer, s *spec) error {
 	for _, p := range s.Programs {
 		err := syscall.Exec(p, append([]string{p}, s.Args...), s.Env)
+		for range 100 {
+			// The server may have started a process while it unpacked this program, and that one has the file open for writing until it starts its own.
+			if !errors.Is(err, unix.ETXTBSY) || clock.Pause(context.Background(), 5*time.Millisecond) != nil {
+				break
+			}
+			err = syscall.Exec(p, append([]string{p}, s.Args...), s.Env)
+		}
 		if errors.Is(err, unix.ENOENT) {
 			// Also of a script whose interpreter is not there.
 			if _, e := os.Lstat(p); e != nil {

@@ -4,6 +4,7 @@ package runner
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,12 +26,16 @@ import (
 
 // host is the machine: what all sandboxes have in common.
 type host struct {
-	dir    string
-	hide   []string
-	users  int // the first of the users that instances are outside, or 0: that of this process
-	groups *cgroups
-	log    *slog.Logger
-	spawn  chan func() // done by one thread, which lives as long as the runner: the kernel ends a function when the thread does that has started it
+	dir     string
+	hide    []string
+	users   int // the first of the users that instances are outside, or 0: that of this process
+	groups  *cgroups
+	log     *slog.Logger
+	threads chan func() // done by one thread, which lives as long as the runner: the kernel ends a function when the thread does that has started it
+
+	spare     chan *sandbox // one at most
+	preparing sync.WaitGroup
+	closed    atomic.Bool
 
 	mu    sync.Mutex // guards taken
 	taken map[int]bool
@@ -42,7 +48,7 @@ func newHost(dir string, hide []string, log *slog.Logger) (*host, error) {
 	if !initCalled.Load() {
 		return nil, errors.New("this program does not call runner.Init first in main, or in TestMain")
 	}
-	h := &host{dir: dir, log: log, spawn: make(chan func()), taken: map[int]bool{}}
+	h := &host{dir: dir, threads: make(chan func()), spare: make(chan *sandbox, 1), taken: map[int]bool{}}
 	for _, p := range append(hide, dir) {
 		real, err := filepath.EvalSymlinks(p)
 		if err != nil {
@@ -64,10 +70,12 @@ func newHost(dir string, hide []string, log *slog.Logger) (*host, error) {
 			return nil, err
 		}
 	}
-	h.groups = newCgroups()
+	if h.groups = newCgroups(); h.groups == nil {
+		log.Info("the memory of functions is watched, not limited by the kernel: no cgroup can be made")
+	}
 	go func() {
 		runtime.LockOSThread()
-		for f := range h.spawn {
+		for f := range h.threads {
 			f()
 		}
 		runtime.UnlockOSThread()
@@ -75,10 +83,10 @@ func newHost(dir string, hide []string, log *slog.Logger) (*host, error) {
 	return h, nil
 }
 
-// freeUsers finds user and group IDs for functions that root starts, which nobody else has: a number for each server far above those that are given out, or in a container with few of its own,
+// freeUsers finds user and group IDs for functions that root starts, which nobody else has: random ones far above those that are given out, or in a container with few of its own,
 // near the end of them.
 func freeUsers() (int, error) {
-	for _, first := range []int{0x70000000 | os.Getpid()&0xffff<<12, 61000} {
+	for _, first := range []int{0x70000000 | int(binary.NativeEndian.Uint16(random()))<<12, 61000} {
 		ok := true
 		for _, m := range []string{"/proc/self/uid_map", "/proc/self/gid_map"} {
 			b, err := os.ReadFile(m)
@@ -103,7 +111,14 @@ func freeUsers() (int, error) {
 }
 
 func (h *host) close() {
-	close(h.spawn)
+	h.closed.Store(true)
+	h.preparing.Wait()
+	select {
+	case b := <-h.spare:
+		b.discard()
+	default:
+	}
+	close(h.threads)
 	if h.groups != nil {
 		h.groups.close()
 	}
@@ -136,7 +151,9 @@ type sandbox struct {
 	exited    chan struct{}    // closed when all its processes are gone
 	state     *os.ProcessState // set when exited is, as is oom: that the kernel has ended one of them for want of memory
 	oom       bool
-	group     *cgroup // nil: none
+	group     atomic.Pointer[cgroup] // nil: none
+	control   *net.UnixConn          // until it has become something
+	slot      int
 
 	process *os.Process
 	space   string // its PID namespace
@@ -147,44 +164,109 @@ var rights = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND
 
 // start starts a program in a sandbox. Memory is MiB, and is held to that and the size of /tmp together. When ctx ends before the program runs, it is given up.
 func (h *host) start(ctx context.Context, s *spec, memory int) (_ *sandbox, err error) {
+	b, err := h.blank()
+	if err != nil {
+		return nil, err
+	}
+	var group *cgroup
+	defer func() {
+		if err != nil {
+			b.discard()
+			group.remove() // it may have ended before it had one
+		}
+	}()
+	defer b.control.Close()
+	stop := context.AfterFunc(ctx, b.kill)
+	defer stop()
+	if h.groups != nil {
+		if group, err = h.groups.make(strconv.Itoa(b.slot), int64(memory+s.Tmp+16)<<20); err != nil {
+			return nil, err
+		}
+	}
+	b.group.Store(group)
+	s.Hide, s.Mapped, s.Shared = h.hide, h.users > 0, h.groups != nil
+	if err := b.handshake(s); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, err
+	}
+	return b, nil
+}
+
+// blank returns a process that waits in its new namespaces to be told what to become. One is kept ready, because starting this program takes longer than all that is left to do then.
+func (h *host) blank() (*sandbox, error) {
+	defer h.prepare()
+	select {
+	case b := <-h.spare:
+		select {
+		case <-b.exited:
+			b.control.Close()
+			b.close()
+		default:
+			return b, nil
+		}
+	default:
+	}
+	return h.spawn()
+}
+
+// prepare makes the next one.
+func (h *host) prepare() {
+	h.preparing.Go(func() {
+		if h.closed.Load() {
+			return
+		}
+		b, err := h.spawn()
+		if err != nil {
+			return // as whoever needs one will see
+		}
+		select {
+		case h.spare <- b:
+		default:
+			b.discard()
+		}
+	})
+}
+
+// discard ends one that has become nothing.
+func (b *sandbox) discard() {
+	b.kill()
+	b.control.Close()
+	b.close()
+	<-b.exited
+}
+
+// spawn starts this program again in new namespaces.
+func (h *host) spawn() (_ *sandbox, err error) {
 	slot, err := h.slot()
 	if err != nil {
 		return nil, err
 	}
-	b := &sandbox{exited: make(chan struct{})}
-	started := false
+	b := &sandbox{slot: slot, exited: make(chan struct{})}
 	defer func() {
-		if err == nil {
-			return
-		}
-		b.close()
-		if started {
-			b.kill() // what ends with it frees the slot
-		} else {
+		if err != nil {
+			b.close()
 			h.free(slot)
 		}
 	}()
-	if h.groups != nil {
-		if b.group, err = h.groups.make(strconv.Itoa(slot), int64(memory+s.Tmp+16)<<20); err != nil {
-			return nil, err
-		}
-	}
-	s.Hide, s.Mapped, s.Shared = h.hide, h.users > 0, h.groups != nil
 	control, child, err := controlPair()
 	if err != nil {
 		return nil, err
 	}
-	defer control.Close()
 	defer child.Close()
+	b.control = control
 	var out *os.File
 	if b.log, out, err = os.Pipe(); err != nil {
+		control.Close()
 		return nil, fmt.Errorf("making a pipe for the log: %w", err)
 	}
 	defer out.Close()
 	user, group := os.Geteuid(), os.Getegid()
-	if s.Mapped {
+	if h.users > 0 {
 		user, group = h.users+slot, h.users+slot
 		if err := out.Chown(user, group); err != nil { // so that /dev/stderr can be opened
+			control.Close()
 			return nil, fmt.Errorf("giving the pipe of the log away: %w", err)
 		}
 	}
@@ -195,36 +277,26 @@ func (h *host) start(ctx context.Context, s *spec, memory int) (_ *sandbox, err 
 			Setsid:     true, Pdeathsig: syscall.SIGKILL, AmbientCaps: rights,
 			UidMappings:                []syscall.SysProcIDMap{{ContainerID: insideUID, HostID: user, Size: 1}},
 			GidMappings:                []syscall.SysProcIDMap{{ContainerID: insideUID, HostID: group, Size: 1}},
-			GidMappingsEnableSetgroups: s.Mapped,
+			GidMappingsEnableSetgroups: h.users > 0,
 		},
 	}
 	done := make(chan error)
-	h.spawn <- func() { done <- cmd.Start() }
+	h.threads <- func() { done <- cmd.Start() }
 	if err := <-done; err != nil {
+		control.Close()
 		return nil, fmt.Errorf("making namespaces: %w", err)
 	}
-	started = true
 	b.pid, b.process = cmd.Process.Pid, cmd.Process
 	go func() {
 		_ = cmd.Wait()
 		b.state = cmd.ProcessState
-		if b.group != nil {
-			b.oom = b.group.killed()
-			b.group.remove()
+		if g := b.group.Load(); g != nil {
+			b.oom = g.killed()
+			g.remove()
 		}
 		h.free(slot)
 		close(b.exited)
 	}()
-	out.Close()
-	child.Close()
-	stop := context.AfterFunc(ctx, b.kill)
-	defer stop()
-	if err := b.handshake(control, s); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, err
-	}
 	return b, nil
 }
 
@@ -244,7 +316,8 @@ func controlPair() (*net.UnixConn, *os.File, error) {
 }
 
 // handshake tells the new process what to be, takes its sockets, limits it, and lets it become the program.
-func (b *sandbox) handshake(control *net.UnixConn, s *spec) error {
+func (b *sandbox) handshake(s *spec) error {
+	control := b.control
 	if err := json.NewEncoder(control).Encode(s); err != nil {
 		return b.why(fmt.Errorf("telling a sandbox what to start: %w", err))
 	}
@@ -259,8 +332,8 @@ func (b *sandbox) handshake(control *net.UnixConn, s *spec) error {
 	if err := b.take(oob[:oobn], s); err != nil {
 		return b.why(err)
 	}
-	if b.group != nil {
-		if err := b.group.attach(b.pid); err != nil {
+	if g := b.group.Load(); g != nil {
+		if err := g.attach(b.pid); err != nil {
 			return err
 		}
 	}
@@ -348,9 +421,6 @@ func (b *sandbox) close() {
 	}
 	if b.log != nil {
 		b.log.Close()
-	}
-	if b.group != nil && b.process == nil {
-		b.group.remove()
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 // processes are the IDs, on the host, of a sandbox's processes. Without a cgroup they are found as children of children of the first one, which also inherits those whose parents have ended.
 func (b *sandbox) processes() []int {
-	if b.group != nil {
-		return b.group.processes()
+	if g := b.group.Load(); g != nil {
+		return g.processes()
 	}
 	all := []int{b.pid}
 	for i := 0; i < len(all) && i <= maxProcesses; i++ {
@@ -30,8 +30,8 @@ func (b *sandbox) processes() []int {
 
 // memory is what the processes hold of their own, in bytes.
 func (b *sandbox) memory() int64 {
-	if b.group != nil {
-		return b.group.memory()
+	if g := b.group.Load(); g != nil {
+		return g.memory()
 	}
 	var sum int64
 	for _, pid := range b.processes() {

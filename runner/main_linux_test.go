@@ -4,8 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -74,7 +76,7 @@ func archive(t testing.TB, files ...file) runner.Archive {
 		t.Fatalf("making a zip file: %v", err)
 	}
 	return runner.Archive{
-		Digest: fmt.Sprintf("%x", len(b.Bytes())) + t.Name(),
+		Digest: fmt.Sprintf("%x", sha256.Sum256(b.Bytes())),
 		Open:   func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil },
 	}
 }
@@ -138,6 +140,17 @@ func (l *log) String() string {
 	return b.String()
 }
 
+// wait waits until the log has a text.
+func (l *log) wait(t testing.TB, text string) {
+	for range 2000 {
+		if strings.Contains(l.String(), text) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Errorf("the log has no %q:\n%s", text, l)
+}
+
 // invoke invokes a function, which must be run to an end.
 func invoke(t testing.TB, r *runner.Runner, f *runner.Function, event string) *runner.Result {
 	t.Helper()
@@ -147,3 +160,11 @@ func invoke(t testing.TB, r *runner.Runner, f *runner.Function, event string) *r
 	}
 	return result
 }
+
+func reading(s string) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+}
+
+type http404 struct{}
+
+func (http404) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
