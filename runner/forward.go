@@ -87,14 +87,15 @@ func (r *reach) target(to netip.AddrPort) (string, error) {
 // allows says whether a network has an address, for a port, or for any if it is 0. What only this machine reaches, its loopback and its link, where clouds have their metadata, must be meant: a network
 // that is larger does not allow it.
 func (r *reach) allows(a netip.Addr, port uint16) bool {
+	if a.IsUnspecified() || a.IsMulticast() {
+		return false
+	}
 	return slices.ContainsFunc(r.all, func(x Reach) bool {
-		return x.Name == "" && (port == 0 || x.Port == port) && x.Network.Contains(a) && (ordinary(a) || !ordinary(x.Network.Addr()))
+		return x.Name == "" && (port == 0 || x.Port == port) && x.Network.Contains(a) && (!near(a) || near(x.Network.Addr()))
 	})
 }
 
-func ordinary(a netip.Addr) bool {
-	return !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !a.IsMulticast()
-}
+func near(a netip.Addr) bool { return a.IsLoopback() || a.IsLinkLocalUnicast() }
 
 // forward connects what is accepted inside with what it was meant for, until ctx ends.
 func (r *reach) forward(ctx context.Context, l net.Listener) {

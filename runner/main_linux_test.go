@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 		bootstrap()
 		return
 	}
+	if token := os.Getenv("HOLDFAST_TEST_SERVER"); token != "" {
+		serverToKill(token)
+		return
+	}
 	os.Exit(m.Run())
 }
 
