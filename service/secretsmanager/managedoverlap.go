@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/clock"
 )
 
 // Some databases take two passwords of a user. There a rotation keeps nobody waiting: the one before stays for a while, for those who have got it, and may keep it as the caching agent does.
@@ -63,6 +64,10 @@ func (a *attempt) forget(c *call.Call) (func(context.Context) error, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
+		// Five minutes may have passed in a moment, if the cloud's clock was moved.
+		if err := clock.Pause(ctx, a.s.cfg.Grace); err != nil {
+			return err
+		}
 		if err := a.s.cfg.Databases.Settle(ctx, current, current.Username, current.Password); err != nil {
 			return err
 		}

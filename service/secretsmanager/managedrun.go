@@ -139,6 +139,10 @@ func (a *attempt) alternate(ctx context.Context, f *shift) error {
 	if f.resumed && db.Login(ctx, f.pending) == nil {
 		return nil
 	}
+	// Who got the other user's password before the last rotation has had time to log in, even if the cloud's clock was moved since.
+	if err := clock.Pause(ctx, a.s.cfg.Grace); err != nil {
+		return err
+	}
 	if err := db.Clone(ctx, f.master, f.current.Username, f.pending.Username, f.pending.Password); err != nil {
 		return during(setStep, err)
 	}
@@ -151,7 +155,8 @@ func (a *attempt) replace(ctx context.Context, f *shift) error {
 	if f.resumed {
 		err := db.Login(ctx, f.pending)
 		if err == nil {
-			return nil // it was done before
+			a.overlapped = true // which is not known, and no harm where it is not so
+			return nil
 		}
 		if !errors.Is(err, database.ErrRefused) {
 			return during(setStep, err)
@@ -165,20 +170,20 @@ func (a *attempt) replace(ctx context.Context, f *shift) error {
 		return during(setStep, err)
 	case a.switching: // and what the attempt before did to the database is over, as this one is prepared
 		return a.commit(ctx, f, ch)
-	case ch.Overlaps() && !f.resumed: // else the database could take the new password for the one before, and forget that
-		a.overlapped = true
-		return a.commit(ctx, f, ch)
 	}
 	// It can be done. It is prepared again when nobody is about to log in any more, so that its connection is free for others meanwhile.
 	ch.Close()
-	if err := a.mark(ctx, true); err != nil {
-		return during(setStep, err)
+	// A database that may have taken the new password already, would take that for the one before.
+	if a.overlapped = ch.Overlaps() && !f.resumed; !a.overlapped {
+		if err := a.mark(ctx, true); err != nil {
+			return during(setStep, err)
+		}
 	}
 	if err := clock.Pause(ctx, a.s.cfg.Grace); err != nil {
 		return err
 	}
 	if ch, err = db.Change(ctx, f.current, f.current.Username, f.pending.Password); err != nil {
-		return during(setStep, errors.Join(err, a.mark(ctx, false)))
+		return during(setStep, a.unmark(ctx, err))
 	}
 	return a.commit(ctx, f, ch)
 }

@@ -83,7 +83,7 @@ func TestOverlappingPasswords(t *testing.T) {
 	if len(w.db.users["app"]) != 1 || !w.logsIn("db") || w.record("db").Rotation.Overlap != "" {
 		t.Errorf("later: %v, %+v", w.db.users, w.record("db").Rotation)
 	}
-	if d := cmp.Diff([]string{"prepare", "commit", "login app", "settle"}, w.db.events); d != "" {
+	if d := cmp.Diff([]string{"prepare", "prepare", "commit", "login app", "settle"}, w.db.events); d != "" {
 		t.Errorf("the database saw (-want +got):\n%s", d)
 	}
 }
