@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,9 +13,11 @@ import (
 )
 
 const (
-	// Workers is how many lanes are worked on at once, and Outside how many are waited for whose receivers are outside: those are slow, and must not keep others waiting.
-	Workers = 32
-	Outside = 256
+	// Workers is how many lanes are worked on at once, and Outside how many are waited for whose receivers are outside: those are slow, and must not keep others waiting. OutsideKind is
+	// how many of those are of one kind, so that ten thousand passwords that are rotated do not keep a webhook waiting.
+	Workers     = 32
+	Outside     = 256
+	OutsideKind = Outside * 3 / 4
 
 	maxBatch     = 64      // parcels that are handed over in one go
 	maxBatchSize = 1 << 20 // their payloads, in bytes
@@ -46,8 +49,9 @@ type Dispatcher struct {
 	lanes   map[Lane]*lane // that may have parcels
 	ready   []Lane         // to be worked on, first come first served
 	workers int
-	away    []errand      // that wait until fewer than Outside are on their way
+	away    []errand      // that wait until fewer are on their way
 	outside int           // that are on their way
+	kinds   map[Kind]int  // of these
 	holds   int           // of Hold: nobody works but Settle
 	idle    chan struct{} // closed when no lane is ready or worked on, or nobody is to work on it; nil while nobody waits for that
 	work    sync.WaitGroup
@@ -94,7 +98,7 @@ type Stats struct {
 // NewDispatcher returns a dispatcher of the parcels in s. carry hands over parcels of one lane, which may be none that are still there: it delivers as many as it can in one
 // transaction, each beginning with Look. Its error is that of the store or of ctx, or one that wraps ErrNobody.
 func NewDispatcher(s store.Store, carry func(ctx context.Context, batch []*Parcel) (Outcome, error)) *Dispatcher {
-	d := &Dispatcher{store: s, carry: carry, lanes: make(map[Lane]*lane), stats: make(map[Kind]*Stats)}
+	d := &Dispatcher{store: s, carry: carry, lanes: make(map[Lane]*lane), stats: make(map[Kind]*Stats), kinds: make(map[Kind]int)}
 	parcels.Watch(s, func(account, region string, key []string) {
 		if len(key) == 4 {
 			d.note(Lane{key[0], account, region, key[1], key[2]}, key[3])
@@ -235,11 +239,12 @@ func (d *Dispatcher) rest() {
 func (d *Dispatcher) send(e errand) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.outside == Outside {
+	if d.outside == Outside || d.kinds[e.kind()] == OutsideKind {
 		d.away = append(d.away, e)
 		return
 	}
 	d.outside++
+	d.kinds[e.kind()]++
 	d.work.Go(func() { d.run(e) })
 }
 
@@ -252,16 +257,23 @@ func (d *Dispatcher) run(e errand) {
 		if len(d.ready) > 0 {
 			d.hire()
 		}
-		if len(d.away) == 0 || d.ctx.Err() != nil {
+		d.kinds[e.kind()]--
+		next := slices.IndexFunc(d.away, func(e errand) bool { return d.kinds[e.kind()] < OutsideKind })
+		if next < 0 || d.ctx.Err() != nil {
 			d.outside--
 			d.rest()
 			d.mu.Unlock()
 			return
 		}
-		e, d.away = d.away[0], d.away[1:]
+		e = d.away[next]
+		copy(d.away[1:], d.away[:next]) // which are few: most often the first may go
+		d.away = d.away[1:]
+		d.kinds[e.kind()]++
 		d.mu.Unlock()
 	}
 }
+
+func (e *errand) kind() Kind { return Kind{e.lane.Service, e.lane.Kind} }
 
 // attend hands over what stands in a lane, a batch of it.
 func (d *Dispatcher) attend(l Lane, s *lane, from string) {

@@ -255,7 +255,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// Receivers outside that are slow, however many, keep no others waiting.
+// Receivers outside that are slow, however many, keep no others waiting, neither within nor of another kind outside.
 func TestOutside(t *testing.T) {
 	s := memstore.New()
 	defer s.Close()
@@ -266,7 +266,9 @@ func TestOutside(t *testing.T) {
 			return r.carry(ctx, batch)
 		}
 		return delivery.Outcome{Outside: func(ctx context.Context) (delivery.Outcome, error) {
-			<-slow
+			if batch[0].Kind != "other" {
+				<-slow
+			}
 			return r.carry(ctx, batch[:1])
 		}}, nil
 	})
@@ -278,15 +280,20 @@ func TestOutside(t *testing.T) {
 		far = append(far, "far "+strconv.Itoa(i))
 		put(t, s, lane(far[i]), "1", "2")
 	}
+	other := lane("far")
+	other.Kind = "other"
 	put(t, s, lane("near"), "parcel")
-	for near := 1; near > 0; {
-		err := s.View(t.Context(), func(rd store.Reader) error {
-			left, err := delivery.Waiting(rd, lane("near"), 1)
-			near = len(left)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+	put(t, s, other, "parcel")
+	for _, l := range []delivery.Lane{lane("near"), other} {
+		for near := 1; near > 0; {
+			err := s.View(t.Context(), func(rd store.Reader) error {
+				left, err := delivery.Waiting(rd, l, 1)
+				near = len(left)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	close(slow)
