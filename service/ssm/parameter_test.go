@@ -3,6 +3,7 @@ package ssm_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -248,5 +249,48 @@ func TestHundredVersions(t *testing.T) {
 	out := must(h.DeleteParameters(t.Context(), &ssm.DeleteParametersInput{Names: []string{"/v", "/w"}}))(t)
 	if !cmp.Equal(out.DeletedParameters, []string{"/v"}) || !cmp.Equal(out.InvalidParameters, []string{"/w"}) {
 		t.Errorf("DeleteParameters = %+v", out)
+	}
+}
+
+// TestConcurrentPuts has many overwrite one parameter at once: each makes a version of its own, and none is lost.
+func TestConcurrentPuts(t *testing.T) {
+	h := start(t)
+	var writers sync.WaitGroup
+	var mu sync.Mutex
+	made := make(map[int64]string)
+	for w := range 6 {
+		writers.Go(func() {
+			for i := range 10 {
+				value := fmt.Sprint(w, "-", i)
+				out, err := h.PutParameter(t.Context(), input("/c", value, overwrite))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				made[out.Version] = value
+				mu.Unlock()
+				if p, err := h.GetParameter(t.Context(), &ssm.GetParameterInput{Name: aws.String("/c")}); err != nil || p.Parameter.Version < out.Version {
+					t.Errorf("after version %d was put: %v, %v", out.Version, p, err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	in := &ssm.GetParameterHistoryInput{Name: aws.String("/c"), MaxResults: aws.Int32(50)}
+	n := int64(0)
+	for {
+		out := must(h.GetParameterHistory(t.Context(), in))(t)
+		for _, v := range out.Parameters {
+			if n++; v.Version != n || *v.Value != made[n] {
+				t.Errorf("version %d is %d, %s, want %s", n, v.Version, *v.Value, made[n])
+			}
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			break
+		}
+	}
+	if n != 60 || len(made) != 60 {
+		t.Errorf("%d versions, %d answers", n, len(made))
 	}
 }
