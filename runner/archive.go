@@ -30,16 +30,18 @@ type ArchiveError struct{ Reason string }
 func (e *ArchiveError) Error() string { return "the archive " + e.Reason }
 
 // unpack writes archives into an empty directory, one over the other. Names that lead out of it, also through links that the archive itself brings, are refused, because each step goes through
-// root. Links may point anywhere: they are followed in the sandbox only, whose root is its own.
-func unpack(root *os.Root, archives []*zip.Reader) error {
-	left, entries := int64(maxUnpacked), 0
+// root. They may have max bytes together. Links may point anywhere: they are followed in the sandbox only, whose root is its own.
+func unpack(root *os.Root, archives []*zip.Reader, max int64) error {
+	left, entries := max, 0
 	for _, z := range archives {
 		if entries += len(z.File); entries > maxEntries {
 			return &ArchiveError{fmt.Sprintf("has more than %d entries", maxEntries)}
 		}
 		for _, f := range z.File {
 			n, err := unpackFile(root, f, left)
-			if err != nil {
+			if n > left {
+				return &ArchiveError{fmt.Sprintf("has more than %d bytes when unpacked", max)}
+			} else if err != nil {
 				return err
 			}
 			left -= n
@@ -48,6 +50,7 @@ func unpack(root *os.Root, archives []*zip.Reader) error {
 	return nil
 }
 
+// unpackFile writes one entry and returns its length, or one more than left if it is longer.
 func unpackFile(root *os.Root, f *zip.File, left int64) (int64, error) {
 	name := strings.TrimSuffix(path.Clean(f.Name), "/")
 	if !filepath.IsLocal(name) || strings.HasPrefix(f.Name, "/") || strings.ContainsRune(f.Name, 0) {
@@ -91,9 +94,6 @@ func unpackFile(root *os.Root, f *zip.File, left int64) (int64, error) {
 	// What the headers say of lengths is the archive's word only. One byte more than may be is read, to tell.
 	n, err := io.Copy(out, io.LimitReader(in, left+1))
 	err = errors.Join(err, out.Chmod(mode), out.Close()) // whatever the umask
-	if n > left {
-		return 0, &ArchiveError{fmt.Sprintf("has more than %d bytes when unpacked", maxUnpacked)}
-	}
 	return n, entryError(f, err)
 }
 
@@ -221,7 +221,7 @@ func (t *trees) make(ctx context.Context, key string, archives []Archive) (err e
 		return fmt.Errorf("opening a directory for a function's code: %w", err)
 	}
 	defer root.Close()
-	if err := unpack(root, readers); err != nil {
+	if err := unpack(root, readers, maxUnpacked); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, filepath.Join(t.dir, key)); err != nil {

@@ -66,7 +66,7 @@ func unpacked(t testing.TB, zips ...[]byte) (map[string]string, error) {
 		}
 		readers = append(readers, z)
 	}
-	failed := unpack(root, readers)
+	failed := unpack(root, readers, maxUnpacked)
 	if list, err := os.ReadDir(outer); err != nil || len(list) != 1 {
 		t.Fatalf("beside it there is %v, %v", list, err)
 	}
@@ -143,37 +143,20 @@ func TestUnpack(t *testing.T) {
 		})
 	}
 	t.Run("Bomb", func(t *testing.T) {
-		var b bytes.Buffer
-		z := zip.NewWriter(&b)
-		zeros := make([]byte, 1<<20)
-		for i := range 3 {
-			w, err := z.Create(fmt.Sprint(i))
-			for range 90 {
-				if err == nil {
-					_, err = w.Write(zeros)
-				}
-			}
+		b := zipOf(t, entry{"a", strings.Repeat("0", 600_000), 0o644}, entry{"b", strings.Repeat("0", 600_000), 0o644})
+		for max, ok := range map[int64]bool{1_200_000: true, 1_199_999: false, 600_000: false, 1: false} {
+			root, err := os.OpenRoot(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := z.Close(); err != nil {
-			t.Fatal(err)
-		}
-		root, err := os.OpenRoot(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer root.Close()
-		r, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range r.File {
-			f.UncompressedSize64 = 1 // what it says of itself does not matter
-		}
-		if err := unpack(root, []*zip.Reader{r}); err == nil {
-			t.Error("it was unpacked")
+			defer root.Close()
+			r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := unpack(root, []*zip.Reader{r}, max); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("more than %d bytes", max)) {
+				t.Errorf("with %d bytes: %v", max, err)
+			}
 		}
 	})
 }

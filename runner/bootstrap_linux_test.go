@@ -196,15 +196,18 @@ var behaviours = map[string]func(){
 		exec.Command("/bin/sh", "-c", "trap '' TERM INT HUP; setsid sleep "+os.Getenv("TOKEN")+" & sleep "+os.Getenv("TOKEN")).Start()
 		select {}
 	},
-	"forks": func() {
-		next()
-		exec.Command("/bin/sh", "-c", "bomb() { bomb | bomb & }; bomb").Start()
-		for i := 0; ; i++ {
+	"forks": handler(func(event) any {
+		for i := range 3000 {
 			if err := exec.Command("/bin/sleep", os.Getenv("TOKEN")).Start(); err != nil {
-				fmt.Println("after", i, "children:", err)
-				time.Sleep(50 * time.Millisecond)
+				return map[string]any{"children": i, "error": errText(err)}
 			}
 		}
+		return map[string]any{"children": 3000}
+	}),
+	"bomb": func() {
+		next()
+		exec.Command("/bin/sh", "-c", "bomb() { bomb | bomb & }; bomb", os.Getenv("TOKEN")).Start()
+		select {}
 	},
 	"eats": func() { next(); eat() },
 	"eatschild": func() {

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -75,13 +76,22 @@ func TestHostile(t *testing.T) {
 	})
 	t.Run("Forks", func(t *testing.T) {
 		token := newToken()
-		f, _ := function("forks", withToken(token, 2*time.Second))
-		got := invoke(t, r, f, "{}")
-		if got.Failure != "Unhandled" {
-			t.Errorf("got %s", got.Payload)
+		f, _ := function("forks", withToken(token, time.Minute))
+		got := answer[struct {
+			Children int
+			Error    string
+		}](t, r, f, nil)
+		if !strings.Contains(got.Error, "resource temporarily unavailable") || got.Children > 1024 {
+			t.Errorf("got %+v", got)
 		}
-		if tail := string(got.Tail); !strings.Contains(tail, "resource temporarily unavailable") {
-			t.Errorf("nothing has stopped it: %s", tail)
+		r.Forget(f.ID)
+		gone(t, token)
+	})
+	t.Run("ForkBomb", func(t *testing.T) {
+		token := newToken()
+		f, _ := function("bomb", withToken(token, time.Second))
+		if got := invoke(t, r, f, "{}"); got.ErrorType != "Sandbox.Timedout" || got.Duration > 5*time.Second {
+			t.Errorf("got %s after %v", got.Payload, got.Duration)
 		}
 		gone(t, token)
 	})
@@ -177,7 +187,7 @@ func TestHostile(t *testing.T) {
 func TestSees(t *testing.T) {
 	t.Parallel()
 	secret := t.TempDir() // the data directory, and the runner's in it
-	if err := os.WriteFile(secret+"/root.key", []byte("secret"), 0o644); err != nil {
+	if err := errors.Join(os.Chmod(secret, 0o700), os.WriteFile(secret+"/root.key", []byte("secret"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	hidden := ""

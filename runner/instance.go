@@ -32,6 +32,7 @@ type instance struct {
 
 	ready chan struct{} // closed when the runtime asks for its first event
 	next  chan *work    // received by a request for the next event
+	woken chan struct{} // has room for one: tells the watch to look closer
 	over  atomic.Bool   // it has been ended for taking too much memory
 	peak  atomic.Int64  // bytes
 	done  context.Context
@@ -41,7 +42,6 @@ type instance struct {
 	current  *work      // what the runtime has and has not answered
 	initBody []byte     // of init/error
 	initType string
-	busy     bool // an invocation has it
 	frozen   bool
 	asking   int    // requests for the next event that wait
 	uses     uint64 // tells the freezer that it was used in between
@@ -172,18 +172,20 @@ func (i *instance) timedOut(request string) *Result {
 func (i *instance) wake() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.busy = true
 	i.uses++
 	if i.frozen {
-		i.box.thaw()
 		i.frozen = false
+		i.box.thaw()
+		select {
+		case i.woken <- struct{}{}:
+		default:
+		}
 	}
 }
 
 // rest lets an instance be until it is woken, and stops it if that takes longer. A runtime that does not ask for its next event in the time of an invocation is ended.
 func (i *instance) rest() {
 	i.mu.Lock()
-	i.busy = false
 	uses := i.uses
 	i.mu.Unlock()
 	watch := clock.Start()
@@ -214,26 +216,42 @@ func (i *instance) rest() {
 	}()
 }
 
-// watch holds an instance to its memory, and delivers its log in time, until it has ended. A cgroup holds memory and /tmp together; memory alone is looked at again and again.
+// watch holds an instance to its memory until it has ended. A cgroup holds memory and /tmp together; memory alone is looked at again and again.
 func (i *instance) watch() {
 	limit := int64(i.f.Memory) << 20
 	for {
-		i.mu.Lock()
-		pause := watchBusy
-		if i.frozen {
-			pause = watchIdle
-		}
-		i.mu.Unlock()
 		select {
 		case <-i.box.exited:
 			return
-		case <-clock.After(pause):
+		case <-i.woken:
+		case <-clock.After(i.pace()):
 		}
 		if i.measure() > limit && i.over.CompareAndSwap(false, true) {
 			i.box.kill()
 		}
-		i.logs.deliver()
 	}
+}
+
+// tell delivers the log of an instance while it works. Not where its memory is watched: whoever takes the log may take long.
+func (i *instance) tell() {
+	for {
+		select {
+		case <-i.box.exited:
+			return
+		case <-clock.After(i.pace()):
+			i.logs.deliver()
+		}
+	}
+}
+
+// pace is how often to look after an instance.
+func (i *instance) pace() time.Duration {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.frozen {
+		return watchIdle
+	}
+	return watchBusy
 }
 
 func (i *instance) measure() int64 {

@@ -108,14 +108,12 @@ func TestPython(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, l := written(t, r, "python3.11", c.handler, file{"pkg/app.py", c.source, 0o644})
-			for range 2 {
-				got := invoke(t, r, f, `{}`)
-				if !strings.Contains(string(got.Payload), c.payload) || got.Failure != "Unhandled" {
-					t.Errorf("got %s\nwant %s\nlog %s", got.Payload, c.payload, l)
-				}
-				if !strings.Contains(l.String(), "[ERROR] "+got.ErrorType) {
-					t.Errorf("the log is %s", l)
-				}
+			got := invoke(t, r, f, `{}`)
+			if !strings.Contains(string(got.Payload), c.payload) || got.Failure != "Unhandled" {
+				t.Errorf("got %s\nwant %s\nlog %s", got.Payload, c.payload, l)
+			}
+			if !strings.Contains(l.String(), "[ERROR] "+got.ErrorType) {
+				t.Errorf("the log is %s", l)
 			}
 		})
 	}
@@ -225,6 +223,9 @@ func TestNode(t *testing.T) {
 				got := invoke(t, r, f, `{"a":[1,"é",null]}`)
 				if !strings.HasPrefix(string(got.Payload), c.payload) || got.Failure != c.failure {
 					t.Errorf("got %s, failure %q\nwant %s\nlog %s", got.Payload, got.Failure, c.payload, l)
+				}
+				if c.failure != "" {
+					break // a second one would start another instance
 				}
 			}
 		})

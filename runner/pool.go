@@ -79,14 +79,15 @@ func New(cfg Config) (*Runner, error) {
 		trees: &trees{dir: filepath.Join(dir, "trees"), all: map[string]*tree{}},
 	}
 	r.available = sync.OnceValue(func() error { return r.open(ctx) })
+	if err := r.clear(); err != nil { // of what a server left that was killed
+		stop()
+		return nil, err
+	}
 	return r, nil
 }
 
-// open makes the directory, empty, and tries a sandbox. It is done when a function is run for the first time, so that a cloud without functions touches nothing.
+// open makes the directory and tries a sandbox. It is done when a function is run for the first time, so that a cloud without functions touches nothing.
 func (r *Runner) open(ctx context.Context) error {
-	if err := r.clear(); err != nil {
-		return err
-	}
 	// Functions' users go through these, and nobody else comes near them: the one above is closed where it is the data directory.
 	for _, d := range []string{"", "root", "trees"} {
 		d = filepath.Join(r.cfg.Dir, d)
@@ -235,7 +236,7 @@ func (r *Runner) report(f *Function, i *instance, request string, result *Result
 
 // start starts an instance. Without one it returns what to tell of the failure, if that is the function's. The room for it is given back then.
 func (r *Runner) start(ctx context.Context, f *Function, request string) (_ *instance, _ *Result, err error) {
-	i := &instance{f: f, ready: make(chan struct{}), next: make(chan *work), release: func() {}}
+	i := &instance{f: f, ready: make(chan struct{}), next: make(chan *work), woken: make(chan struct{}, 1), release: func() {}}
 	i.stream = r.now().UTC().Format("2006/01/02") + "/[" + f.Version + "]" + hex.EncodeToString(random())
 	i.logs = newLogs(i.stream, r.now, f.Log)
 	failed := func(result *Result, err error) (*instance, *Result, error) {
@@ -329,6 +330,7 @@ func (i *instance) serve(r *Runner) {
 	go r.reach.answerNames(i.done, i.box.dns)
 	go i.logs.pump(i.box.log)
 	go i.watch()
+	go i.tell()
 }
 
 // take returns an idle instance of a function, or nil and room for a new one.
