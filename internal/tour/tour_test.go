@@ -42,7 +42,7 @@ type step struct {
 }
 
 // documents that have a tour, unless HOLDFAST_TOUR names others: docs/client-side-encryption.md takes large tools, which only the check interop builds.
-var documents = []string{"README.md", "docs/identity.md", "docs/external-keys.md", "docs/sealing.md", "docs/multi-region.md", "docs/trail-validation.md", "docs/lake.md", "docs/parameter-store.md"}
+var documents = []string{"README.md", "docs/identity.md", "docs/external-keys.md", "docs/sealing.md", "docs/multi-region.md", "docs/trail-validation.md", "docs/lake.md", "docs/parameter-store.md", "docs/secrets.md"}
 
 func TestTour(t *testing.T) {
 	client := awsCLI(t)
