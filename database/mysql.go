@@ -56,7 +56,8 @@ func loginMySQL(ctx context.Context, c *Credentials, conn net.Conn, secure *tls.
 // versionOf reads 8.0.14-log as 80014.
 func versionOf(text string) int {
 	n := 0
-	parts := strings.SplitN(strings.FieldsFunc(text+"-", func(r rune) bool { return r == '-' })[0], ".", 3)
+	text, _, _ = strings.Cut(text, "-")
+	parts := strings.SplitN(text, ".", 3)
 	for i := range 3 {
 		part := 0
 		if i < len(parts) {

@@ -200,8 +200,8 @@ func (s *Server) Stop(signal string) {
 	<-s.gone
 }
 
-// end ends the server for good.
-func (s *Server) end() {
+// End ends the server for good, which tests need not: it ends with them.
+func (s *Server) End() {
 	_ = s.stdin.Close()
 	<-s.gone
 	_ = os.RemoveAll(s.dir)
@@ -270,6 +270,6 @@ func own(t testing.TB, s *Server, err error) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.end)
+	t.Cleanup(s.End)
 	return s
 }

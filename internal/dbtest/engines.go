@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,6 +50,14 @@ func Redis(t testing.TB, config ...string) *Server {
 	need(t, "redis-server", look("redis-server"))
 	s, err := startRedis(config)
 	return own(t, s, err)
+}
+
+// Run runs PostgreSQL outside of a test. End ends it.
+func Run() (*Server, error) {
+	if postgres("postgres") == "" {
+		return nil, errors.New("postgresql is missing: make deps installs it, or tells how")
+	}
+	return startPostgreSQL()
 }
 
 func need(t testing.TB, debian string, programs ...string) {
