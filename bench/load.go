@@ -38,6 +38,11 @@ func (s *server) sign(operation string, body []byte) (message, error) {
 
 // signFor makes the request of an operation, the way an SDK sends it.
 func (s *server) signFor(a api, operation string, body []byte) (message, error) {
+	return s.signIn("us-east-1", a, operation, body)
+}
+
+// signIn makes the request of an operation in a region.
+func (s *server) signIn(region string, a api, operation string, body []byte) (message, error) {
 	r, err := http.NewRequest(http.MethodPost, s.url+"/", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -47,7 +52,7 @@ func (s *server) signFor(a api, operation string, body []byte) (message, error) 
 	r.Header.Set("Amz-Sdk-Invocation-Id", "5a5d3f1e-93c4-4a55-9fb5-3f0f6a0ad1f4")
 	r.Header.Set("Amz-Sdk-Request", "attempt=1; max=3")
 	r.Header.Set("User-Agent", "aws-sdk-go-v2/1.48.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/kms#1.62.6")
-	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: s.key, Secret: s.secret}, "us-east-1", a.service, time.Now(), sigv4.PayloadHash(body))
+	sigv4.Sign(r, sigv4.Credentials{AccessKeyID: s.key, Secret: s.secret}, region, a.service, time.Now(), sigv4.PayloadHash(body))
 	var b bytes.Buffer
 	if err := r.Write(&b); err != nil {
 		return nil, err

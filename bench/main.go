@@ -1,7 +1,7 @@
 // Command bench measures Holdfast the way docs/performance.md reports it: server and load generator on one machine, beside floors measured in the same run.
 //
 //	make bench                      all tables
-//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions, trail, match, bus, depth
+//	go run ./bench -only calls      one of calls, latency, stall, start, elsewhere, store, engines, decisions, trail, match, bus, depth, parameters, secrets
 //
 // What is compared is the ratio to a floor, since the figures themselves belong to the machine. A floor is a net/http server in a process of its own that does a part of
 // what Holdfast does and nothing else:
@@ -40,6 +40,8 @@ var tables = []table{
 	{"match", matchTable},
 	{"bus", busTable},
 	{"depth", depthTable},
+	{"parameters", parameterTable},
+	{"secrets", secretTable},
 }
 
 type options struct {
@@ -50,6 +52,10 @@ type options struct {
 	records int
 	// messages is how many the table depth puts into a queue.
 	messages int
+	// parameters is how many the table parameters puts.
+	parameters int
+	// rotations is how many secrets the table secrets rotates.
+	rotations int
 }
 
 func main() {
@@ -65,6 +71,8 @@ func main() {
 	flag.StringVar(&o.rows, "rows", "", "of the table calls, the rows whose name begins so; all if empty")
 	flag.IntVar(&o.records, "records", 1_000_000, "how many records the table trail makes")
 	flag.IntVar(&o.messages, "messages", 100_000, "how many messages the table depth puts into a queue; an interrupt ends that early")
+	flag.IntVar(&o.parameters, "parameters", 100_000, "how many parameters the table parameters puts; an interrupt ends that early")
+	flag.IntVar(&o.rotations, "rotations", 10_000, "how many secrets the table secrets rotates in a PostgreSQL that it starts")
 	flag.StringVar(&only, "only", "", "tables to print, separated by commas; all if empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
