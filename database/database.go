@@ -167,7 +167,7 @@ func (d *Dialer) step(ctx context.Context, do func(context.Context) error) (err 
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: its answer makes no sense", ErrUnreachable)
+			err = fmt.Errorf("%w: its answer makes no sense, or asks for an algorithm that this process may not use", ErrUnreachable)
 		}
 	}()
 	return do(ctx)
