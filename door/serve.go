@@ -1,6 +1,7 @@
 package door
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -179,6 +180,9 @@ func (x *exchange) wireRequest() *wire.Request {
 	x.decoding = wire.Request{
 		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.plain(), Stream: x.stream, Labels: x.labels,
 	}
+	if x.stream == nil && x.endpoint.Op.StreamingInput {
+		x.decoding.Stream = io.NopCloser(bytes.NewReader(x.plain()))
+	}
 	return &x.decoding
 }
 
@@ -213,6 +217,8 @@ func (d *Door) find(x *exchange) error {
 		return nil
 	case x.endpoint == nil && x.auth != nil && x.auth.PayloadHash != "":
 		x.stream = r.Body // the signature covers the hash, so nobody needs to read it
+	case x.endpoint != nil && x.endpoint.Op.StreamingInput && x.auth != nil && x.auth.PayloadHash == "":
+		return x.read(r.Body, limit(x.endpoint.Op)) // what the signature covers shows when all is there
 	case x.endpoint != nil && x.endpoint.Op.StreamingInput, streaming(x.auth):
 		if r.ContentLength < 0 && x.style == sigv4.S3 && !streaming(x.auth) {
 			return lengthMissing()

@@ -62,9 +62,12 @@ func (c *checker) begin(s *Schema) {
 	c.stack = append(c.stack[:0], checkFrame{schema: s})
 }
 
+// needed reports whether a value that has no m is invalid. A body that is streamed is there, be it empty: it is no part of the value.
+func (m *Member) needed() bool { return m.Required && !m.Target.Streaming }
+
 // saw takes note of a value of m in the container at hand.
 func (c *checker) saw(m *Member) {
-	if m.Required {
+	if m.needed() {
 		c.stack[len(c.stack)-1].required++
 	}
 }
@@ -79,7 +82,7 @@ func (c *checker) pop() { c.stack = c.stack[:len(c.stack)-1] }
 func (c *checker) endStruct() {
 	f := &c.stack[len(c.stack)-1]
 	for i := range f.schema.Members {
-		if f.schema.Members[i].Required {
+		if f.schema.Members[i].needed() {
 			f.required--
 		}
 	}
@@ -352,7 +355,7 @@ func (f *findings) structure(v *value, path string, sensitive bool) {
 		switch {
 		case part != nil:
 			f.value(part, at, sensitive || v.schema.Sensitive)
-		case m.Required:
+		case m.needed():
 			*f = append(*f, finding{RuleRequired, "Value null at '" + at + "' failed to satisfy constraint: Member must not be null"})
 		}
 	}
