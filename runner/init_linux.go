@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,8 +22,9 @@ import (
 	"github.com/holdfast-cloud/holdfast/clock"
 )
 
-// initName is the first argument of a process that is to become a function. Nobody types it.
-const initName = "holdfast-function"
+// initArgs are the arguments of a process that is to become a function. Nobody types them. The second is one that a program which has forgotten to call Init refuses, test binaries above all,
+// instead of doing what it does without arguments.
+var initArgs = []string{"holdfast-function", "-this-program-does-not-call-runner.Init"}
 
 // What is inside of the sandbox. There is one user, who owns nothing of the host.
 const (
@@ -38,7 +40,7 @@ var initCalled atomic.Bool
 
 // Init makes this process a function, and does not return, if a runner has started it to be one. Otherwise it returns at once. It must be the first thing that main, or TestMain, does.
 func Init() {
-	if len(os.Args) != 1 || os.Args[0] != initName {
+	if !slices.Equal(os.Args, initArgs) {
 		initCalled.Store(true)
 		return
 	}

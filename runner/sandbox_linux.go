@@ -271,7 +271,7 @@ func (h *host) spawn() (_ *sandbox, err error) {
 		}
 	}
 	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{initName}, Env: []string{"GOGC=off"}, Dir: h.dir, Stdout: out, Stderr: out, ExtraFiles: []*os.File{child},
+		Path: "/proc/self/exe", Args: initArgs, Env: []string{"GOGC=off"}, Dir: h.dir, Stdout: out, Stderr: out, ExtraFiles: []*os.File{child},
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
 			Setsid:     true, Pdeathsig: syscall.SIGKILL, AmbientCaps: rights,

@@ -28,10 +28,13 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/holdfast-cloud/holdfast/runner"
 )
 
 // TestMain is also the process that tests kill.
 func TestMain(m *testing.M) {
+	runner.Init()
 	if os.Getenv("HOLDFAST_TEST_AS_MAIN") != "" {
 		main()
 	}
