@@ -2,6 +2,7 @@ package cloud
 
 import (
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
+	lambdaapi "github.com/holdfast-cloud/holdfast/api/lambda"
 	snsapi "github.com/holdfast-cloud/holdfast/api/sns"
 	sqsapi "github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/door"
@@ -11,7 +12,7 @@ import (
 func (c *core) openS3(_ Config, partition string) ([]door.Room, error) {
 	config := s3.Config{
 		Store: c.store, Blob: c.blob, Principals: c.directory, KMS: kmsapi.Client{Transport: doorway{c}}, Partition: partition,
-		Queues: sqsapi.Client{Transport: doorway{c}}, Topics: snsapi.Client{Transport: doorway{c}},
+		Queues: sqsapi.Client{Transport: doorway{c}}, Topics: snsapi.Client{Transport: doorway{c}}, Functions: lambdaapi.Client{Transport: doorway{c}},
 	}
 	if c.peers != nil {
 		config.Serves = c.peers.Serves

@@ -17,7 +17,7 @@ type notifications struct {
 	Destinations []destination `json:",omitempty"`
 }
 
-// destination is a queue or a topic that is told of some events.
+// destination is a queue, a topic or a function that is told of some events.
 type destination struct {
 	ID     string
 	ARN    string
@@ -58,8 +58,16 @@ func covers(configured, event s3.Event) bool {
 	return configured == event
 }
 
-// queue reports whether the destination is a queue; others are topics.
-func (d *destination) queue() bool { return strings.Contains(d.ARN, ":sqs:") }
+// kind is what the destination is.
+func (d *destination) kind() string {
+	switch {
+	case strings.Contains(d.ARN, ":sqs:"):
+		return "queue"
+	case strings.Contains(d.ARN, ":lambda:"):
+		return "function"
+	}
+	return "topic"
+}
 
 // PutBucketNotificationConfiguration replaces whom the bucket tells. Each destination gets a test message first, which shows that it is there and lets S3 in.
 func (s *Service) PutBucketNotificationConfiguration(c *call.Call, in *s3.PutBucketNotificationConfigurationRequest) (*s3.PutBucketNotificationConfigurationResponse, error) {
@@ -101,9 +109,12 @@ func (s *Service) GetBucketNotificationConfiguration(c *call.Call, in *s3.GetBuc
 	}
 	for i := range b.Notifications.Destinations {
 		d := &b.Notifications.Destinations[i]
-		if d.queue() {
+		switch d.kind() {
+		case "queue":
 			out.QueueConfigurations = append(out.QueueConfigurations, s3.QueueConfiguration{Id: &d.ID, QueueArn: &d.ARN, Events: d.Events, Filter: d.filter()})
-		} else {
+		case "function":
+			out.LambdaFunctionConfigurations = append(out.LambdaFunctionConfigurations, s3.LambdaFunctionConfiguration{Id: &d.ID, LambdaFunctionArn: &d.ARN, Events: d.Events, Filter: d.filter()})
+		default:
 			out.TopicConfigurations = append(out.TopicConfigurations, s3.TopicConfiguration{Id: &d.ID, TopicArn: &d.ARN, Events: d.Events, Filter: d.filter()})
 		}
 	}

@@ -212,9 +212,9 @@ func TestNotificationErrors(t *testing.T) {
 		"Ambiguous": {config(queued("q", filtered(prefix("a"))), queued("q", as("b"), filtered(prefix("ab")))), "InvalidArgument",
 			"Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes are overlapping for the same event type."},
 		"SameID": {config(queued("q", filtered(prefix("a"))), queued("q", filtered(prefix("b")))), "InvalidArgument", "Same ID used for multiple configurations. IDs must be unique"},
-		"Lambda": {&types.NotificationConfiguration{LambdaFunctionConfigurations: []types.LambdaFunctionConfiguration{
+		"NoFunction": {&types.NotificationConfiguration{LambdaFunctionConfigurations: []types.LambdaFunctionConfiguration{
 			{LambdaFunctionArn: aws.String("arn:aws:lambda:us-east-1:" + home + ":function:f"), Events: []types.Event{types.EventS3ObjectCreated}},
-		}}, "NotImplemented", "A header you provided implies functionality that is not implemented"},
+		}}, "InvalidArgument", "Unable to validate the following destination configurations"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := h.notify(tt.config)

@@ -32,9 +32,6 @@ func (b *bucket) notificationsOf(in *s3.NotificationConfiguration) (*notificatio
 	if in == nil {
 		return nil, malformedXML()
 	}
-	if len(in.LambdaFunctionConfigurations) > 0 {
-		return nil, notImplemented("CloudFunctionConfiguration")
-	}
 	n := &notifications{EventBridge: in.EventBridgeConfiguration != nil}
 	for _, q := range in.QueueConfigurations {
 		if err := b.add(n, "Queue", "sqs", q.Id, q.QueueArn, q.Events, q.Filter); err != nil {
@@ -43,6 +40,11 @@ func (b *bucket) notificationsOf(in *s3.NotificationConfiguration) (*notificatio
 	}
 	for _, t := range in.TopicConfigurations {
 		if err := b.add(n, "Topic", "sns", t.Id, t.TopicArn, t.Events, t.Filter); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range in.LambdaFunctionConfigurations {
+		if err := b.add(n, "CloudFunction", "lambda", f.Id, f.LambdaFunctionArn, f.Events, f.Filter); err != nil {
 			return nil, err
 		}
 	}

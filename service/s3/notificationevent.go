@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/api/sqs"
@@ -25,6 +26,11 @@ type Queues interface {
 // Topics is what S3 asks of SNS; sns.Client has it.
 type Topics interface {
 	Publish(*call.Call, *sns.PublishInput) (*sns.PublishResponse, error)
+}
+
+// Functions is what S3 asks of Lambda; lambda.Client has it.
+type Functions interface {
+	Invoke(*call.Call, *lambda.InvocationRequest) (*lambda.InvocationResponse, error)
 }
 
 // happened is what became of an object.
@@ -249,7 +255,7 @@ func (s *Service) tryDestinations(b *bucket, n *notifications) error {
 	var bad []refused
 	for i := range n.Destinations {
 		d := &n.Destinations[i]
-		if err := s.send(b.c, b.bucketRecord, d.ARN, string(text)); err != nil {
+		if err := s.send(b.c, b.bucketRecord, d.ARN, string(text), true); err != nil {
 			why := refusal(err, d)
 			if why == "" {
 				return err
@@ -265,14 +271,11 @@ func (s *Service) tryDestinations(b *bucket, n *notifications) error {
 
 // refusal is why a destination did not take the test message, in S3's words, or "" if that says nothing about the destination.
 func refusal(err error, d *destination) string {
-	kind := "topic"
-	if d.queue() {
-		kind = "queue"
-	}
+	kind := d.kind()
 	if isA[*call.Denied](err) || isA[*sqs.KmsAccessDenied](err) || isA[*sns.KMSAccessDeniedException](err) || isA[*sns.AuthorizationErrorException](err) {
 		return "Permissions on the destination " + kind + " do not allow S3 to publish notifications from this bucket"
 	}
-	if isA[*sqs.QueueDoesNotExist](err) || isA[*sns.NotFoundException](err) {
+	if isA[*sqs.QueueDoesNotExist](err) || isA[*sns.NotFoundException](err) || isA[*lambda.ResourceNotFoundException](err) {
 		return "The destination " + kind + " does not exist"
 	}
 	return ""
@@ -280,18 +283,25 @@ func refusal(err error, d *destination) string {
 
 func isA[E error](err error) bool { _, ok := errors.AsType[E](err); return ok }
 
-// send gives a queue or a topic a message, as S3 on behalf of a bucket: the destination's policy must let it in.
-func (s *Service) send(c *call.Call, b *bucketRecord, destinationARN, text string) error {
+// send gives a queue, a topic or a function a message, as S3 on behalf of a bucket: the destination's policy must let it in. A message that is a test does not reach functions.
+func (s *Service) send(c *call.Call, b *bucketRecord, destinationARN, text string, test bool) error {
 	own := c.AsServiceFor("arn:" + c.Scope.Partition + ":s3:::" + b.Name)
 	own.Source.Account, own.Scope.Region = b.Account, b.Region
 	a, err := arn.Parse(destinationARN)
 	if err != nil {
 		return err
 	}
-	if a.Service == "sqs" {
+	switch a.Service {
+	case "sqs":
 		_, err = s.cfg.Queues.SendMessage(own, &sqs.SendMessageRequest{QueueUrl: new("https://sqs." + a.Region + ".amazonaws.com/" + a.Account + "/" + a.Resource), MessageBody: &text})
-		return err
+	case "lambda":
+		how := lambda.InvocationTypeEvent
+		if test {
+			how = lambda.InvocationTypeDryRun
+		}
+		_, err = s.cfg.Functions.Invoke(own, &lambda.InvocationRequest{FunctionName: &destinationARN, InvocationType: how, Payload: []byte(text)})
+	default:
+		_, err = s.cfg.Topics.Publish(own, &sns.PublishInput{TopicArn: &destinationARN, Message: &text, Subject: new(subject)})
 	}
-	_, err = s.cfg.Topics.Publish(own, &sns.PublishInput{TopicArn: &destinationARN, Message: &text, Subject: new(subject)})
 	return err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// notificationLane is the kind of the lanes to queues and topics, one a configuration of a bucket.
+	// notificationLane is the kind of the lanes to queues, topics and functions, one a configuration of a bucket.
 	notificationLane = "notification"
 	// keepNotification is how long S3 goes on trying to tell somebody.
 	keepNotification = 24 * time.Hour
@@ -38,7 +38,7 @@ func (b *bucket) post(d *destination, message any) error {
 	})
 }
 
-// notifier hands messages over to queues and topics.
+// notifier hands messages over to queues, topics and functions.
 type notifier struct{ s *Service }
 
 // Deliver implements door.Carrier.
@@ -47,7 +47,7 @@ func (n notifier) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Contex
 	if err := json.Unmarshal(p.Payload, &m); err != nil {
 		return nil, delivery.Permanent(err)
 	}
-	return nil, n.s.send(c, &bucketRecord{Name: m.Bucket, Account: p.Account, Region: p.Region}, m.ARN, string(m.Message))
+	return nil, n.s.send(c, &bucketRecord{Name: m.Bucket, Account: p.Account, Region: p.Region}, m.ARN, string(m.Message), false)
 }
 
 // GiveUp implements door.Carrier: there is nobody else to tell.

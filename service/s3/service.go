@@ -26,8 +26,9 @@ type Config struct {
 	Blob       blob.Store // of sealed objects: it keeps what objects hold
 	Principals *identity.Directory
 	KMS        KMS
-	Queues     Queues // and Topics: whom buckets tell of what happens in them
+	Queues     Queues // and Topics and Functions: whom buckets tell of what happens in them
 	Topics     Topics
+	Functions  Functions
 	Partition  string // aws, aws-cn, aws-us-gov
 
 	// Serves reports whether this process serves a region; nil is that it serves all.
@@ -42,7 +43,7 @@ type Service struct {
 
 // New returns the service. But for the bytes of objects, it keeps all it knows in the store that its calls bring.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Queues == nil || cfg.Topics == nil || cfg.Partition == "" {
+	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Queues == nil || cfg.Topics == nil || cfg.Functions == nil || cfg.Partition == "" {
 		return nil, errors.New("s3: Config needs everything in it")
 	}
 	return &Service{cfg: cfg, policies: identity.NewResourcePolicies()}, nil
