@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/holdfast-cloud/holdfast/runner"
 )
 
 // binary builds the command, once for all stories that start processes.
@@ -31,6 +33,7 @@ var binary = sync.OnceValues(func() (string, error) {
 var binaryDir string // set by TestMain
 
 func TestMain(m *testing.M) {
+	runner.Init()
 	var err error
 	if binaryDir, err = os.MkdirTemp("", "holdfast-stories-"); err != nil {
 		panic(err)

@@ -261,8 +261,8 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 			})
 			return err
 		},
-		"lambda:ListFunctions": func(ctx context.Context) error {
-			_, err := lambda.NewFromConfig(cfg).ListFunctions(ctx, nil)
+		"lambda:ListEventSourceMappings": func(ctx context.Context) error {
+			_, err := lambda.NewFromConfig(cfg).ListEventSourceMappings(ctx, nil)
 			return err
 		},
 		"logs:StartQuery": func(ctx context.Context) error {
