@@ -50,6 +50,9 @@ func (s *Service) GetParameterHistory(c *call.Call, in *ssm.GetParameterHistoryR
 		from = max(from, int64(binary.BigEndian.Uint64(at)))
 	}
 	out := &ssm.GetParameterHistoryResult{Parameters: []ssm.ParameterHistory{}}
+	if from > p.Current.Version { // it was deleted and made again since
+		return out, nil
+	}
 	to := min(p.Current.Version, from+int64(limit(in.MaxResults, historyLimit))-1)
 	if to < p.Current.Version {
 		out.NextToken = new(pagetoken.Encode(name, binary.BigEndian.AppendUint64(nil, uint64(to+1))))
