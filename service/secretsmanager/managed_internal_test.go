@@ -193,14 +193,33 @@ func TestChangedBehindOurBack(t *testing.T) {
 		w.advance(0)
 		w.done("it was the one before", version)
 	})
-	t.Run("WithASuperuser", func(t *testing.T) {
+	t.Run("Alternating", func(t *testing.T) {
 		w := newWorkshop(t)
-		w.reachable = missingFunction
 		w.app("db", `,"masterarn":"`+w.super()+`"`)
 		w.db.users["app"] = []string{"another"}
-		version := w.rotate("db", object{"RotationLambdaARN": "PostgreSQLSingleUser"})
+		w.rotate("db", nil)
 		w.advance(0)
-		w.done("the superuser has helped", version)
+		if d := cmp.Diff([]string{"login app"}, w.db.events); d != "" {
+			t.Errorf("the superuser was asked for a user whose password the secret does not know (-want +got):\n%s", d)
+		}
+	})
+	t.Run("PendingOfAnother", func(t *testing.T) {
+		w := newWorkshop(t)
+		w.app("db", `,"masterarn":"`+w.super()+`"`)
+		w.db.before = func(context.Context, string) error { return database.ErrUnreachable }
+		version := w.rotate("db", nil)
+		w.advance(0)
+		w.must("UpdateSecretVersionStage", object{"SecretId": "db", "VersionStage": pendingLabel, "RemoveFromVersionId": version})
+		w.must("PutSecretValue", object{
+			"SecretId": "db", "ClientRequestToken": token(), "VersionStages": []string{pendingLabel},
+			"SecretString": `{"engine":"postgres","host":"db.example.com","port":5432,"username":"root","password":"mine"}`,
+		})
+		w.db.before = nil
+		w.must("UpdateSecret", object{"SecretId": "db", "Description": "wait"})
+		w.advance(retries[0])
+		if !cmp.Equal(w.db.users["root"], []string{"super"}) {
+			t.Errorf("the database has %v", w.db.users)
+		}
 	})
 	t.Run("LockedOut", func(t *testing.T) {
 		w := newWorkshop(t)

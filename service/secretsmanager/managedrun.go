@@ -85,13 +85,20 @@ func (a *attempt) prepare(ctx context.Context) (f *shift, err error) {
 		}
 		return a.s.changed(sec.forAccount(c), sec)
 	})
-	if err == nil && !sameServer(f.pending, f.current) {
+	if err != nil {
+		return nil, err
+	}
+	user := f.current.Username
+	if a.managed.Alternating {
+		user = other(user)
+	}
+	if !sameServer(f.pending, f.current) || f.pending.Username != user {
 		return nil, errMoved // somebody has put that there
 	}
-	return f, err
+	return f, nil
 }
 
-var errMoved = errors.New("AWSPENDING is of another database than AWSCURRENT")
+var errMoved = errors.New("AWSPENDING is of another database or another user than AWSCURRENT has it")
 
 // cloneSuffix is what the name of the second of two alternating users ends with:
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotation-strategy.html#rotating-secrets-two-users
@@ -138,6 +145,13 @@ func (a *attempt) alternate(ctx context.Context, f *shift) error {
 	db := a.s.cfg.Databases
 	if f.resumed && db.Login(ctx, f.pending) == nil {
 		return nil
+	}
+	// Whoever may write the secret must not have the superuser do something for a user whose password they do not know.
+	if err := db.Login(ctx, f.current); err != nil {
+		if errors.Is(err, database.ErrRefused) {
+			err = errLockedOut
+		}
+		return during(setStep, err)
 	}
 	// Who got the other user's password before the last rotation has had time to log in, even if the cloud's clock was moved since.
 	if err := clock.Pause(ctx, a.s.cfg.Grace); err != nil {
@@ -232,29 +246,24 @@ func (a *attempt) unmark(ctx context.Context, why error) error {
 
 var errLockedOut = errors.New("the database refuses all values of the secret")
 
-// rescue changes a password that somebody else has changed: the database refuses AWSCURRENT, and AWSPENDING if there was one. It may take AWSPREVIOUS, or the superuser can help.
+// rescue changes a password that somebody else has changed: the database refuses AWSCURRENT, and AWSPENDING if there was one. It may take AWSPREVIOUS. The superuser does not help, whom
+// whoever may write the secret could otherwise have change the password of anybody.
 func (a *attempt) rescue(ctx context.Context, f *shift) error {
 	previous, err := a.previous(ctx)
 	if err != nil {
 		return during(setStep, err)
 	}
-	if previous != nil && (!sameServer(previous, f.current) || previous.Username != f.current.Username) {
-		previous = nil
+	if previous == nil || !sameServer(previous, f.current) || previous.Username != f.current.Username {
+		return during(setStep, a.unmark(ctx, errLockedOut))
 	}
-	for _, as := range []*database.Credentials{previous, f.master} {
-		if as == nil {
-			continue
-		}
-		ch, err := a.s.cfg.Databases.Change(ctx, as, f.current.Username, f.pending.Password)
-		if errors.Is(err, database.ErrRefused) {
-			continue
-		}
-		if err != nil {
-			return during(setStep, err)
-		}
-		return a.commit(ctx, f, ch)
+	ch, err := a.s.cfg.Databases.Change(ctx, previous, f.current.Username, f.pending.Password)
+	if errors.Is(err, database.ErrRefused) {
+		return during(setStep, a.unmark(ctx, errLockedOut))
 	}
-	return during(setStep, a.unmark(ctx, errLockedOut))
+	if err != nil {
+		return during(setStep, err)
+	}
+	return a.commit(ctx, f, ch)
 }
 
 // previous is what AWSPREVIOUS says, or nil.

@@ -103,7 +103,7 @@ func (a *attempt) secret(c *call.Call) (*secret, error) {
 	return sec, nil
 }
 
-// perform does something with the secret in a transaction. If it succeeds, the secret is saved.
+// perform does something with the secret in a transaction, which saves what it changes.
 func (a *attempt) perform(ctx context.Context, do func(c *call.Call, sec *secret) error) error {
 	return a.s.cfg.Perform(ctx, a.account, a.region, func(c *call.Call) error {
 		sec, err := a.secret(c)
