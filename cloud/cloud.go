@@ -355,6 +355,9 @@ func (c *Cloud) Reset(ctx context.Context) error {
 		return ErrNotDev
 	}
 	c.EndPolls()
+	if err := c.endFunctions(ctx); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.core.close(); err != nil {

@@ -71,6 +71,13 @@ func (c *core) closeRunner(ctx context.Context) (err error) {
 	return err
 }
 
+// endFunctions ends those that run, whose callers would be waited for.
+func (c *Cloud) endFunctions(ctx context.Context) error {
+	core, release := c.hold()
+	defer release()
+	return core.functions.Close(ctx)
+}
+
 // inside is the cloud as functions reach it: calls, and nothing that is for its operator.
 type inside struct{ c *core }
 
@@ -85,6 +92,7 @@ func (c *core) openLambda(cfg Config, partition string) ([]door.Room, error) {
 		Store: c.store, Blob: c.blob, Principals: c.directory, Partition: partition,
 		KMS: kmsapi.Client{Transport: doorway{c}}, S3: s3api.Client{Transport: doorway{c}},
 		FunctionURL: func(_, id string) string { return public + "/_holdfast/lambda-url/" + id + "/" },
+		Supports:    c.functions.Supports,
 		CodeURL:     func(location string) string { return public + codePath + location },
 		Isolated: func() error {
 			if cfg.Functions.Off {
