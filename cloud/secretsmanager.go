@@ -15,7 +15,7 @@ import (
 
 func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, error) {
 	service := secretsapi.Service.Package
-	s, err := secretsmanager.New(secretsmanager.Config{
+	settings := secretsmanager.Config{
 		Store: c.store, Clock: c.clock, Seal: c.keyring, Principals: c.directory, Partition: partition, KMS: kmsapi.Client{Transport: doorway{c}},
 		Self: secretsapi.Client{Transport: doorway{c}},
 		Perform: func(ctx context.Context, account, region string, do func(*call.Call) error) error {
@@ -26,7 +26,11 @@ func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, er
 		},
 		Lambda: lambdaapi.Client{Transport: doorway{c}}, Databases: secretsmanager.Through(database.New(cfg.Databases)),
 		Report: func(err error) { cfg.Log.Error("secretsmanager", "cause", err.Error()) },
-	})
+	}
+	if c.peers != nil {
+		settings.Peers = c.peers
+	}
+	s, err := secretsmanager.New(settings)
 	if err != nil {
 		return nil, err
 	}

@@ -2,77 +2,20 @@ package kms
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/remote/letter"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
-// Peers are the processes that serve other regions of the cloud. All of them have a secret in common.
-type Peers interface {
-	// Serves reports whether this process serves a region, Has whether a peer does. Regions are those of the peers.
-	Serves(region string) bool
-	Has(region string) bool
-	Regions() []string
-	// Transport carries calls, signed as those of a region that is served here, to one that a peer serves.
-	Transport(sender, receiver string) (call.Transport, error)
-	// Wrap encrypts for one way and one place; Unwrap opens that, and nothing that was wrapped for another or altered.
-	Wrap(sender, receiver string, place []string, plaintext []byte) ([]byte, error)
-	Unwrap(sender, receiver string, place []string, wrapped []byte) ([]byte, error)
-}
+// Peers are the processes that serve other regions of the cloud.
+type Peers = letter.Peers
 
 // away reports whether a region is not served by this process. What is for one that no peer serves any more waits until one does.
 func (s *Service) away(region string) bool { return s.cfg.Peers != nil && !s.cfg.Peers.Serves(region) }
-
-// letter is what both the input and the output of the operations between peers look like: a message or a reply under the peers' encryption. Key policies, tags and key
-// material are in it, so that nobody on the way reads or alters them, whatever the connection is.
-type letter struct {
-	KeyID  string // the ARN of the key in the receiver's region
-	Sender string // a region
-	Sealed []byte
-}
-
-var letterSchema = wire.Schema{
-	Name: "PeerLetter", Kind: wire.Struct,
-	Members: []wire.Member{
-		{Name: "KeyId", Target: &wire.Schema{Name: "PeerKeyArn", Kind: wire.String, Constraint: &wire.Constraint{Max: 2048, HasMax: true}}},
-		{Name: "Sender", Index: 1, Target: &wire.Schema{Name: "PeerRegion", Kind: wire.String, Constraint: &wire.Constraint{Max: 32, HasMax: true}}},
-		{Name: "Sealed", Index: 2, Required: true, Sensitive: true, Target: &wire.Schema{Name: "PeerSealed", Kind: wire.Blob, Sensitive: true}},
-	},
-}
-
-func (*letter) Schema() *wire.Schema { return &letterSchema }
-
-func (l *letter) WriteMembers(w wire.Writer) {
-	m := letterSchema.Members
-	if l.KeyID != "" {
-		w.String(&m[0], l.KeyID)
-	}
-	if l.Sender != "" {
-		w.String(&m[1], l.Sender)
-	}
-	if l.Sealed != nil {
-		w.Blob(&m[2], l.Sealed)
-	}
-}
-
-func (l *letter) ReadMembers(r wire.Reader) {
-	for m := r.NextMember(); m != nil; m = r.NextMember() {
-		switch m.Index {
-		case 0:
-			l.KeyID = r.String(m)
-		case 1:
-			l.Sender = r.String(m)
-		case 2:
-			l.Sealed = r.Blob(m)
-		}
-	}
-}
 
 // The operations between peers. No model has them, and to anybody but a peer they are not there.
 var (
@@ -82,11 +25,7 @@ var (
 )
 
 func betweenPeers(name string, access wire.AccessLevel) *wire.Operation {
-	empty := func() wire.Shape { return new(letter) }
-	return &wire.Operation{
-		Service: kms.Service, Name: name, Method: "POST", URI: "/", NewInput: empty, NewOutput: empty,
-		Action: kms.Service.ActionPrefix + ":" + name, Access: access, ReadOnly: access == wire.AccessRead, EventName: name,
-	}
+	return letter.Operation(kms.Service, name, access)
 }
 
 // message is what one key tells a related one in a region of another process.
@@ -118,16 +57,8 @@ type reply struct {
 	Imported bool       `json:",omitempty"` // the material that waits for a rotation has been imported into it
 }
 
-// address is where a message belongs: one for another key, or for another operation, does not open. A reply belongs to one message, so that an old one does not answer a new one, and
-// nobody answers who cannot open it.
-func (p place) address(op *wire.Operation, question []byte) []string {
-	a := []string{"kms peer message", op.Name, p.account, p.id}
-	if question != nil {
-		sum := sha256.Sum256(question)
-		a = append(a, hex.EncodeToString(sum[:]))
-	}
-	return a
-}
+// letters is what tells messages for a key from those for others.
+func (p place) letters() []string { return []string{p.account, p.id} }
 
 // transit is where material of a key belongs on its way to another region. Spec and usage are in it as in sealed.
 func (p place) transit(r *keyRecord, materialID string) []string {
@@ -136,29 +67,10 @@ func (p place) transit(r *keyRecord, materialID string) []string {
 
 // ask sends a message to a key in a region of another process, from a related one in a region of this.
 func (s *Service) ask(ctx context.Context, op *wire.Operation, from string, to place, m *message) (*reply, error) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	question, err := s.cfg.Peers.Wrap(from, to.region, to.address(op, nil), text)
-	if err != nil {
-		return nil, err
-	}
-	way, err := s.cfg.Peers.Transport(from, to.region)
-	if err != nil {
-		return nil, err
-	}
-	c := &call.Call{Context: ctx, Scope: s.scope(to.account, to.region)}
-	out, err := call.Invoke[*letter](way, c, op, &letter{KeyID: s.arn(to), Sender: from, Sealed: question})
-	if err != nil {
-		return nil, err
-	}
-	if text, err = s.cfg.Peers.Unwrap(to.region, from, to.address(op, question), out.Sealed); err != nil {
-		return nil, fmt.Errorf("opening the answer to %s: %w", op.Name, err)
-	}
 	var r reply
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("reading the answer to %s: %w", op.Name, err)
+	way := &letter.Way{From: from, To: s.scope(to.account, to.region), Resource: s.arn(to), Place: to.letters()}
+	if err := letter.Ask(ctx, s.cfg.Peers, way, op, m, &r); err != nil {
+		return nil, err
 	}
 	return &r, nil
 }
@@ -171,42 +83,32 @@ func (s *Service) peerEndpoints() []call.Endpoint {
 }
 
 // answer makes the handler of an operation for peers. Opening the letter is what permits it: policies of an account do not keep a key from its own replica.
-func (s *Service) answer(handle func(c *call.Call, from string, at place, m *message) (*reply, error)) func(*call.Call, *letter) (*letter, error) {
-	return func(c *call.Call, in *letter) (*letter, error) {
+func (s *Service) answer(handle func(c *call.Call, from string, at place, m *message) (*reply, error)) func(*call.Call, *letter.Letter) (*letter.Letter, error) {
+	return func(c *call.Call, in *letter.Letter) (*letter.Letter, error) {
 		c.Open("peers act for the keys that they have in common")
-		t, err := parse(c, in.KeyID)
+		t, err := parse(c, in.Resource)
 		if err != nil || t.alias != "" || s.cfg.Peers == nil || !s.cfg.Peers.Has(in.Sender) {
 			return nil, c.Reject(notBetween("The message is for no key here, or from no region of a peer."))
 		}
-		text, err := s.cfg.Peers.Unwrap(in.Sender, t.region, t.address(c.Op, nil), in.Sealed)
-		if err != nil {
-			return nil, c.Reject(notBetween("The message does not open: " + err.Error() + "."))
-		}
 		var m message
-		if err := json.Unmarshal(text, &m); err != nil {
-			return nil, c.Reject(notBetween("The message is malformed."))
+		if err := letter.Open(s.cfg.Peers, c, in, t.region, t.letters(), &m); err != nil {
+			return nil, err
 		}
 		c.Touch(audit.Resource{Account: t.account, Type: keyType, ARN: s.arn(t.place)})
 		r, err := handle(c, in.Sender, t.place, &m)
 		if err != nil {
 			return nil, err
 		}
-		if text, err = json.Marshal(r); err != nil {
-			return nil, err
+		out, err := letter.Reply(s.cfg.Peers, c, in, t.region, t.letters(), r)
+		if err == nil {
+			s.heard(in.Sender)
 		}
-		sealed, err := s.cfg.Peers.Wrap(t.region, in.Sender, t.address(c.Op, in.Sealed), text)
-		if err != nil {
-			return nil, err
-		}
-		s.heard(in.Sender)
-		return &letter{Sealed: sealed}, nil
+		return out, err
 	}
 }
 
 // notBetween is the error for a message that no peer of this cloud should have sent.
-func notBetween(why string) error {
-	return &wire.Error{Code: "PeerMessageException", Status: 400, Message: why}
-}
+func notBetween(why string) error { return letter.Refuse(why) }
 
 // inquire asks how a related key in another process is. It returns a key that has what permissions on it depend on, with a reply that says more.
 func (s *Service) inquire(c *call.Call, k *key, region string) (*key, *reply, error) {

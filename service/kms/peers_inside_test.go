@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/remote"
+	"github.com/holdfast-cloud/holdfast/remote/letter"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/memstore"
@@ -143,7 +144,7 @@ type way struct {
 }
 
 func (x way) Invoke(_ *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
-	copied := *in.(*letter)
+	copied := *in.(*letter.Letter)
 	arrive := func() (out wire.Shape, err error) {
 		p := x.w.at(x.receiver)
 		for _, e := range p.peerEndpoints() {

@@ -18,6 +18,7 @@ import (
 //	secretsmanager/ACCOUNT/REGION/version/SECRET/ID        a version: its value, encrypted under data keys that KMS alone can open
 //	secretsmanager/ACCOUNT/REGION/version.created/SECRET/TIME/ID
 //	secretsmanager/ACCOUNT/REGION/version.old/SECRET/TIME/ID   the versions without a label
+//	secretsmanager/ACCOUNT/REGION/followed/NAME/SUFFIX     what a primary secret in another process has told last: see peers.go
 //
 // Labels stand with the secret: moving one does not touch values. A name belongs to one secret at a time, until it is deleted for good, together with its versions.
 var (
@@ -62,6 +63,7 @@ type secretRecord struct {
 
 	Primary  string    `json:",omitempty"` // the region of the secret that this one is a replica of; "" is none
 	Replicas []replica `json:",omitempty"`
+	Serial   uint64    `json:",omitempty"` // of what replicas in other processes were told last
 }
 
 // versionRecord is a version of a secret. What it says does not change; by which keys it can be read, does.

@@ -23,6 +23,10 @@ type replica struct {
 	Key     string `json:",omitempty"` // KmsKeyId as it was given; "" is aws/secretsmanager
 	Status  secretsmanager.StatusType
 	Message string `json:",omitempty"`
+
+	// Of a region in another process: what it was told first and last, and the versions that it was given the values of.
+	First, Serial uint64   `json:",omitempty"`
+	Sent          []string `json:",omitempty"`
 }
 
 // opReplicate is what a primary secret's change does in the region of a replica.
@@ -101,9 +105,12 @@ type versionState struct {
 
 // bring has one replica follow, and notes how that went. Its error is none of what can go wrong with a replica.
 func (s *Service) bring(c *call.Call, sec *secret, rep *replica, overwrite bool) error {
+	if s.away(rep.Region) {
+		return s.dispatch(c, sec, rep, overwrite)
+	}
 	there := c.In(rep.Region, opReplicate)
 	mark := c.Tx().Mark()
-	st, err := s.stateFor(c, there, sec, rep)
+	st, err := s.stateFor(c, sec, rep, func(id string) (bool, error) { return s.has(there, sec, id) })
 	if err == nil {
 		err = s.follow(there, sec.Account, st, overwrite)
 	}
@@ -131,8 +138,8 @@ func replicaFailure(err error) (string, bool) {
 	return "", false
 }
 
-// stateFor is the secret as a replica is to have it. Values that the replica has are left out.
-func (s *Service) stateFor(c, there *call.Call, sec *secret, rep *replica) (*state, error) {
+// stateFor is the secret as a replica is to have it. Values of versions that the replica knows are left out.
+func (s *Service) stateFor(c *call.Call, sec *secret, rep *replica, knows func(id string) (bool, error)) (*state, error) {
 	st := &state{
 		Name: sec.Name, Suffix: sec.Suffix, Description: sec.Description, Type: sec.Type, Owner: sec.Owner, Tags: sec.Tags, Policy: sec.Policy, Pins: sec.Pins, Rotation: sec.Rotation,
 		Primary: sec.Region, Key: rep.Key, Created: sec.Created, Changed: sec.Changed, Labels: sec.Labels,
@@ -144,7 +151,7 @@ func (s *Service) stateFor(c, there *call.Call, sec *secret, rep *replica) (*sta
 		}
 		vs := versionState{ID: id, Created: v.Created, Binary: v.Binary, Empty: v.Sum == nil}
 		if !vs.Empty {
-			if vs.Known, err = s.has(there, sec, id); err != nil {
+			if vs.Known, err = knows(id); err != nil {
 				return nil, err
 			}
 			if !vs.Known {
@@ -256,7 +263,7 @@ func (s *Service) addReplicas(c *call.Call, sec *secret, add []secretsmanager.Re
 	for _, r := range add {
 		region := deref(r.Region)
 		switch {
-		case !door.ValidRegion(c.Scope.Partition, region):
+		case !door.ValidRegion(c.Scope.Partition, region) || s.nowhere(region):
 			return invalidParameter("Invalid replica region: %s.", region)
 		case region == sec.Region:
 			return invalidParameter("Invalid replica region: %s is the region of the primary secret.", region)
@@ -309,7 +316,12 @@ func (s *Service) RemoveRegionsFromReplication(c *call.Call, in *secretsmanager.
 		if !slices.Contains(sec.replicaRegions(), region) {
 			return nil, invalidParameter("The secret is not replicated to region %s.", region)
 		}
-		if err := s.removeReplica(c.In(region, opReplicate), sec); err != nil {
+		if s.away(region) {
+			err = s.dismiss(c, sec, region)
+		} else {
+			err = s.removeReplica(c.In(region, opReplicate), sec)
+		}
+		if err != nil {
 			return nil, err
 		}
 		sec.Replicas = slices.DeleteFunc(slices.Clone(sec.Replicas), func(rep replica) bool { return rep.Region == region })
@@ -355,6 +367,9 @@ func (s *Service) leave(c *call.Call, sec *secret) error {
 	if sec.Primary == "" {
 		return nil
 	}
+	if s.away(sec.Primary) {
+		return s.release(c, sec)
+	}
 	there := c.In(sec.Primary, opReplicate)
 	rows := secretTable.In(sec.Account, sec.Primary)
 	r, err := rows.Get(there.Tx(), sec.Name)
@@ -375,6 +390,10 @@ func (s *Service) replicationStatus(c *call.Call, sec *secret) (list []secretsma
 		st := secretsmanager.ReplicationStatusType{Region: new(rep.Region), Status: rep.Status, StatusMessage: present(rep.Message), KmsKeyId: new(rep.Key)}
 		if rep.Key == "" {
 			st.KmsKeyId = new(defaultKey)
+		}
+		if s.away(rep.Region) {
+			list = append(list, st)
+			continue
 		}
 		r, err := secretTable.In(sec.Account, rep.Region).Get(c.Tx(), sec.Name)
 		if err == nil && r.Primary == sec.Region && !r.Accessed.IsZero() {

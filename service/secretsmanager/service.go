@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/lastuse"
+	"github.com/holdfast-cloud/holdfast/remote/letter"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -38,7 +39,7 @@ type Lambda interface {
 	Invoke(*call.Call, *lambda.InvocationRequest) (*lambda.InvocationResponse, error)
 }
 
-// Config is what the service is made of. All of it is needed but Databases, Grace and Report.
+// Config is what the service is made of. All of it is needed but Databases, Grace, Peers and Report.
 type Config struct {
 	Store      store.Store
 	Clock      clock.Clock
@@ -60,6 +61,9 @@ type Config struct {
 	// Databases are those whose passwords are rotated without a function; nil is none. Grace is how long who has just read a password has to log in before it changes; 0 is a default.
 	Databases Databases
 	Grace     time.Duration
+
+	// Peers serve other regions; nil is that this process serves all.
+	Peers letter.Peers
 
 	// Report is told of errors that no caller hears of; nil means nobody.
 	Report func(error)
@@ -84,7 +88,7 @@ type Service struct {
 // New returns the service over what is in cfg.Store.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Self == nil || cfg.Partition == "" || cfg.Perform == nil || cfg.Ask == nil || cfg.Lambda == nil {
-		return nil, errors.New("secretsmanager: Config needs everything in it but Databases, Grace and Report")
+		return nil, errors.New("secretsmanager: Config needs everything in it but Databases, Grace, Peers and Report")
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
@@ -112,7 +116,8 @@ func (s *Service) Room() door.Room {
 		Service: secretsmanager.Service, Endpoints: secretsmanager.Endpoints(s),
 		Internal: &secretsmanager.InternalServiceError{Message: "An error occurred on the server side."},
 		Timers:   map[string]door.TimerHandler{deleteTimer: s.deleteDue, rotateTimer: s.rotationDue, overlapTimer: s.overlapDue},
-		Carriers: map[string]door.Carrier{rotationLane: rotator{s}},
+		Carriers: map[string]door.Carrier{rotationLane: rotator{s}, peerLane: courier{s}},
+		Peers:    s.peerEndpoints(),
 	}
 }
 
