@@ -105,10 +105,11 @@ func (s *Service) CreateSecret(c *call.Call, in *secretsmanager.CreateSecretRequ
 		}
 		out.VersionId = in.ClientRequestToken
 	}
-	if err := s.addReplicas(c, sec, in.AddReplicaRegions, deref(in.ForceOverwriteReplicaSecret)); err != nil {
+	sec.Changed = c.Time
+	if err := sec.save(c); err != nil {
 		return nil, err
 	}
-	if err := s.changed(c, sec); err != nil {
+	if err := s.addReplicas(c, sec, in.AddReplicaRegions, deref(in.ForceOverwriteReplicaSecret)); err != nil {
 		return nil, err
 	}
 	out.ReplicationStatus, err = s.replicationStatus(c, sec)
