@@ -27,9 +27,13 @@ var runnable = []string{
 // unbuilt are those that are AWS's alone.
 var unbuilt = []string{"java8.al2", "java11", "java17", "java21", "java25", "dotnet6", "dotnet8", "dotnet10", "ruby3.2", "ruby3.3", "ruby3.4"}
 
-func checkRuntime(c *call.Call, runtime lambda.Runtime) error {
+// checkRuntime refuses what does not run here: anywhere, or on this host.
+func (s *Service) checkRuntime(c *call.Call, runtime lambda.Runtime, architecture string) error {
 	switch r := string(runtime); {
 	case slices.Contains(runnable, r):
+		if err := s.cfg.Supports(r, architecture); err != nil {
+			return notBuilt(c, "Runtime "+r+" on this host: "+err.Error())
+		}
 		return nil
 	case slices.Contains(unbuilt, r):
 		return notBuilt(c, "Runtime "+r)
@@ -42,6 +46,11 @@ func checkRuntime(c *call.Call, runtime lambda.Runtime) error {
 func (s *Service) configure(c *call.Call, function string, v *versionRecord, in *lambda.UpdateFunctionConfigurationRequest) error {
 	if err := checkUnbuilt(c, in); err != nil {
 		return err
+	}
+	if in.Runtime != "" {
+		if err := s.checkRuntime(c, in.Runtime, v.Architecture); err != nil {
+			return err
+		}
 	}
 	if err := v.configurePlain(c, in); err != nil {
 		return err
@@ -70,9 +79,6 @@ func (s *Service) configure(c *call.Call, function string, v *versionRecord, in 
 // configurePlain changes what needs nobody's permission.
 func (v *versionRecord) configurePlain(c *call.Call, in *lambda.UpdateFunctionConfigurationRequest) error {
 	if in.Runtime != "" {
-		if err := checkRuntime(c, in.Runtime); err != nil {
-			return err
-		}
 		v.Runtime = string(in.Runtime)
 	}
 	change(&v.Handler, in.Handler)

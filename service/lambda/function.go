@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/lambda"
@@ -33,7 +34,7 @@ func (s *Service) CreateFunction(c *call.Call, in *lambda.CreateFunctionRequest)
 	}
 	f := &functionRecord{Name: t.name.function, Account: c.Scope.Account, Region: c.Scope.Region, Created: c.Time, Tags: in.Tags}
 	v := &versionRecord{
-		Function: f.Name, Timeout: 3, Memory: 128, Ephemeral: 512, Architecture: string(lambda.ArchitectureX8664),
+		Function: f.Name, Timeout: 3, Memory: 128, Ephemeral: 512, Architecture: hostArchitecture(),
 		Tracing: string(lambda.TracingModePassThrough), Logging: loggingRecord{Format: string(lambda.LogFormatText)},
 	}
 	if len(in.Architectures) > 0 {
@@ -68,6 +69,14 @@ func (s *Service) CreateFunction(c *call.Call, in *lambda.CreateFunctionRequest)
 		return nil, err
 	}
 	return s.configuration(f, told, functionARN(c.Scope, f.Name, ""), shown(in.Environment)), nil
+}
+
+// hostArchitecture is what functions are for that do not say: what runs here.
+func hostArchitecture() string {
+	if runtime.GOARCH == "arm64" {
+		return string(lambda.ArchitectureArm64)
+	}
+	return string(lambda.ArchitectureX8664)
 }
 
 // newName finds and authorizes the name of a function that is to be made.

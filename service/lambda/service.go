@@ -31,7 +31,7 @@ type S3 interface {
 	PutObject(*call.Call, *s3.PutObjectRequest) (*s3.PutObjectOutput, error)
 }
 
-// Config is what the service is made of. All of it is needed but Isolated.
+// Config is what the service is made of. All of it is needed but Isolated and Supports.
 type Config struct {
 	Store      store.Store
 	Blob       blob.Store // of sealed objects: it keeps code
@@ -48,6 +48,9 @@ type Config struct {
 
 	// Isolated returns why functions cannot be isolated from this host, in which case there are none; nil is that they can.
 	Isolated func() error
+
+	// Supports returns why functions of a runtime and an architecture do not run on this host; nil is that all do.
+	Supports func(runtime, architecture string) error
 
 	Running
 }
@@ -70,10 +73,13 @@ type Service struct {
 // New returns the service. But for code, it keeps all it knows in the store that its calls bring.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Blob == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.S3 == nil || cfg.Partition == "" || cfg.FunctionURL == nil || cfg.CodeURL == nil || !cfg.Running.complete() {
-		return nil, errors.New("lambda: Config needs everything in it but Isolated")
+		return nil, errors.New("lambda: Config needs everything in it but Isolated and Supports")
 	}
 	if cfg.Isolated == nil {
 		cfg.Isolated = func() error { return nil }
+	}
+	if cfg.Supports == nil {
+		cfg.Supports = func(string, string) error { return nil }
 	}
 	s := &Service{cfg: cfg, policies: identity.NewResourcePolicies(), tickets: cfg.Seal.Box("lambda-code"), box: cfg.Seal.Box("lambda"), limits: newLimits()}
 	s.logbook = newLogbook(s)

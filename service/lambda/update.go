@@ -77,6 +77,9 @@ func (s *Service) UpdateFunctionCode(c *call.Call, in *lambda.UpdateFunctionCode
 	v.Code = codeRecord{Blob: old.Code.Blob, Sum: sumOf(archive), Size: int64(len(archive)), Unzipped: unzipped}
 	if len(in.Architectures) > 0 {
 		v.Architecture = string(in.Architectures[0])
+		if err := s.checkRuntime(c, lambda.Runtime(v.Runtime), v.Architecture); err != nil {
+			return nil, err
+		}
 	}
 	if err := v.fits(); err != nil {
 		return nil, err
