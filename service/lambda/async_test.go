@@ -101,7 +101,7 @@ func TestEvents(t *testing.T) {
 		}
 		r := got[0]
 		if r.Version != "1.0" || r.RequestContext.Condition != "Success" || r.RequestContext.Attempts != 1 || r.RequestContext.FunctionARN != functionARN+"f:$LATEST" || r.RequestContext.RequestID == "" ||
-			string(r.RequestPayload) != `{"a":1}` || r.ResponseContext.StatusCode != 200 || r.ResponseContext.ExecutedVersion != "$LATEST" || r.ResponseContext.FunctionError != "" || string(r.ResponsePayload) != `{"a": 1}` {
+			string(r.RequestPayload) != `{"a":1}` || r.ResponseContext.StatusCode != 200 || r.ResponseContext.ExecutedVersion != "$LATEST" || r.ResponseContext.FunctionError != "" || string(r.ResponsePayload) != `{"a":1}` {
 			t.Errorf("got %+v", r)
 		}
 	})
