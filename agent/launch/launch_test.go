@@ -141,6 +141,7 @@ func TestFetch(t *testing.T) {
 	c.secrets["a=b"] = "x"
 	c.secrets["evil"] = `{"path":"/evil"}`
 	c.secrets["loader"] = `{"ld-preload":"/evil.so"}`
+	c.secrets["interpreter"] = `{"node-options":"--require /evil.js"}`
 	c.secrets["clash"] = `{"a-b":1,"a_b":2}`
 	c.secrets["zero"] = "a\x00b"
 	c.secrets["unnamed"] = `{"":"x"}`
@@ -166,6 +167,8 @@ func TestFetch(t *testing.T) {
 		{"NotFound", Naming{}, []string{"nothing"}, nil, "nothing: ResourceNotFoundException: no"},
 		{"MemberTakesVariable", Naming{}, []string{"evil"}, nil, "evil: the variable PATH has a meaning already, and is only replaced where =PATH says so"},
 		{"MemberOfLoader", Naming{}, []string{"loader"}, nil, "loader: the variable LD_PRELOAD has a meaning already, and is only replaced where =LD_PRELOAD says so"},
+		{"MemberOfInterpreter", Naming{}, []string{"interpreter"}, nil, "interpreter: the variable NODE_OPTIONS has a meaning already, and is only replaced where =NODE_OPTIONS says so"},
+		{"PrefixMakesVariable", Naming{}, []string{"interpreter=X_*"}, map[string]string{"X_NODE_OPTIONS": "--require /evil.js"}, ""},
 		{"TakenByName", Naming{}, []string{"evil#path=PATH"}, map[string]string{"PATH": "/evil"}, ""},
 		{"Twice", Naming{}, []string{"clash"}, nil, "clash: two values would be called A_B, the other one of clash"},
 		{"Binary", Naming{}, []string{"zero"}, nil, "zero: the value for ZERO is binary, which fits a file but no variable"},
@@ -448,6 +451,30 @@ func TestRun(t *testing.T) {
 		if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) > 0 {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
+	})
+	t.Run("FilesThatCannotBeWrittenYet", func(t *testing.T) {
+		c := newCloud(t)
+		c.secrets["db"] = `{"password":"one"}`
+		f := c.fetcher(t, "db")
+		f.Naming.Files = true
+		dir := filepath.Join(t.TempDir(), "secrets")
+		d, err := NewDirectory(dir, os.Getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := launch(t, f, `trap 'echo "now $(cat $HOLDFAST_SECRETS_DIR/password)"' HUP; trap 'exit 0' TERM; `+idle, func(c *Config) { c.Directory, c.OnChange.Signal = d, syscall.SIGHUP })
+		l.until("ready")
+		if err := errors.Join(os.Remove(dir), os.MkdirAll(filepath.Join(dir, "full"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { c.secrets["db"] = `{"password":"two"}` })
+		l.wait("does not get the new values", l.log.String)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		l.until("now two")
+		signalSelf(t, syscall.SIGTERM)
+		l.wantStatus(0)
 	})
 	t.Run("CloudAway", func(t *testing.T) {
 		c, f := db(t)

@@ -79,6 +79,7 @@ type supervisor struct {
 	ending     bool             // it was told to end by a signal from outside
 	due        <-chan time.Time // when it is started, or told to end
 	kill       <-chan time.Time // when it is ended
+	late       <-chan time.Time // when the files are written again that could not be
 }
 
 // Run gets the values, runs the program until it ends, and returns its exit status. ctx is for getting the first values, and its end is not the program's: that comes by a
@@ -193,9 +194,9 @@ func (s *supervisor) run(incoming <-chan os.Signal, changes <-chan *Values) (int
 			}
 			s.pass(sig)
 		case v := <-changes:
-			if err := s.changed(v); err != nil {
-				s.Log.Error("the program does not get the new values", "cause", err.Error())
-			}
+			s.take(v)
+		case <-s.late:
+			s.take(s.values)
 		case <-s.due:
 			s.due = nil
 			if s.program == nil {
@@ -242,6 +243,15 @@ func (s *supervisor) send(sig os.Signal) {
 	}
 	if err := s.program.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.Log.Error("the program could not be sent a signal", "signal", sig.String(), "cause", err.Error())
+	}
+}
+
+// take has the program get new values, now or, where the files can not be written, later: who watches tells of a change once.
+func (s *supervisor) take(v *Values) {
+	s.late = nil
+	if err := s.changed(v); err != nil {
+		s.Log.Error("the program does not get the new values yet", "cause", err.Error())
+		s.late = clock.After(s.Refresh)
 	}
 }
 

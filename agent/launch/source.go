@@ -128,6 +128,11 @@ func (n *Naming) of(s *Source, own string) string {
 	return b.String()
 }
 
+// runs are variables by which loaders, shells and interpreters are told to run something, or where to find what they run.
+var runs = regexp.MustCompile(`^((LD|DYLD)_.*|PATH|IFS|BASH_ENV|BASHOPTS|SHELLOPTS|PS4|PROMPT_COMMAND|GCONV_PATH|GLIBC_TUNABLES|NODE_(OPTIONS|PATH)|` +
+	`PYTHON(BREAKPOINT|HOME|PATH|STARTUP|USERBASE|WARNINGS)|PERL5?(DB|LIB|OPT)|RUBY(LIB|OPT)|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|JAVA_TOOL_OPTIONS|CLASSPATH|LUA_(INIT|C?PATH)|PHPRC|` +
+	`PHP_INI_SCAN_DIR|DOTNET_STARTUP_HOOKS|GIT_(EXEC_PATH|SSH|SSH_COMMAND))$`)
+
 // check refuses names that a secret's writer must not choose, and names that can not be used.
 func (n *Naming) check(name string, exact bool, taken func(string) bool) error {
 	switch {
@@ -138,8 +143,8 @@ func (n *Naming) check(name string, exact bool, taken func(string) bool) error {
 	case exact:
 		return nil
 	}
-	// Who may write the value of a secret may name its members. With PATH or LD_PRELOAD that would be the right to run programs here.
-	if strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "DYLD_") || taken(name) {
+	// Who may write the value of a secret may name its members. With PATH, LD_PRELOAD or NODE_OPTIONS that would be the right to run programs here.
+	if runs.MatchString(name) || taken(name) {
 		return fmt.Errorf("the variable %s has a meaning already, and is only replaced where =%s says so", name, name)
 	}
 	return nil
