@@ -23,18 +23,26 @@ type recorder struct {
 	http.Handler
 	mu   sync.Mutex
 	seen []*http.Request // with bodies that can be read again
+	lost int             // replies that are still to be lost
 }
 
 func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, _ := io.ReadAll(req.Body)
 	kept := req.Clone(req.Context())
 	kept.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body = io.NopCloser(bytes.NewReader(body))
 	if strings.Contains(req.Header.Get("X-Amz-Target"), "ReplicaSecret") {
 		r.mu.Lock()
 		r.seen = append(r.seen, kept)
+		lost := r.lost > 0
+		r.lost = max(0, r.lost-1)
 		r.mu.Unlock()
+		if lost {
+			r.Handler.ServeHTTP(httptest.NewRecorder(), req)
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
 	}
-	req.Body = io.NopCloser(bytes.NewReader(body))
 	r.Handler.ServeHTTP(w, req)
 }
 
@@ -274,6 +282,24 @@ func TestPeersSecrets(t *testing.T) {
 		create("no-key", "alias/nothing")
 		await(t, "the replica has failed", func() bool { return strings.HasPrefix(p.status("no-key"), "Failed Replication failed: ") })
 		p.wantValue("no-key", "ResourceNotFoundException")
+	})
+	t.Run("FailureWhoseReplyIsLost", func(t *testing.T) {
+		p.t = t
+		p.letters.mu.Lock()
+		p.letters.lost = 1
+		p.letters.mu.Unlock()
+		if _, err := p.here.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("unheard"), SecretString: aws.String("v"),
+			AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String("eu-west-1"), KmsKeyId: aws.String("alias/nothing")}}}); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		await(t, "the replica is no more InProgress", func() bool {
+			got = p.status("unheard")
+			return got != "InProgress"
+		})
+		if !strings.HasPrefix(got, "Failed Replication failed: ") {
+			t.Errorf("a replica that could not be made is %s", got)
+		}
 	})
 	t.Run("DeniedKeyHere", func(t *testing.T) {
 		p.t = t

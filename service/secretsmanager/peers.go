@@ -59,6 +59,7 @@ type peerReply struct {
 type followedRecord struct {
 	Name, Suffix string
 	Serial       uint64
+	Failed       string `json:",omitempty"` // why it could not do as it was told last
 }
 
 var followedTable = store.NewTable("secretsmanager", "followed", func(f *followedRecord) store.Key { return store.Key{f.Name, f.Suffix} })
@@ -275,10 +276,13 @@ func (s *Service) heed(c *call.Call, from string, at *secretRecord, m *peerMessa
 	if err != nil {
 		return nil, err
 	}
-	if m.Serial <= f.Serial {
+	switch {
+	case m.Serial == f.Serial: // the reply was lost
+		return &peerReply{Known: f.Serial, Failed: f.Failed}, nil
+	case m.Serial < f.Serial:
 		return &peerReply{Known: f.Serial}, nil
 	}
-	f.Serial = m.Serial
+	f.Serial, f.Failed = m.Serial, ""
 	r := &peerReply{Known: m.Serial}
 	mark := c.Tx().Mark()
 	if err := s.obey(c, from, at, m); err != nil {
@@ -287,7 +291,7 @@ func (s *Service) heed(c *call.Call, from string, at *secretRecord, m *peerMessa
 			return nil, err
 		}
 		c.Tx().Reset(mark)
-		r.Failed = message
+		r.Failed, f.Failed = message, message
 	}
 	return r, rows.Put(c.Tx(), f)
 }
