@@ -45,7 +45,7 @@ func TestTheCurrentPasswordLogsInAfterKills(t *testing.T) {
 				t.Fatalf("round %d: rotating %s: %v", round, s.name, err)
 			}
 		}
-		time.Sleep(time.Duration(random.IntN(600)) * time.Millisecond)
+		time.Sleep(time.Duration(random.IntN(450)) * time.Millisecond)
 		p.kill()
 		p.start()
 		started := time.Now()
