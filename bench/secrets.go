@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,11 +147,11 @@ func rotations(ctx context.Context, o options, s *server) error {
 			connections = max(connections, open)
 		}
 		for ; n < o.rotations; n++ {
-			var out struct{ VersionId string }
-			if err := s.callOn(c, secretsAPI, "GetSecretValue", map[string]string{"SecretId": fmt.Sprintf("app%d", n)}, &out); err != nil {
+			var out struct{ VersionIdsToStages map[string][]string }
+			if err := s.callOn(c, secretsAPI, "DescribeSecret", map[string]string{"SecretId": fmt.Sprintf("app%d", n)}, &out); err != nil {
 				return err
 			}
-			if out.VersionId != token(fmt.Sprintf("newapp%d", n)) {
+			if !slices.Contains(out.VersionIdsToStages[token(fmt.Sprintf("newapp%d", n))], "AWSCURRENT") {
 				break
 			}
 		}
