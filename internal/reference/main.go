@@ -122,7 +122,7 @@ func yes(b bool) string {
 }
 
 // commands are those with flags.
-var commands = [...]string{"serve", "events", "events tail", "why", "policy generate", "credentials", "seal status", "seal rewrap", "seal rotate", "unseal", "backup", "backup verify", "restore", "trail export", "trail keys", "trail verify", "kms-plugin"}
+var commands = [...]string{"serve", "events", "events tail", "why", "policy generate", "credentials", "seal status", "seal rewrap", "seal rotate", "unseal", "backup", "backup verify", "restore", "trail export", "trail keys", "trail verify", "exec", "agent", "kms-plugin"}
 
 // configurationPage puts the flags between the marks that the page has for each command.
 func configurationPage() ([]byte, error) {
