@@ -223,7 +223,7 @@ var behaviours = map[string]func(){
 		for { // no process has what is unmapped
 			if err := shared(64 << 20); err != nil {
 				fmt.Println("shared memory:", err)
-				select {}
+				return
 			}
 		}
 	},

@@ -146,7 +146,7 @@ func (l *log) String() string {
 
 // wait waits until the log has a text.
 func (l *log) wait(t testing.TB, text string) {
-	for range 2000 {
+	for range 6000 {
 		if strings.Contains(l.String(), text) {
 			return
 		}
