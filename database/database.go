@@ -50,18 +50,32 @@ const (
 	defaultTimeout = 15 * time.Second
 	defaultWhole   = 64
 	defaultPerHost = 16
+
+	// turns is how many rotations are under way at one server, for each connection that it may have: while one waits others connect, and none queues behind hundreds.
+	turns = 2
 )
 
 // Dialer reaches databases. It may be used concurrently.
 type Dialer struct {
 	cfg    Config
-	places *places
+	places *places // of connections
+	turns  *places // of rotations, see Turn
 }
 
 // New returns a dialer.
 func New(cfg Config) *Dialer {
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
-	return &Dialer{cfg: cfg, places: newPlaces(cmp.Or(cfg.MaxConnections, defaultWhole), cmp.Or(cfg.MaxPerHost, defaultPerHost))}
+	whole, each := cmp.Or(cfg.MaxConnections, defaultWhole), cmp.Or(cfg.MaxPerHost, defaultPerHost)
+	return &Dialer{cfg: cfg, places: newPlaces(whole, each), turns: newPlaces(turns*whole, turns*each)}
+}
+
+// Turn waits until it is one's turn to work at a server, which release ends: between the steps of a rotation somebody may wait for its end, who must not wait for those of everybody else.
+// Its errors are ErrUnreachable, when the context ends first.
+func (d *Dialer) Turn(ctx context.Context, at *Credentials) (release func(), err error) {
+	if release, err = d.turns.take(ctx, at.address()); err != nil {
+		return nil, fmt.Errorf("%w: waiting for one's turn: %w", ErrUnreachable, err)
+	}
+	return release, nil
 }
 
 // session is a connection on which somebody is logged in. It is used by one at a time.
