@@ -150,7 +150,12 @@ var (
 
 // credentials are what the version says that has a label, read on behalf of the secret's account.
 func (s *Service) credentials(c *call.Call, sec *secret, label string) (*database.Credentials, error) {
-	v, err := s.saidBy(c, sec, sec.Labels[label])
+	return s.credentialsOf(c, sec, sec.Labels[label])
+}
+
+// credentialsOf is credentials for a version.
+func (s *Service) credentialsOf(c *call.Call, sec *secret, id string) (*database.Credentials, error) {
+	v, err := s.saidBy(c, sec, id)
 	if err != nil {
 		return nil, err
 	}

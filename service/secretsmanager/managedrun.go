@@ -55,7 +55,8 @@ func (a *attempt) prepare(ctx context.Context) (f *shift, err error) {
 				return err
 			}
 		}
-		f.pending, err = a.s.credentials(c, sec, pendingLabel)
+		// By its ID: whoever has taken the label away meanwhile has not taken the password out of the database.
+		f.pending, err = a.s.credentialsOf(c, sec, a.errand.Token)
 		if err == nil {
 			f.resumed = true
 			return nil
@@ -230,8 +231,13 @@ func (a *attempt) commit(ctx context.Context, f *shift, ch Change) error {
 	if failed != nil {
 		step = setStep
 	}
-	if errors.Is(err, database.ErrRefused) && errors.Is(db.Login(ctx, f.current), database.ErrRefused) {
-		return during(step, a.unmark(ctx, errLockedOut)) // there is nothing left to keep from readers
+	if errors.Is(err, database.ErrRefused) {
+		switch now := db.Login(ctx, f.current); {
+		case errors.Is(now, database.ErrRefused):
+			return during(step, a.unmark(ctx, errLockedOut)) // there is nothing left to keep from readers
+		case now == nil && failed != nil && !errors.Is(failed, database.ErrUnreachable):
+			return during(step, a.unmark(ctx, failed)) // the database has said no, as one does that is read-only, and may say it for days
+		}
 	}
 	return during(step, errors.Join(failed, err))
 }

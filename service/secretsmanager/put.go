@@ -10,9 +10,6 @@ import (
 
 // PutSecretValue makes a version of a secret.
 func (s *Service) PutSecretValue(c *call.Call, in *secretsmanager.PutSecretValueRequest) (*secretsmanager.PutSecretValueResponse, error) {
-	if err := s.calm(c, in.SecretId); err != nil {
-		return nil, err
-	}
 	sec, err := s.forUpdate(c, in.SecretId, &access{})
 	if err != nil {
 		return nil, err
@@ -54,9 +51,6 @@ func (s *Service) PutSecretValue(c *call.Call, in *secretsmanager.PutSecretValue
 // UpdateSecretVersionStage attaches a label to a version, or takes it away.
 func (s *Service) UpdateSecretVersionStage(c *call.Call, in *secretsmanager.UpdateSecretVersionStageRequest) (*secretsmanager.UpdateSecretVersionStageResponse, error) {
 	label, from, to := deref(in.VersionStage), deref(in.RemoveFromVersionId), deref(in.MoveToVersionId)
-	if err := s.calm(c, in.SecretId); err != nil {
-		return nil, err
-	}
 	sec, err := s.forUpdate(c, in.SecretId, (&access{}).with("secretsmanager:versionstage", label))
 	if err != nil {
 		return nil, err
@@ -91,6 +85,13 @@ func (s *Service) movable(c *call.Call, sec *secret, label, from, to string) err
 			return &secretsmanager.ResourceNotFoundException{Message: "Secrets Manager can't find the specified secret version: " + id + "."}
 		} else if err != nil {
 			return err
+		}
+	}
+	if label == currentLabel {
+		if v, err := s.version(c, sec, to); err != nil {
+			return err
+		} else if v.Sum == nil {
+			return invalidRequest("You can't attach staging label AWSCURRENT to version %s because it has no value.", to)
 		}
 	}
 	switch {

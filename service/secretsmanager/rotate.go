@@ -205,7 +205,7 @@ func (s *Service) begin(c *call.Call, sec *secret, run *run) error {
 	if c.Op == nil {
 		c = sec.forAccount(c) // a timer's
 	}
-	if sec.Labels[pendingLabel] != run.Token {
+	if len(sec.labels(run.Token)) == 0 {
 		if err := s.await(c, sec, run.Token, pendingLabel); err != nil {
 			return err
 		}

@@ -326,3 +326,47 @@ func TestRotationToken(t *testing.T) {
 		t.Error("the token is taken when the rotation is over")
 	}
 }
+
+// A secret that was deleted when its function had just moved the labels can be restored, and is rotated.
+func TestDeletedInTheLastStep(t *testing.T) {
+	w := newWorkshop(t)
+	w.create("s", "first")
+	var steps []string
+	template := w.template(t, &steps)
+	w.function = func(ctx context.Context, r stepRequest) (*lambda.InvocationResponse, error) {
+		out, err := template(ctx, r)
+		if r.Step == finishStep {
+			w.must("UpdateSecretVersionStage", object{"SecretId": "s", "VersionStage": pendingLabel, "RemoveFromVersionId": r.ClientRequestToken})
+			w.must("DeleteSecret", object{"SecretId": "s"})
+		}
+		return out, err
+	}
+	version := w.rotate("s", byFunction)
+	w.advance(0)
+	w.must("RestoreSecret", object{"SecretId": "s"})
+	w.advance(0)
+	if r := w.record("s"); r.Labels[currentLabel] != version || r.Rotation.Run != nil || r.Rotation.Last.IsZero() {
+		t.Errorf("labels %v, %+v", r.Labels, r.Rotation)
+	}
+}
+
+// AWSCURRENT does not move to a version that nothing was put into.
+func TestNothingIsNotCurrent(t *testing.T) {
+	w := newWorkshop(t)
+	w.create("s", "first")
+	first := w.record("s").Labels[currentLabel]
+	w.function = func(_ context.Context, r stepRequest) (*lambda.InvocationResponse, error) {
+		if r.Step == createStep {
+			_, err := w.do("UpdateSecretVersionStage", object{"SecretId": "s", "VersionStage": currentLabel, "MoveToVersionId": r.ClientRequestToken, "RemoveFromVersionId": first})
+			if err == nil || !strings.Contains(err.Error(), "because it has no value") {
+				t.Errorf("moving AWSCURRENT to nothing: %v", err)
+			}
+		}
+		return &lambda.InvocationResponse{StatusCode: new(int32(200))}, nil
+	}
+	w.rotate("s", byFunction)
+	w.advance(0)
+	if got := w.value("s"); got != "first" {
+		t.Errorf("the value is %q", got)
+	}
+}

@@ -241,9 +241,6 @@ func (r *secretRecord) stages() map[string][]string {
 
 // UpdateSecret changes what a secret says of itself, its key and its value.
 func (s *Service) UpdateSecret(c *call.Call, in *secretsmanager.UpdateSecretRequest) (*secretsmanager.UpdateSecretResponse, error) {
-	if err := s.calm(c, in.SecretId); err != nil {
-		return nil, err
-	}
 	a := (&access{}).with("secretsmanager:description", deref(in.Description)).with("secretsmanager:type", deref(in.Type))
 	a.key(c, in.KmsKeyId)
 	sec, err := s.forUpdate(c, in.SecretId, a)
