@@ -3,6 +3,8 @@ package lambda
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,7 +88,7 @@ func (s *Service) conceal(c *call.Call, arn string, v *versionRecord, variables 
 		return err
 	}
 	_, err = s.cfg.KMS.CreateGrant(c, &kms.CreateGrantRequest{
-		KeyId: out.KeyId, GranteePrincipal: &v.Role, Operations: []kms.GrantOperation{kms.GrantOperationDecrypt},
+		Name: new(grantName(arn, v.Role)), KeyId: out.KeyId, GranteePrincipal: &v.Role, Operations: []kms.GrantOperation{kms.GrantOperationDecrypt},
 		Constraints: &kms.GrantConstraints{EncryptionContextEquals: encryptionContext(arn)},
 	})
 	if err != nil {
@@ -94,6 +96,12 @@ func (s *Service) conceal(c *call.Call, arn string, v *versionRecord, variables 
 	}
 	v.Environment = &environmentRecord{KeyARN: *out.KeyId, DataKey: out.CiphertextBlob, Text: aead.Seal(nil, nil, text, []byte(arn))}
 	return nil
+}
+
+// grantName is the same for the same function and role, so that KMS makes no further grant when the variables change: a key has only so many.
+func grantName(arn, role string) string {
+	sum := sha256.Sum256([]byte(arn + "\n" + role))
+	return "lambda-" + hex.EncodeToString(sum[:16])
 }
 
 // environment returns the variables of a version of a function. c is who asks KMS for them: a caller who reads the function, or its role that is to run.
