@@ -14,6 +14,7 @@ import (
 
 // Databases is what managed rotation asks of databases. Its errors are those of package database.
 type Databases interface {
+	Turn(ctx context.Context, at *database.Credentials) (done func(), err error)
 	Login(ctx context.Context, as *database.Credentials) error
 	Change(ctx context.Context, as *database.Credentials, user, password string) (Change, error)
 	Settle(ctx context.Context, as *database.Credentials, user, password string) error

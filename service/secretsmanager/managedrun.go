@@ -24,6 +24,11 @@ func (a *attempt) change(ctx context.Context) error {
 	if err != nil {
 		return during(createStep, err)
 	}
+	done, err := a.s.cfg.Databases.Turn(ctx, f.current)
+	if err != nil {
+		return during(setStep, err)
+	}
+	defer done()
 	if a.managed.Alternating {
 		err = a.alternate(ctx, f)
 	} else {

@@ -80,5 +80,8 @@ func (s *Service) dropTest(c *call.Call, sec *secret) error {
 		sec.Versions--
 		sec.Deprecated--
 	}
+	if err := s.arm(c, sec); err != nil { // its time may have come meanwhile, and gone
+		return err
+	}
 	return s.changed(sec.forAccount(c), sec)
 }

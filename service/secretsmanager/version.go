@@ -81,7 +81,10 @@ func (s *Service) await(c *call.Call, sec *secret, id, label string) error {
 	}
 	sec.Versions++
 	sec.Deprecated++
-	return s.moveLabel(c, sec, label, id)
+	if err := s.moveLabel(c, sec, label, id); err != nil {
+		return err
+	}
+	return s.prune(c, sec)
 }
 
 // fill puts a value into a version.
