@@ -87,6 +87,9 @@ type Config struct {
 	// loopback and private addresses.
 	Databases database.Config
 
+	// RotationGrace is how long those have to log in who have read a password just before it changes in a database that takes one at a time; zero is 300 ms.
+	RotationGrace time.Duration
+
 	// Functions says how functions run, and what they reach.
 	Functions Functions
 

@@ -24,7 +24,7 @@ func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, er
 		Ask: func(ctx context.Context, region, secretARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
 			return c.door.Ask(ctx, service, region, secretARN, op, in)
 		},
-		Lambda: lambdaapi.Client{Transport: doorway{c}}, Databases: secretsmanager.Through(database.New(cfg.Databases)),
+		Lambda: lambdaapi.Client{Transport: doorway{c}}, Databases: secretsmanager.Through(database.New(cfg.Databases)), Grace: cfg.RotationGrace,
 		Report: func(err error) { cfg.Log.Error("secretsmanager", "cause", err.Error()) },
 	}
 	if c.peers != nil {

@@ -47,9 +47,7 @@ func Init() {
 	runtime.LockOSThread() // capabilities and the filter are the thread's, and exec keeps those of the thread that calls it
 	control := os.NewFile(3, "control")
 	unix.CloseOnExec(3)
-	if err := become(control); err != nil {
-		_ = json.NewEncoder(control).Encode(started{Error: err.Error()})
-	}
+	_ = json.NewEncoder(control).Encode(started{Error: become(control).Error()})
 	os.Exit(1)
 }
 

@@ -52,8 +52,7 @@ type instance struct {
 // work is an invocation on its way through an instance.
 type work struct {
 	in       *Invocation
-	deadline time.Time // on the world's clock
-	taken    chan struct{}
+	deadline time.Time   // on the world's clock
 	chunks   chan []byte // of a response that is streamed; the first one tells that it begins
 	answer   chan *Result
 	gone     chan struct{} // closed when nobody waits any more
@@ -113,7 +112,7 @@ func (i *instance) ended(request string) *Result {
 // invoke gives an event to the runtime and waits for what comes of it. If alive is false the instance is of no more use.
 func (i *instance) invoke(ctx context.Context, in *Invocation) (r *Result, alive bool, err error) {
 	w := &work{
-		in: in, deadline: new(clock.Real).Now().Add(i.f.Timeout), taken: make(chan struct{}), chunks: make(chan []byte), answer: make(chan *Result, 1), gone: make(chan struct{}),
+		in: in, deadline: new(clock.Real).Now().Add(i.f.Timeout), chunks: make(chan []byte), answer: make(chan *Result, 1), gone: make(chan struct{}),
 	}
 	defer close(w.gone)
 	watch := clock.Start()

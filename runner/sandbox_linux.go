@@ -30,7 +30,6 @@ type host struct {
 	hide    []string
 	users   int // the first of the users that instances are outside, or 0: that of this process
 	groups  *cgroups
-	log     *slog.Logger
 	threads chan func() // done by one thread, which lives as long as the runner: the kernel ends a function when the thread does that has started it
 
 	spare     chan *sandbox // one at most

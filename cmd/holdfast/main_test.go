@@ -197,7 +197,7 @@ func TestHelp(t *testing.T) {
 func TestWrongUsage(t *testing.T) {
 	dir := t.TempDir()
 	for _, args := range []string{
-		"nonsense", "serve --nonsense", "serve extra", "serve --audit-sync x", "serve --idp-network x", "serve --xks-network x", "serve --xks-connect x", "serve --webhook-network x", "serve --database-network x", "serve --sns-url x --data " + dir, "serve --smtp-from a@b.c --data " + dir, "serve --smtp-server x --smtp-from a@b.c --data " + dir, "serve --smtp-server x:25 --smtp-from a@b.c --smtp-secret x --data " + dir, "serve --public-url x", "serve --public-url https://ann:secret@cloud.example.com", "version extra", "seal", "seal nonsense", "seal rewrap", "events --from yesterday", "credentials --policy x",
+		"nonsense", "serve --nonsense", "serve extra", "serve --audit-sync x", "serve --idp-network x", "serve --xks-network x", "serve --xks-connect x", "serve --webhook-network x", "serve --database-network x", "serve --rotation-grace 0s --data " + dir, "serve --rotation-grace 3s --data " + dir, "serve --sns-url x --data " + dir, "serve --smtp-from a@b.c --data " + dir, "serve --smtp-server x --smtp-from a@b.c --data " + dir, "serve --smtp-server x:25 --smtp-from a@b.c --smtp-secret x --data " + dir, "serve --public-url x", "serve --public-url https://ann:secret@cloud.example.com", "version extra", "seal", "seal nonsense", "seal rewrap", "events --from yesterday", "credentials --policy x",
 		"serve --listen 0.0.0.0:0 --data " + dir, "serve --listen :0 --data " + dir, "serve --tls-cert x --data " + dir, "serve --log-format x", "serve --log-level x",
 		"serve --audit-failure x --data " + dir, "serve --data=",
 	} {

@@ -285,6 +285,7 @@ func (s *settings) config(log *slog.Logger) (cloud.Config, error) {
 	if cfg.Databases, err = s.databases.config(); err != nil {
 		return cfg, err
 	}
+	cfg.RotationGrace = s.databases.grace
 	if cfg.Webhooks, err = s.webhooks.config(); err != nil {
 		return cfg, err
 	}

@@ -3,7 +3,6 @@ package lambda
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -278,12 +277,4 @@ func (v *versionRecord) fits() error {
 // askLayers adds the layers of a request to what is asked.
 func askLayers(arns []string) func(*target, *call.Resource) error {
 	return with("lambda:layer", arns...)
-}
-
-// askTags adds the tags of a request to what is asked.
-func askTags(tags map[string]string) func(*target, *call.Resource) error {
-	return func(_ *target, r *call.Resource) error {
-		r.RequestTags = maps.Clone(tags)
-		return nil
-	}
 }

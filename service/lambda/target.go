@@ -24,24 +24,8 @@ type target struct {
 	policy   *policyRecord // of the function, the version or the alias as it was asked for; nil if it has none
 }
 
-// resolve finds a function, by name or ARN, and the version that the qualifier means. It asks for no permission: see resource. An alias with weights means its main
-// version until routed has drawn.
-func (s *Service) resolve(c *call.Call, functionName, qualifier string) (*target, error) {
-	n, err := parseName(c, functionName)
-	if err != nil {
-		return nil, err
-	}
-	if n, err = n.qualified(qualifier); err != nil {
-		return nil, err
-	}
-	t, err := s.look(c, n)
-	if err != nil {
-		return nil, err
-	}
-	return t, t.there()
-}
-
-// look is resolve for a name that was taken apart, which need not be there: see there.
+// look finds a function, and the version that its name means, which need not be there: see there. It asks for no permission: see resource. An alias with weights means
+// its main version until routed has drawn.
 func (s *Service) look(c *call.Call, n name) (t *target, err error) {
 	t = &target{name: n, asked: n.arn(c)}
 	if t.function, err = get(c, functionTable, n, n.function); err != nil || t.function == nil {
