@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -64,14 +65,54 @@ func prepare(s *server) ([]row, error) {
 
 // contender is a server with a request that it is measured with.
 type contender struct {
-	name string
-	at   *server
-	m    message
-	sum  result
+	name  string
+	at    *server
+	m     message
+	conns int // 0 for those of the others
+	sum   result
 }
 
 // rounds is how often each contender has its turn: turns are short and interleaved, so that whatever else the machine does meets all alike.
 const rounds = 5
+
+// contest gives each its turns, of as much time as is given in all.
+func contest(ctx context.Context, all []*contender, conns int, each time.Duration) error {
+	for round := range rounds + 1 {
+		for _, c := range all {
+			r, err := c.at.burst(ctx, c.m, cmp.Or(c.conns, conns), each/rounds)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			if round > 0 { // the first only warms up
+				c.sum.add(r)
+			}
+		}
+	}
+	return nil
+}
+
+// besideDecrypt prints calls beside the first, which is KMS Decrypt.
+func besideDecrypt(all []*contender) {
+	fmt.Println("| call | requests/s | p50 | p99 | server CPU µs/request | of KMS Decrypt |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+	for _, c := range all {
+		r := &c.sum
+		fmt.Printf("| %s | %.0f | %s | %s | %.1f | %.2f |\n", c.name, r.perSecond(), short(r.quantile(.5)), short(r.quantile(.99)), r.cpuMicros(), r.perSecond()/all[0].sum.perSecond())
+	}
+	fmt.Println()
+}
+
+// contenderFor is one that makes the same call all the time.
+func contenderFor(s *server, name string, a api, operation string, in any) (*contender, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.signFor(a, operation, body)
+	if err != nil {
+		return nil, err
+	}
+	return &contender{name: name, at: s, m: m}, nil
+}
 
 // calls prints throughput and the server's processor time per request, beside the floors.
 func calls(ctx context.Context, o options) error {
@@ -111,16 +152,8 @@ func calls(ctx context.Context, o options) error {
 		}
 		all = append(all, &contender{name: row.name, at: s, m: m})
 	}
-	for round := range rounds + 1 {
-		for _, c := range all {
-			r, err := c.at.burst(ctx, c.m, o.conns, o.seconds/rounds)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			if round > 0 { // the first only warms up
-				c.sum.add(r)
-			}
-		}
+	if err := contest(ctx, all, o.conns, o.seconds); err != nil {
+		return err
 	}
 	fmt.Printf("## Calls\n\nStrict mode: signature verified, policy evaluated, call recorded. %d connections, %s a row in %d turns.\nResident memory idle after the first start: %.1f MiB.\n\n",
 		o.conns, o.seconds, rounds, float64(idle)/(1<<20))

@@ -77,16 +77,8 @@ func elsewhere(ctx context.Context, o options) error {
 		}
 		all = append(all, &contender{name: c.name, at: s, m: m})
 	}
-	for round := range rounds + 1 {
-		for _, c := range all {
-			r, err := s.burst(ctx, c.m, 1, o.seconds/rounds)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			if round > 0 { // the first only warms up
-				c.sum.add(r)
-			}
-		}
+	if err := contest(ctx, all, 1, o.seconds); err != nil {
+		return err
 	}
 	fmt.Printf("## Keys elsewhere\n\nOne connection that sends one request after the other. The external key store is another Holdfast on this machine, reached over TLS. A replica is to cost what a\nlocal key does, and the store at most 300 µs more.\n\n" +
 		"| call | p50 | p99 | more than the row above | of the row above |\n| --- | ---: | ---: | ---: | ---: |\n")

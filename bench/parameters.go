@@ -73,38 +73,18 @@ func parameterCalls(ctx context.Context, o options, s *server) error {
 		{"GetParametersByPath of 10", ssmAPI, "GetParametersByPath", map[string]any{"Path": "/bench/plain"}},
 		{"PutParameter", ssmAPI, "PutParameter", map[string]any{"Name": "/bench/put", "Value": value, "Type": "String", "Overwrite": true}},
 	} {
-		body, err := json.Marshal(r.in)
+		c, err := contenderFor(s, r.name, r.api, r.operation, r.in)
 		if err != nil {
 			return err
 		}
-		m, err := s.signFor(r.api, r.operation, body)
-		if err != nil {
-			return err
-		}
-		all = append(all, &contender{name: r.name, at: s, m: m})
+		all = append(all, c)
 	}
-	for round := range rounds + 1 {
-		for i, c := range all {
-			conns := o.conns
-			if i == len(all)-1 {
-				conns = 1 // all put the same parameter, one after the other
-			}
-			r, err := s.burst(ctx, c.m, conns, o.seconds/rounds)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			if round > 0 { // the first only warms up
-				c.sum.add(r)
-			}
-		}
+	all[len(all)-1].conns = 1 // all put the same parameter, one after the other
+	if err := contest(ctx, all, o.conns, o.seconds); err != nil {
+		return err
 	}
 	fmt.Printf("## Parameters\n\nValues of %d bytes, %d connections, PutParameter on one; %s a row in %d turns.\n\n", len(value), o.conns, o.seconds, rounds)
-	fmt.Println("| call | requests/s | p50 | p99 | server CPU µs/request | of KMS Decrypt |\n| --- | ---: | ---: | ---: | ---: | ---: |")
-	for _, c := range all {
-		r := &c.sum
-		fmt.Printf("| %s | %.0f | %s | %s | %.1f | %.2f |\n", c.name, r.perSecond(), short(r.quantile(.5)), short(r.quantile(.99)), r.cpuMicros(), r.perSecond()/all[0].sum.perSecond())
-	}
-	fmt.Println()
+	besideDecrypt(all)
 	return nil
 }
 

@@ -29,9 +29,6 @@ func (s *Service) GetSecretValue(c *call.Call, in *secretsmanager.GetSecretValue
 	if err := sec.alive(); err != nil {
 		return nil, err
 	}
-	if sec, err = s.settled(c, t, sec); err != nil {
-		return nil, err
-	}
 	v, err := s.wanted(c, sec, deref(in.VersionId), deref(in.VersionStage))
 	if err != nil {
 		return nil, err

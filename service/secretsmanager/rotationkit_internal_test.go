@@ -362,7 +362,9 @@ func (d *testDatabase) Change(ctx context.Context, as *database.Credentials, use
 	return &testChange{d, as, user, password}, nil
 }
 
-func (d *testDatabase) Turn(context.Context, *database.Credentials) (func(), error) { return func() {}, nil }
+func (d *testDatabase) Turn(context.Context, *database.Credentials) (func(), error) {
+	return func() {}, nil
+}
 
 func (d *testDatabase) Settle(ctx context.Context, as *database.Credentials, user, password string) error {
 	return d.act(ctx, "settle", as, func() error {
