@@ -121,7 +121,7 @@ func (s *Service) restored(c *call.Call, sec *secret) error {
 		return nil
 	}
 	if run := sec.Rotation.Run; run != nil {
-		run.Until = c.Time.Add(untimely)
+		run.Until, run.Idle = c.Time.Add(untimely), false
 		if err := s.begin(c, sec, run); err != nil {
 			return err
 		}
