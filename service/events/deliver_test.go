@@ -103,8 +103,8 @@ func TestDeadLetters(t *testing.T) {
 	letters := &types.DeadLetterConfig{Arn: aws.String(dead.arn())}
 	h.rule(h.Client, "", "r", shop,
 		types.Target{Arn: aws.String("arn:aws:sqs:us-east-1:" + home + ":gone"), DeadLetterConfig: letters},
-		types.Target{Arn: aws.String("arn:aws:sqs:us-east-1:" + home + ":gone2")}, // it vanishes
-		types.Target{Arn: aws.String("arn:aws:lambda:us-east-1:" + home + ":function:f"), DeadLetterConfig: letters},
+		types.Target{Arn: aws.String("arn:aws:sqs:us-east-1:" + home + ":gone2")},                                    // it vanishes
+		types.Target{Arn: aws.String("arn:aws:lambda:us-east-1:" + home + ":function:f"), DeadLetterConfig: letters}, // is not there to let anybody in
 		types.Target{Arn: aws.String(busARN + "gone"), DeadLetterConfig: letters},
 		types.Target{Arn: aws.String("arn:aws:sqs:us-east-1:" + home + ":gone3"), DeadLetterConfig: &types.DeadLetterConfig{Arn: aws.String("arn:aws:sqs:us-east-1:" + home + ":nodead")}},
 	)
@@ -117,7 +117,7 @@ func TestDeadLetters(t *testing.T) {
 		codes[*m.MessageAttributes["TARGET_ARN"].StringValue] = *m.MessageAttributes["ERROR_CODE"].StringValue
 	}
 	want := map[string]string{
-		"arn:aws:sqs:us-east-1:" + home + ":gone": "NO_RESOURCE", "arn:aws:lambda:us-east-1:" + home + ":function:f": "SDK_CLIENT_ERROR", busARN + "gone": "NO_RESOURCE",
+		"arn:aws:sqs:us-east-1:" + home + ":gone": "NO_RESOURCE", "arn:aws:lambda:us-east-1:" + home + ":function:f": "NO_PERMISSIONS", busARN + "gone": "NO_RESOURCE",
 	}
 	if fmt.Sprint(codes) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", codes, want)

@@ -207,7 +207,8 @@ func TestSubscriptionRefusals(t *testing.T) {
 	fails(t, put(groupName, "arn:aws:kinesis:us-east-1:"+home+":stream/s", aws.String("arn:aws:iam::"+home+":role/r")), "NotImplemented", "")
 	fails(t, put(groupName, "arn:aws:firehose:us-east-1:"+home+":deliverystream/s", aws.String("arn:aws:iam::"+home+":role/r")), "NotImplemented", "")
 	fails(t, put("none", "arn:aws:lambda:us-east-1:"+home+":function:f", nil), "ResourceNotFoundException", "The specified log group does not exist.")
-	fails(t, put(groupName, "arn:aws:lambda:us-east-1:"+home+":function:f", nil), "NotImplemented", "")
+	fails(t, put(groupName, "arn:aws:lambda:us-east-1:"+home+":function:f", nil), "InvalidParameterException",
+		"Could not execute the lambda function. Make sure you have given CloudWatch Logs permission to execute your function.") // which is not there
 	fails(t, put(groupName, "nonsense", nil), "InvalidParameterException", "")
 	out := must(h.DescribeSubscriptionFilters(t.Context(), &cloudwatchlogs.DescribeSubscriptionFiltersInput{LogGroupName: aws.String(groupName)}))(t)
 	if len(out.SubscriptionFilters) != 0 {

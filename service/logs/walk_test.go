@@ -118,7 +118,7 @@ var walks = []walked{
 		return answer(c.DeleteMetricFilter(h.t.Context(), &cloudwatchlogs.DeleteMetricFilterInput{LogGroupName: group, FilterName: aws.String("f")}))
 	}},
 	// There are no functions to send events to; see TestSubscription.
-	{"PutSubscriptionFilter", theGroup, "NotImplemented", func(h *house, c *cloudwatchlogs.Client) error {
+	{"PutSubscriptionFilter", theGroup, "InvalidParameterException", func(h *house, c *cloudwatchlogs.Client) error {
 		return answer(c.PutSubscriptionFilter(h.t.Context(), &cloudwatchlogs.PutSubscriptionFilterInput{LogGroupName: group, FilterName: aws.String("f"), FilterPattern: aws.String(""), DestinationArn: function}))
 	}},
 	{"DescribeSubscriptionFilters", theGroup, "", func(h *house, c *cloudwatchlogs.Client) error {
