@@ -15,21 +15,13 @@ import (
 //
 // The error is one of the operation's model, a *wire.Error, or an internal one that is no customer's business.
 func (d *Door) Ask(ctx context.Context, service, region, resourceARN string, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
-	asking, room := d.rooms[service], d.rooms[op.Service.Package]
+	asking := d.rooms[service]
 	if asking == nil {
 		return nil, fmt.Errorf("there is no service %s", service)
 	}
-	if room == nil {
-		return nil, wire.NotImplemented(op.Service.ActionPrefix, op.Name)
-	}
-	rt, err := d.router.byService[op.Service.Package].route(op.Name, op.Service.Protocols[0])
+	rt, err := d.inside(op, in)
 	if err != nil {
 		return nil, err
-	}
-	if !room.Validates {
-		if err := wire.ValidateInside(in); err != nil {
-			return nil, err
-		}
 	}
 	host := asking.Service.EventSource
 	requestID := newID()

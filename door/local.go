@@ -11,21 +11,25 @@ import (
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
+// inside is the way to an operation for a call that comes from no network. Its input is checked.
+func (d *Door) inside(op *wire.Operation, in wire.Shape) (route, error) {
+	room := d.rooms[op.Service.Package]
+	if room == nil {
+		return route{}, wire.NotImplemented(op.Service.ActionPrefix, op.Name)
+	}
+	rt, err := d.router.byService[op.Service.Package].route(op.Name, op.Service.Protocols[0])
+	if err == nil && !room.Validates {
+		err = wire.ValidateInside(in)
+	}
+	return rt, err
+}
+
 // Invoke carries a call of one service to another one in this process. It is authorized and recorded like any other. It joins the
 // transaction of the calling handler; what it wrote before it failed is taken back.
 func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Shape, error) {
-	room := d.rooms[op.Service.Package]
-	if room == nil {
-		return nil, wire.NotImplemented(op.Service.ActionPrefix, op.Name)
-	}
-	rt, err := d.router.byService[op.Service.Package].route(op.Name, op.Service.Protocols[0])
+	rt, err := d.inside(op, in)
 	if err != nil {
 		return nil, err
-	}
-	if !room.Validates {
-		if err := wire.ValidateInside(in); err != nil {
-			return nil, err
-		}
 	}
 	inner := &call.Call{
 		Context: c.Context, Op: op, Scope: c.Scope, Caller: c.Caller, Time: c.Time, Source: c.Source,
