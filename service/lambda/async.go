@@ -22,9 +22,10 @@ const (
 
 // queuedEvent is a parcel: an event that a function is to be invoked with.
 type queuedEvent struct {
-	Function, Qualifier string // as it was asked for
-	ID                  string // of the request
-	Body                []byte // a queuedBody, sealed
+	Function, Qualifier string    // as it was asked for
+	Made                time.Time // when the function was: one of the same name that was made later is another
+	ID                  string    // of the request
+	Body                []byte    // a queuedBody, sealed
 }
 
 // queuedBody is what the caller gave.
@@ -42,7 +43,7 @@ func (s *Service) accept(c *call.Call, o *order) error {
 	if err != nil {
 		return err
 	}
-	q := queuedEvent{Function: o.function.Name, Qualifier: o.qualifier, ID: o.id}
+	q := queuedEvent{Function: o.function.Name, Qualifier: o.qualifier, Made: o.function.Created, ID: o.id}
 	if q.Body, err = s.box.Wrap(q.name(), body); err != nil {
 		return err
 	}

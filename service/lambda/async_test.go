@@ -86,6 +86,28 @@ func (h *house) event(function, payload string) {
 	}
 }
 
+// A function of the name of one that was deleted is another one, which does not get the events that the first was sent.
+func TestEventsOfAnotherFunction(t *testing.T) {
+	h := start(t)
+	h.queue("good")
+	bad := h.queue("bad")
+	h.python("f")
+	h.event("f", `{"do":"raise"}`)
+	h.received(bad) // it has failed once by now, and is to be tried again
+	must(h.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("f")}))(t)
+	h.python("f")
+	h.destined("f")
+	h.Advance(time.Hour)
+	if got := h.reported(bad); len(got) != 0 {
+		t.Errorf("the new function got %+v", got)
+	}
+	h.event("f", `{"do":"raise"}`)
+	h.Advance(time.Hour)
+	if got := h.reported(bad); len(got) != 1 {
+		t.Errorf("of its own event it reports %+v", got)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	h := start(t)
 	good, bad, dead := h.queue("good"), h.queue("bad"), h.queue("dead")

@@ -17,21 +17,27 @@ var byPolicy = map[string]bool{
 	lambda.OpUpdateAlias.Name: true, lambda.OpUpdateFunctionCode.Name: true, lambda.OpUpdateFunctionEventInvokeConfig.Name: true,
 }
 
-// named finds what a request names, and asks for the operation's own permission on it; more may add to what is asked. That there is no such function is told to those alone who may know;
-// with that error, the target has what there is of it.
-func (s *Service) named(c *call.Call, function, qualifier *string, more ...func(*target, *call.Resource) error) (*target, error) {
+// located finds what a request names, which need not be there, as the resource that permission is asked on.
+func (s *Service) located(c *call.Call, function, qualifier *string) (*target, *call.Resource, error) {
 	n, err := parseName(c, deref(function))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if n, err = n.qualified(deref(qualifier)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t, err := s.look(c, n)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r, err := s.resource(c, t)
+	return t, r, err
+}
+
+// named finds what a request names, and asks for the operation's own permission on it; more may add to what is asked. That there is no such function is told to those alone who may know;
+// with that error, the target has what there is of it.
+func (s *Service) named(c *call.Call, function, qualifier *string, more ...func(*target, *call.Resource) error) (*target, error) {
+	t, r, err := s.located(c, function, qualifier)
 	if err != nil {
 		return nil, err
 	}

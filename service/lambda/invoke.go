@@ -95,18 +95,7 @@ func (*arguments) Close() error             { return nil }
 
 // order takes an order for a function, if the caller may invoke it.
 func (s *Service) order(c *call.Call, function, qualifier, clientContext *string, payload []byte) (*order, error) {
-	n, err := parseName(c, deref(function))
-	if err != nil {
-		return nil, err
-	}
-	if n, err = n.qualified(deref(qualifier)); err != nil {
-		return nil, err
-	}
-	t, err := s.look(c, n)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.resource(c, t)
+	t, r, err := s.located(c, function, qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +103,7 @@ func (s *Service) order(c *call.Call, function, qualifier, clientContext *string
 		return nil, err
 	}
 	if t.version == nil {
+		n := t.name
 		if n.qualifier == "" {
 			n.qualifier = latest // which is what AWS has looked for
 		}
