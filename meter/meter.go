@@ -186,10 +186,12 @@ func (m *Meter) Take() []Point {
 	for i := range m.shards {
 		sh := &m.shards[i]
 		sh.mu.Lock()
-		points := sh.points
-		if len(points) > 0 {
-			sh.points = make(map[uint64]*entry)
+		if len(sh.points) == 0 {
+			sh.mu.Unlock()
+			continue
 		}
+		points := sh.points
+		sh.points = make(map[uint64]*entry)
 		sh.mu.Unlock()
 		for _, e := range points {
 			for ; e != nil; e = e.next {

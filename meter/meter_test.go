@@ -49,6 +49,38 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestTakeMeanwhile takes while numbers are added: nothing is lost, and no shard is read unlocked, the empty ones neither.
+func TestTakeMeanwhile(t *testing.T) {
+	m := meter.New()
+	var adders sync.WaitGroup
+	for i := range 4 {
+		adders.Go(func() {
+			for j := range 2000 {
+				m.Add(sent(fmt.Sprint(i, j%50)), noon, 1)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		adders.Wait()
+		close(done)
+	}()
+	count := 0.0
+	for taking := true; taking; {
+		select {
+		case <-done:
+			taking = false
+		default:
+		}
+		for _, p := range m.Take() {
+			count += p.Count
+		}
+	}
+	if count != 8000 {
+		t.Errorf("%g numbers of 8000", count)
+	}
+}
+
 func TestGauge(t *testing.T) {
 	m := meter.New()
 	m.Collect(func(_ context.Context, _ time.Time, add meter.Adder) { add(sent("q"), 5) })
