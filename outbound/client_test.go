@@ -60,7 +60,7 @@ func TestClientGuards(t *testing.T) {
 	} {
 		for _, scheme := range []string{"http", "https"} {
 			url := scheme + "://" + host + ":9/secret"
-			_, err := get(t, outbound.ClientConfig{Timeout: 5 * time.Second}, url)
+			_, err := get(t, outbound.ClientConfig{Timeout: time.Minute}, url)
 			if !errors.Is(err, outbound.ErrAddress) {
 				t.Errorf("%s: %v, want ErrAddress", url, err)
 			}
@@ -300,7 +300,7 @@ func TestClientSwitchesNoProtocol(t *testing.T) {
 	}()
 	answered := make(chan error, 1)
 	go func() {
-		_, err := get(t, outbound.ClientConfig{Guard: loopback, Timeout: time.Second}, "http://"+l.Addr().String())
+		_, err := get(t, outbound.ClientConfig{Guard: loopback, Timeout: time.Hour}, "http://"+l.Addr().String())
 		answered <- err
 	}()
 	select {
@@ -308,7 +308,7 @@ func TestClientSwitchesNoProtocol(t *testing.T) {
 		if !errors.Is(err, outbound.ErrAnswer) {
 			t.Errorf("%v, want ErrAnswer", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the client waits for the end of a conversation")
 	}
 	(<-held).Close()
