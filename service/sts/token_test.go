@@ -76,7 +76,7 @@ func TestGetWebIdentityToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier := oidc.New(oidc.Config{PlainLoopback: true})
+	verifier := oidc.New(oidc.Config{PlainLoopback: true, Timeout: time.Minute})
 	for _, algorithm := range []string{"RS256", "ES384"} {
 		t.Run(algorithm, func(t *testing.T) {
 			in := webToken(algorithm, "app", "another app")

@@ -131,7 +131,7 @@ func TestKeysOfAProvider(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := build(t)
+			h := waiting(t, time.Second)
 			p := oidctest.New(t)
 			arn, _ := h.register(home, p)
 			r := h.role(home, "web", trust(`{"Federated":"`+arn+`"}`, ""))

@@ -35,7 +35,7 @@ type Mode int
 const (
 	Up      Mode = iota // as it should
 	Down                // with 503
-	Slow                // not at all, until whoever asks gives up
+	Slow                // not at all, until whoever asks gives up or Set is called
 	Huge                // with more than anybody should read
 	Garbage             // with what is no JSON
 	NoKeys              // with an empty key set
@@ -53,11 +53,12 @@ type Provider struct {
 	server *httptest.Server
 	closed chan struct{}
 
-	mu    sync.Mutex // guards what follows
-	mode  Mode
-	asked int
-	keys  []signingKey // the last one signs
-	count int          // of keys made
+	mu      sync.Mutex // guards what follows
+	mode    Mode
+	changed chan struct{} // closed and made anew when mode is set
+	asked   int
+	keys    []signingKey // the last one signs
+	count   int          // of keys made
 }
 
 type signingKey struct {
@@ -73,7 +74,7 @@ func New(t testing.TB) *Provider { return start(t, false) }
 func NewTLS(t testing.TB) *Provider { return start(t, true) }
 
 func start(t testing.TB, secure bool) *Provider {
-	p := &Provider{t: t, closed: make(chan struct{})}
+	p := &Provider{t: t, closed: make(chan struct{}), changed: make(chan struct{})}
 	p.Rotate()
 	p.server = httptest.NewUnstartedServer(p)
 	if secure {
@@ -111,6 +112,8 @@ func (p *Provider) Set(m Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mode = m
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // Asked returns how many requests have come.
@@ -249,7 +252,7 @@ func (p *Provider) sign(key jose.SigningKey, id string, header map[string]any, c
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.asked++
-	mode, keys := p.mode, p.keys
+	mode, changed, keys := p.mode, p.changed, p.keys
 	p.mu.Unlock()
 	discovery := strings.HasSuffix(r.URL.Path, "/.well-known/openid-configuration")
 	switch mode {
@@ -259,6 +262,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case Slow:
 		select {
 		case <-r.Context().Done():
+		case <-changed:
 		case <-p.closed:
 		}
 		return
