@@ -68,7 +68,7 @@ func (l *launched) until(text string) {
 
 func (l *launched) wait(text string, of func() string) {
 	l.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(of(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(of(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			l.t.Fatalf("there is no %q in\n%s\nlog:\n%s", text, of(), l.log.String())
 		}
@@ -79,7 +79,7 @@ func (l *launched) wantStatus(status int) {
 	l.t.Helper()
 	select {
 	case <-l.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		l.t.Fatalf("it goes on\n%s%s", l.out.String(), l.log.String())
 	}
 	if l.status != status {
