@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -48,9 +49,11 @@ func gone(t *testing.T, token string) {
 	t.Errorf("still alive: %q", left)
 }
 
+var tokens atomic.Int64 // made so far
+
 // newToken is the number of seconds that processes of a test sleep, by which they are known.
 func newToken() string {
-	return fmt.Sprint(1_000_000_000 + os.Getpid()*1000 + int(time.Now().UnixNano()%1000))
+	return fmt.Sprint(1_000_000_000 + int64(os.Getpid())*1000 + tokens.Add(1))
 }
 
 func withToken(token string, timeout time.Duration) func(*runner.Function) {
