@@ -433,10 +433,28 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// lines is a log that is read while it is written to.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // Where calls go on without their records, the log, the metrics and the health page say so.
 func TestCallsThatGoOnUnrecorded(t *testing.T) {
 	dir := t.TempDir()
-	var log bytes.Buffer
+	var log lines
 	c := open(t, cloud.Config{Dir: dir, Idle: true, AuditKeepOn: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	defer closeCloud(t, c)
 	id, secret := rootKey(t, c)
