@@ -141,7 +141,7 @@ func (s *server) talk(conn net.Conn) {
 
 func (s *server) client(t *testing.T, change func(*mail.Config)) *mail.Server {
 	t.Helper()
-	cfg := mail.Config{Server: s.Addr().String(), From: "cloud@example.com", Roots: s.roots, Timeout: 5 * time.Second}
+	cfg := mail.Config{Server: s.Addr().String(), From: "cloud@example.com", Roots: s.roots, Timeout: time.Minute}
 	if change != nil {
 		change(&cfg)
 	}

@@ -57,7 +57,7 @@ func (p *regionProcess) describe(key *string) *types.KeyMetadata {
 // eventually waits until something is so: what goes between processes takes its time.
 func eventually(t *testing.T, what string, so func() bool, logs ...*regionProcess) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if so() {
 			return
 		}

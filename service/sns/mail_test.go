@@ -75,7 +75,7 @@ func TestToMailbox(t *testing.T) {
 				t.Fatal(err)
 			}
 			return m, string(b)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("no e-mail came")
 		}
 		return nil, ""

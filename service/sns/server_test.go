@@ -65,7 +65,7 @@ func (w *webhook) next() request {
 	select {
 	case r := <-w.requests:
 		return r
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		w.t.Fatal("the server was not asked")
 	}
 	return request{}

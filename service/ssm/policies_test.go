@@ -48,7 +48,7 @@ func (h *house) follow() func(n int) []string {
 			select {
 			case e := <-came:
 				got = append(got, e)
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				h.t.Fatalf("no more events came than %q", got)
 			}
 		}
