@@ -25,6 +25,9 @@ const (
 	health  = `{"xksProxyFleetSize":1,"xksProxyVendor":"v","xksProxyModel":"m","ekmVendor":"e","ekmFleetDetails":[{"id":"1","model":"m","healthStatus":"ACTIVE"}]}`
 )
 
+// patience is far more than a proxy gets of KMS, for machines that are busy.
+const patience = time.Minute
+
 // proxy is a TLS server that answers as answer does, and the configuration that reaches it as example.com.
 func proxy(t *testing.T, answer http.HandlerFunc) (*httptest.Server, xksproxy.Config) {
 	t.Helper()
@@ -37,7 +40,7 @@ func proxy(t *testing.T, answer http.HandlerFunc) (*httptest.Server, xksproxy.Co
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate()) // of example.com
 	at := s.Listener.Addr().String()
-	return s, xksproxy.Config{Roots: roots, Connect: map[string]string{"example.com": at, service: at}}
+	return s, xksproxy.Config{Roots: roots, Limit: patience, Connect: map[string]string{"example.com": at, service: at}}
 }
 
 var target = xksproxy.Target{Endpoint: "https://example.com", Prefix: "/some/prefix", Credentials: sigv4.Credentials{AccessKeyID: "ABCDEFGHIJKLMNOPQRST", Secret: "secret"}}
@@ -112,8 +115,8 @@ func TestOK(t *testing.T) {
 			}
 		}()
 		to := xksproxy.Target{Endpoint: "https://localhost"}
-		kindOf(t, ask(t, xksproxy.Config{}, to), xksproxy.Unreachable)
-		kindOf(t, ask(t, xksproxy.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}, to), xksproxy.Untrusted)
+		kindOf(t, ask(t, xksproxy.Config{Limit: patience}, to), xksproxy.Unreachable)
+		kindOf(t, ask(t, xksproxy.Config{Limit: patience, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}, to), xksproxy.Untrusted)
 	})
 }
 
@@ -151,7 +154,6 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, cfg := proxy(t, tt.answer)
-			cfg.Limit = 10 * time.Second
 			if tt.want == xksproxy.TimedOut {
 				cfg.Limit = 0
 			}
@@ -182,7 +184,7 @@ func TestErrors(t *testing.T) {
 		kindOf(t, ask(t, cfg, target), xksproxy.Unreachable)
 	})
 	t.Run("NotAllowed", func(t *testing.T) {
-		kindOf(t, ask(t, xksproxy.Config{}, xksproxy.Target{Endpoint: "https://localhost"}), xksproxy.Unreachable)
+		kindOf(t, ask(t, xksproxy.Config{Limit: patience}, xksproxy.Target{Endpoint: "https://localhost"}), xksproxy.Unreachable)
 	})
 	t.Run("HandshakeHangs", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -196,7 +198,6 @@ func TestErrors(t *testing.T) {
 	t.Run("CallerGone", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, cfg := proxy(t, func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() })
-		cfg.Limit = 10 * time.Second
 		if err := askIn(ctx, t, cfg, target); !errors.Is(err, context.Canceled) {
 			t.Errorf("the error is %v, want Canceled", err)
 		}
@@ -213,7 +214,6 @@ func TestErrors(t *testing.T) {
 // A connection that was kept and has been closed by the proxy meanwhile costs no error.
 func TestClosedConnection(t *testing.T) {
 	s, cfg := proxy(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, health) })
-	cfg.Limit = 10 * time.Second
 	tr, err := cfg.New(target)
 	if err != nil {
 		t.Fatal(err)
