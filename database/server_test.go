@@ -330,26 +330,33 @@ func TestGoneMeanwhile(t *testing.T) {
 // There are no more connections than there may be, to one server or as a whole, and who waits is served, or told that its time is over.
 func TestBounds(t *testing.T) {
 	var mu sync.Mutex
+	reached := sync.NewCond(&mu)
 	now, most := map[string]int{}, map[string]int{}
 	count := func(address string, by int) {
-		mu.Lock()
-		defer mu.Unlock()
 		for _, key := range []string{address, "whole"} {
 			now[key] += by
 			most[key] = max(most[key], now[key])
 		}
+		reached.Broadcast()
 	}
 	server := func(name string) string {
 		return listen(t, func(conn net.Conn) {
+			mu.Lock()
 			count(name, 1)
-			time.Sleep(5 * time.Millisecond)
+			for most[name] < 2 || most["whole"] < 4 { // as many as there may be come in, however busy the machine is
+				reached.Wait()
+			}
+			mu.Unlock()
+			time.Sleep(5 * time.Millisecond) // in which one too many would come in
+			mu.Lock()
 			count(name, -1) // the client cannot be gone before it is let in
+			mu.Unlock()
 			fmt.Fprint(conn, "+OK\r\n")
 			conn.Read(make([]byte, 1024))
 		})
 	}
 	addresses := []string{server("a"), server("b"), server("c")}
-	d := database.New(database.Config{Guard: loopback, MaxConnections: 4, MaxPerHost: 2, Timeout: 20 * time.Second})
+	d := database.New(database.Config{Guard: loopback, MaxConnections: 4, MaxPerHost: 2, Timeout: time.Minute})
 	login := func(ctx context.Context, address string) error {
 		host, port, _ := net.SplitHostPort(address)
 		c := &database.Credentials{Engine: database.Redis, Host: host, Password: "x"}
