@@ -31,6 +31,14 @@ func TestCreateSecret(t *testing.T) {
 		t.Errorf("got %+v", out)
 	}
 
+	// https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
+	t.Run("OnRecord", func(t *testing.T) {
+		e := h.recorded("CreateSecret")[0]
+		token, ok := e.RequestParameters["clientRequestToken"]
+		if !ok || token != version || e.RequestParameters["name"] != "prod/db" || e.RequestParameters["secretString"] != "HIDDEN_DUE_TO_SECURITY_REASONS" || e.ResponseElements["arn"] != arn {
+			t.Errorf("recorded as %s", e.Raw)
+		}
+	})
 	t.Run("SameRequestAgain", func(t *testing.T) {
 		again := must(h.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("prod/db"), SecretString: aws.String("first"), ClientRequestToken: &version}))(t)
 		if *again.ARN != arn || *again.VersionId != version {

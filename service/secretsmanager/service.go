@@ -118,7 +118,17 @@ func (s *Service) Room() door.Room {
 		Timers:   map[string]door.TimerHandler{deleteTimer: s.deleteDue, rotateTimer: s.rotationDue, overlapTimer: s.overlapDue},
 		Carriers: map[string]door.Carrier{rotationLane: rotator{s}, peerLane: courier{s}},
 		Peers:    s.peerEndpoints(),
+		Recorded: recorded,
 	}
+}
+
+// recorded is the name in audit records of members that CloudTrail does not write as it does those of other services:
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
+func recorded(m *wire.Member) string {
+	if m.Name == "ARN" {
+		return "arn"
+	}
+	return ""
 }
 
 func invalidParameter(format string, args ...any) error {
