@@ -22,7 +22,7 @@ func (s *Service) GetSecretValue(c *call.Call, in *secretsmanager.GetSecretValue
 	if sec, err = s.settled(c, t, sec); err != nil {
 		return nil, err
 	}
-	a := (&access{}).with("secretsmanager:versionid", deref(in.VersionId)).with("secretsmanager:versionstage", deref(in.VersionStage))
+	a := (&access{reading: in}).with("secretsmanager:versionid", deref(in.VersionId))
 	if err := s.authorize(c, t, sec, a); err != nil {
 		return nil, err
 	}

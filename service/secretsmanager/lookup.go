@@ -169,6 +169,8 @@ type access struct {
 	id     string  // secretsmanager:SecretId
 	values map[string][]string
 
+	reading *secretsmanager.GetSecretValueRequest // nil in other operations
+
 	tags    map[string]string // that the request sets
 	tagKeys []string          // that it removes
 }
@@ -192,6 +194,10 @@ func (a *access) Lookup(key string) ([]string, bool) {
 	}
 	if key == "secretsmanager:secretid" && a.id != "" {
 		return []string{a.id}, true
+	}
+	if key == "secretsmanager:versionstage" && a.reading != nil {
+		labels := a.stages()
+		return labels, len(labels) > 0
 	}
 	if a.sec == nil {
 		return nil, false
@@ -218,6 +224,19 @@ func (a *access) Lookup(key string) ([]string, bool) {
 		}
 	}
 	return nil, false
+}
+
+// stages are the labels by which a version is read: the one that the request names, those of the version that it names by its ID alone, or AWSCURRENT.
+func (a *access) stages() []string {
+	switch id := deref(a.reading.VersionId); {
+	case deref(a.reading.VersionStage) != "":
+		return []string{*a.reading.VersionStage}
+	case id == "":
+		return []string{currentLabel}
+	case a.sec != nil:
+		return a.sec.labels(id)
+	}
+	return nil
 }
 
 // authorize asks for permission to do the call's operation on the secret that a target names, which is nil if there is none. Who may do it hears that there is none, and nobody else.

@@ -234,6 +234,26 @@ func TestConditions(t *testing.T) {
 			wantError(t, read(c, x.no), "AccessDeniedException", "")
 		})
 	}
+	// AWS's own example of a policy for readers of the current version, and its opposite.
+	t.Run("StageOfTheVersion", func(t *testing.T) {
+		v2 := must(h.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id}))(t).VersionId
+		only := h.by(home, "current", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*",
+			"Condition":{"ForAnyValue:StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}}]}`)
+		all := h.by(home, "all", allow("secretsmanager:*", "*"), `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"secretsmanager:GetSecretValue","Resource":"*",
+			"Condition":{"ForAnyValue:StringEquals":{"secretsmanager:VersionStage":"AWSPREVIOUS"}}}]}`)
+		for _, c := range []*secretsmanager.Client{only, all} {
+			for _, in := range []*secretsmanager.GetSecretValueInput{{}, {VersionStage: aws.String("AWSCURRENT")}, {VersionId: v2}, {VersionId: v2, VersionStage: aws.String("AWSCURRENT")}} {
+				in.SecretId = &id
+				if out := must(c.GetSecretValue(ctx, in))(t); *out.SecretString != "2" {
+					t.Errorf("it says %s", *out.SecretString)
+				}
+			}
+			for _, in := range []*secretsmanager.GetSecretValueInput{{VersionStage: aws.String("AWSPREVIOUS")}, {VersionId: &v1}} {
+				in.SecretId = &id
+				wantError(t, read(c, in), "AccessDeniedException", "secretsmanager:GetSecretValue")
+			}
+		}
+	})
 	t.Run("KeyOfTheRequest", func(t *testing.T) {
 		c := h.by(home, "maker", when(`{"secretsmanager:KmsKeyId":"alias/one"}`))
 		_, err := c.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("x")})
