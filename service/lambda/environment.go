@@ -3,8 +3,6 @@ package lambda
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,21 +85,12 @@ func (s *Service) conceal(c *call.Call, arn string, v *versionRecord, variables 
 	if err != nil {
 		return err
 	}
-	_, err = s.cfg.KMS.CreateGrant(c, &kms.CreateGrantRequest{
-		Name: new(grantName(arn, v.Role)), KeyId: out.KeyId, GranteePrincipal: &v.Role, Operations: []kms.GrantOperation{kms.GrantOperationDecrypt},
-		Constraints: &kms.GrantConstraints{EncryptionContextEquals: encryptionContext(arn)},
-	})
+	grant, err := s.grantDecrypt(c, *out.KeyId, arn, v.Role)
 	if err != nil {
-		return ofKMS(err)
+		return err
 	}
-	v.Environment = &environmentRecord{KeyARN: *out.KeyId, DataKey: out.CiphertextBlob, Text: aead.Seal(nil, nil, text, []byte(arn))}
+	v.Environment = &environmentRecord{KeyARN: *out.KeyId, Grant: grant, DataKey: out.CiphertextBlob, Text: aead.Seal(nil, nil, text, []byte(arn))}
 	return nil
-}
-
-// grantName is the same for the same function and role, so that KMS makes no further grant when the variables change: a key has only so many.
-func grantName(arn, role string) string {
-	sum := sha256.Sum256([]byte(arn + "\n" + role))
-	return "lambda-" + hex.EncodeToString(sum[:16])
 }
 
 // environment returns the variables of a version of a function. c is who asks KMS for them: a caller who reads the function, or its role that is to run.

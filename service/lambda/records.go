@@ -118,7 +118,8 @@ type layerUse struct {
 // environmentRecord is environment variables, encrypted: see environment.go.
 type environmentRecord struct {
 	KeyARN  string // of the KMS key
-	DataKey []byte // encrypted by it
+	Grant   string `json:",omitempty"` // the ID of the grant by which the role decrypts; "" is one from before these were retired
+	DataKey []byte // encrypted by the key
 	Text    []byte // JSON, encrypted under the data key
 }
 

@@ -23,6 +23,7 @@ type KMS interface {
 	Encrypt(*call.Call, *kms.EncryptRequest) (*kms.EncryptResponse, error)
 	Decrypt(*call.Call, *kms.DecryptRequest) (*kms.DecryptResponse, error)
 	CreateGrant(*call.Call, *kms.CreateGrantRequest) (*kms.CreateGrantResponse, error)
+	RetireGrant(*call.Call, *kms.RetireGrantRequest) (*kms.RetireGrantResponse, error)
 }
 
 // S3 is where code can come from, and what became of events can go to; s3.Client has it.

@@ -29,6 +29,7 @@ func (s *Service) UpdateFunctionConfiguration(c *call.Call, in *lambda.UpdateFun
 	if err := checkRevision(in.RevisionId, v.Revision, readRevision); err != nil {
 		return nil, err
 	}
+	old := *v
 	if err := s.configure(c, t.function.Name, v, in); err != nil {
 		return nil, err
 	}
@@ -42,7 +43,10 @@ func (s *Service) UpdateFunctionConfiguration(c *call.Call, in *lambda.UpdateFun
 			return nil, err
 		}
 	}
-	return s.configuration(t.function, v, functionARN(t.scope(c), t.function.Name, ""), e), t.function.save(c, v)
+	if err := t.function.save(c, v); err != nil {
+		return nil, err
+	}
+	return s.configuration(t.function, v, functionARN(t.scope(c), t.function.Name, ""), e), s.retire(c, t, &old)
 }
 
 // UpdateFunctionCode gives $LATEST other code, and publishes it if asked. A dry run only checks.

@@ -126,6 +126,9 @@ func (s *Service) deleteVersion(c *call.Call, t *target, number uint64) error {
 	if err := forget(c, t, t.qualifier); err != nil {
 		return err
 	}
+	if err := s.retire(c, t, t.version); err != nil {
+		return err
+	}
 	return s.freeAll(c, t.version)
 }
 
@@ -174,7 +177,7 @@ func (s *Service) deleteAll(c *call.Call, t *target) error {
 			return err
 		}
 	}
-	return nil
+	return s.retire(c, t, versions...)
 }
 
 // removeAll deletes the records of a function in a table.
