@@ -73,7 +73,7 @@ func (s *Service) begun(c *call.Call, sec *secret, token string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case sec.Labels[currentLabel] == token:
+	case sec.Rotation != nil && sec.Rotation.Done == token:
 		return true, nil // and it is over
 	}
 	return false, invalidRequest("You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, sec.arn)

@@ -22,6 +22,7 @@ type rotation struct {
 	Changed    time.Time `json:",omitzero"`  // when the value was changed last by a rotation or by hand: days count from there
 	Last       time.Time `json:",omitzero"`  // when the last rotation succeeded
 	Next       time.Time `json:",omitzero"`  // when the next window ends
+	Done       string    `json:",omitempty"` // the version that the last rotation has made
 	Run        *run      `json:",omitempty"`
 	Overlap    string    `json:",omitempty"` // the version since whose rotation the database has taken the password before, too
 }

@@ -327,6 +327,27 @@ func TestRotationToken(t *testing.T) {
 	}
 }
 
+// A rotation that is over is not begun again by its own token, and one with a token that has made the version in another way is refused, and not taken for over.
+func TestTokenOfAnotherRequest(t *testing.T) {
+	w := newWorkshop(t)
+	w.create("s", "first")
+	var steps []string
+	w.function = w.template(t, &steps)
+	first := w.record("s").Labels[currentLabel]
+	rotate := object{"SecretId": "s", "ClientRequestToken": first, "RotationLambdaARN": functionARN}
+	if _, err := w.do("RotateSecret", rotate); err == nil || !strings.HasPrefix(err.Error(), "InvalidRequestException") || w.record("s").Rotation != nil {
+		t.Errorf("with the token of CreateSecret: %v", err)
+	}
+	version := w.rotate("s", byFunction)
+	w.advance(0)
+	rotate["ClientRequestToken"] = version
+	w.must("RotateSecret", rotate)
+	w.advance(0)
+	if len(steps) != 4 || w.record("s").Labels[currentLabel] != version {
+		t.Errorf("the same request again: %v", steps)
+	}
+}
+
 // A secret that was deleted when its function had just moved the labels can be restored, and is rotated.
 func TestDeletedInTheLastStep(t *testing.T) {
 	w := newWorkshop(t)

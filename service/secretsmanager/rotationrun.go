@@ -227,7 +227,7 @@ func (a *attempt) finish(ctx context.Context) error {
 				return err
 			}
 		}
-		r.Run, r.Last, r.Changed = nil, c.Time, c.Time
+		r.Run, r.Done, r.Last, r.Changed = nil, a.errand.Token, c.Time, c.Time
 		if err := a.s.arm(c, sec); err != nil {
 			return err
 		}
