@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // value is what a version says.
@@ -15,11 +16,19 @@ type value struct {
 	binary bool // it was given as SecretBinary
 }
 
+// maxValue is how many bytes a value has at most. The model counts the characters of a text: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+const maxValue = 65536
+
 // given is the value of a request, or nil if it has none.
 func given(text *string, binary []byte) (*value, error) {
 	switch {
 	case text != nil && binary != nil:
 		return nil, invalidParameter("You can't specify both a binary secret value and a string secret value in the same secret.")
+	case text != nil && len(*text) > maxValue:
+		return nil, &wire.Error{
+			Code: "ValidationException", Status: 400,
+			Message: fmt.Sprintf("1 validation error detected: Value at 'secretString' failed to satisfy constraint: Member must have length less than or equal to %d", maxValue),
+		}
 	case text != nil:
 		return &value{bytes: []byte(*text)}, nil
 	case binary != nil:

@@ -189,6 +189,23 @@ func TestPutSecretValue(t *testing.T) {
 	wantError(t, err, "InvalidRequestException", "rotation token")
 }
 
+// A value has 65,536 bytes at most, however many characters these are.
+func TestLargestValue(t *testing.T) {
+	h := start(t)
+	id, _ := h.create("s", strings.Repeat("é", 32768))
+	if got := h.get(id); len(got) != 65536 {
+		t.Errorf("%d bytes are left", len(got))
+	}
+	large := strings.Repeat("é", 32768) + "."
+	const text = "Value at 'secretString' failed to satisfy constraint: Member must have length less than or equal to 65536"
+	_, err := h.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: &large})
+	wantError(t, err, "ValidationException", text)
+	_, err = h.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{SecretId: &id, SecretString: &large})
+	wantError(t, err, "ValidationException", text)
+	_, err = h.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("t"), SecretString: &large})
+	wantError(t, err, "ValidationException", text)
+}
+
 // Versions without a label go when there are more than 100, but not on their first day.
 func TestVersionLimits(t *testing.T) {
 	h := start(t)
