@@ -409,7 +409,8 @@ var sources = [...]source{
 ]}`},
 	{"AmazonEventBridgeApiDestinationsServiceRolePolicy", "/aws-service-role/", "ANPAZ2WC7XFKJ6XMY5COI", "Lets EventBridge keep the credentials of API destinations.",
 		`{"Version":"2012-10-17","Statement":[
-{"Effect":"Allow","Action":["secretsmanager:CreateSecret","secretsmanager:DeleteSecret","secretsmanager:DescribeSecret","secretsmanager:GetSecretValue","secretsmanager:PutSecretValue","secretsmanager:UpdateSecret"],"Resource":"arn:aws:secretsmanager:*:*:secret:events!connection/*"}
+{"Effect":"Allow","Action":["secretsmanager:CreateSecret","secretsmanager:DeleteSecret","secretsmanager:DescribeSecret","secretsmanager:GetSecretValue","secretsmanager:PutSecretValue","secretsmanager:UpdateSecret"],"Resource":"arn:aws:secretsmanager:*:*:secret:events!connection/*","Condition":{"StringEquals":{"aws:ResourceAccount":"${aws:PrincipalAccount}"}}},
+{"Effect":"Allow","Action":["kms:Decrypt","kms:Encrypt","kms:GenerateDataKey"],"Resource":"arn:aws:kms:*:*:key/*","Condition":{"StringLike":{"kms:ViaService":"secretsmanager.*.amazonaws.com","kms:EncryptionContext:SecretARN":"arn:aws:secretsmanager:*:*:secret:events!connection/*"},"StringEquals":{"aws:ResourceTag/EventBridgeApiDestinations":"true"}}}
 ]}`},
 	{"AmazonEventBridgeFullAccess", "/", "ANPA43ET5KRFXHUI6WH3K", "Full access to EventBridge, its schemas, schedules and pipes.",
 		`{"Version":"2012-10-17","Statement":[
