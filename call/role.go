@@ -122,6 +122,9 @@ func (c *Call) AsRole(roleARN, sourceARN string) (*Call, error) {
 		return nil, err
 	}
 	service := c.AsServiceFor(sourceARN)
+	if strings.HasSuffix(role.LinkedService, "."+c.host()) { // the role of a part of the service, as apidestinations.events.amazonaws.com is
+		service.Caller = identity.Service(role.LinkedService)
+	}
 	if !service.Would(service.Caller, assumeRole, r) {
 		return nil, fmt.Errorf("%w: %s", ErrRole, roleARN)
 	}

@@ -40,6 +40,14 @@ func newStage(t *testing.T) *stage {
 			t.Fatal(err)
 		}
 	}
+	for name, service := range map[string]string{"linked": "part.bus.amazonaws.com", "stranger": "part.omnibus.amazonaws.com"} {
+		trust := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}}`
+		r := identity.Role{Account: roleAccount, Name: name, Path: "/team/", Trust: trust, LinkedService: service}
+		r.Inline = map[string]string{"send": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"queue:Send","Resource":"arn:aws:queue:*:*:in"}}`}
+		if err := s.directory.PutRole(t.Context(), r, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tx, err := st.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +78,8 @@ func TestAsRole(t *testing.T) {
 		{"ForAnotherRule", roleARN("mine"), "arn:aws:bus:us-east-1:111122223333:rule/any", false},
 		{"ForNone", roleARN("mine"), "", false},
 		{"AnotherService", roleARN("other"), "arn:aws:bus:us-east-1:111122223333:rule/mine", false},
+		{"LinkedToPart", roleARN("linked"), "arn:aws:bus:us-east-1:111122223333:rule/any", true},
+		{"LinkedToAnother", roleARN("stranger"), "arn:aws:bus:us-east-1:111122223333:rule/any", false},
 		{"NotFound", roleARN("none"), "arn:aws:bus:us-east-1:111122223333:rule/mine", false},
 		{"AnotherPath", "arn:aws:iam::" + roleAccount + ":role/open", "arn:aws:bus:us-east-1:111122223333:rule/mine", false},
 		{"NoRole", "arn:aws:iam::" + roleAccount + ":user/open", "arn:aws:bus:us-east-1:111122223333:rule/mine", false},

@@ -221,15 +221,15 @@ func TestInvokeAsService(t *testing.T) {
 	}
 }
 
-// Services call each other from inside: what a VPC endpoint lets through is not asked of what follows from it, and its name opens nothing there. A role that a
-// service was given is no caller whose call it passes on.
+// Services call each other from inside: what a VPC endpoint lets through is not asked of what follows from it, and its name opens nothing there. A session
+// that a service has is no caller whose call it passes on. Each call is on record with the service that made it.
 func TestInvokeFromInside(t *testing.T) {
 	h := newHouse(t)
 	endpoint, err := policy.Parse([]byte(`{"Statement":{"Effect":"Allow","Principal":"*","Action":"orchard:*","Resource":"*"}}`), policy.Endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	role := &identity.Principal{Principal: policy.Principal{Kind: policy.Role, Account: account, ARN: "arn:aws:sts::" + account + ":assumed-role/r/s", ID: "AROA"}}
+	session := identity.Root("aws", account, "")
 	var as func(*call.Call) *call.Call
 	h.orchard.plant = func(c *call.Call, _ *orchard.PlantTreeRequest) (*orchard.PlantTreeResponse, error) {
 		if err := c.Authorize(anything); err != nil {
@@ -256,7 +256,7 @@ func TestInvokeFromInside(t *testing.T) {
 		via  []string
 	}{
 		{"PassedOn", func(c *call.Call) *call.Call { return c }, []string{"orchard.amazonaws.com"}},
-		{"ByRole", func(c *call.Call) *call.Call { return c.As(role) }, nil},
+		{"BySession", func(c *call.Call) *call.Call { return c.As(session) }, nil},
 		{"AsService", func(c *call.Call) *call.Call { return c.AsService() }, nil},
 	} {
 		as, via = tt.as, []string{"nobody"}
@@ -265,6 +265,11 @@ func TestInvokeFromInside(t *testing.T) {
 		wantStatus(t, h.do(r, "orchard"), 200)
 		if d := cmp.Diff(tt.via, via); d != "" {
 			t.Errorf("%s: Via (-want +got):\n%s", tt.name, d)
+		}
+	}
+	for _, e := range h.events() {
+		if e.EventName == "SetDay" && (e.UserIdentity.InvokedBy != "orchard.amazonaws.com" || e.SourceIPAddress != "orchard.amazonaws.com") {
+			t.Errorf("record %+v", e)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -136,11 +137,17 @@ func userIdentity(c *call.Call) []byte { return invokedBy(c, c.Caller.UserIdenti
 func copied(c *call.Call) []byte { return invokedBy(c, c.Caller.UserIdentityElsewhere()) }
 
 func invokedBy(c *call.Call, id []byte) []byte {
-	if len(c.Via) == 0 {
+	var by string
+	switch {
+	case len(c.Via) > 0:
+		by = c.Via[len(c.Via)-1]
+	case c.Source.Service != "" && c.Caller.Kind != policy.Service: // a session that the service has
+		by = c.Source.Service
+	default:
 		return id
 	}
 	// The record is an object that is not empty: it has a type.
-	return fmt.Appendf(nil, `%s,"invokedBy":%q}`, id[:len(id)-1], c.Via[len(c.Via)-1])
+	return fmt.Appendf(nil, `%s,"invokedBy":%q}`, id[:len(id)-1], by)
 }
 
 // parametersRoom is enough for the parameters of most calls.
