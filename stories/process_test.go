@@ -1,7 +1,9 @@
 package stories_test
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -61,9 +63,13 @@ func newServer(t *testing.T, args ...string) *process {
 	return p
 }
 
+// freeAddress is one of loopback where nobody else listens, not even while the server that it is for is down: others take ports of 127.0.0.1.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0") // the only one that some systems have
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,9 +158,14 @@ func (p *process) data() string { return p.args[4] }
 func (p *process) config(region string) aws.Config {
 	return aws.Config{
 		Region: region, BaseEndpoint: aws.String(p.url()), Credentials: credentials.NewStaticCredentialsProvider(p.id, p.secret, ""),
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
+		Retryer: func() aws.Retryer { return onceAnswered },
 	}
 }
+
+// onceAnswered tries a request again only where the client itself has closed its connection, to a server that was killed, under a request to the next one.
+var onceAnswered = retry.NewStandard(func(o *retry.StandardOptions) {
+	o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary { return aws.BoolTernary(errors.Is(err, net.ErrClosed)) })}
+})
 
 func (p *process) kms(region string) *kms.Client { return kms.NewFromConfig(p.config(region)) }
 
