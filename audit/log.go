@@ -204,9 +204,9 @@ func later(a, b time.Time) time.Time {
 
 // entry is a record on its way into the log.
 type entry struct {
-	at     time.Time
-	stored []byte
-	terms  terms
+	at    time.Time
+	frame []byte // of the record
+	terms terms
 }
 
 // append writes the records as frames with one write, and waits for the fsync if it has to.
@@ -258,16 +258,14 @@ func (l *segmentLog) wake() {
 }
 
 func (l *segmentLog) writeLocked(entries []entry) error {
-	b := l.scratch[:0]
 	var at time.Time
 	for _, e := range entries {
-		if len(e.stored) == 0 || len(e.stored) > maxRecord {
-			return fmt.Errorf("a record of %d bytes", len(e.stored))
+		if n := len(e.frame) - frameHeader; n <= 0 || n > maxRecord {
+			return fmt.Errorf("a record of %d bytes", n)
 		}
-		b = appendFrame(b, e.stored)
 		at = later(at, e.at)
 	}
-	l.scratch = b
+	b := l.oneWriteLocked(entries)
 	if err := l.readyLocked(at); err != nil {
 		return err
 	}
@@ -279,9 +277,21 @@ func (l *segmentLog) writeLocked(entries []entry) error {
 	l.size += int64(len(b))
 	l.written++
 	for _, e := range entries {
-		l.index.add(frameHeader+len(e.stored), e.at.UnixNano(), e.terms)
+		l.index.add(len(e.frame), e.at.UnixNano(), e.terms)
 	}
 	return nil
+}
+
+// oneWriteLocked is what the frames of all entries are together. Most are alone, and are not copied.
+func (l *segmentLog) oneWriteLocked(entries []entry) []byte {
+	if len(entries) == 1 {
+		return entries[0].frame
+	}
+	l.scratch = l.scratch[:0]
+	for _, e := range entries {
+		l.scratch = append(l.scratch, e.frame...)
+	}
+	return l.scratch
 }
 
 // readyLocked sees to it that there is a file to append whole frames to.

@@ -41,7 +41,7 @@ func mustAppend(t *testing.T, l *segmentLog, at time.Time, records ...string) {
 // entries are records that no search finds.
 func entries(at time.Time, records ...[]byte) (out []entry) {
 	for _, r := range records {
-		out = append(out, entry{at: at, stored: r})
+		out = append(out, entry{at: at, frame: appendFrame(nil, r)})
 	}
 	return out
 }

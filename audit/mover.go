@@ -280,22 +280,24 @@ func rowKey(at time.Time, event, recipient string) []byte {
 func (t *Trail) rowEntry(kv store.KV) entry {
 	if terms, ok := t.fresh.take(kv.Key); ok {
 		if at, err := timeOf(kv.Value); err == nil {
-			return entry{at: at, stored: kv.Value, terms: terms}
+			return entry{at: at, frame: appendFrame(nil, kv.Value), terms: terms}
 		}
 	}
 	f, err := factsOf(kv.Value)
 	if err != nil {
-		return entry{at: time.Unix(0, 0), stored: kv.Value} // nothing finds it, and reading tells of it
+		return entry{at: time.Unix(0, 0), frame: appendFrame(nil, kv.Value)} // nothing finds it, and reading tells of it
 	}
-	e := entry{at: time.Unix(0, f.at), stored: kv.Value}
+	e := entry{at: time.Unix(0, f.at)}
+	stored := kv.Value
 	if parts, err := tuple.Split(kv.Key); err == nil && len(parts) == 4 {
 		if at, err := time.Parse(time.RFC3339Nano, parts[1]); err == nil && !at.Equal(e.at) {
 			// Earlier versions kept the nanoseconds in the key alone.
 			rec, trace, _ := splitStored(kv.Value)
-			e.stored = append(append(append(append([]byte(nil), rec...), '\n'), trace...), '\n')
-			e.stored, e.at = strconv.AppendInt(e.stored, int64(at.Nanosecond()), 10), at
+			stored = append(append(append(append([]byte(nil), rec...), '\n'), trace...), '\n')
+			stored, e.at = strconv.AppendInt(stored, int64(at.Nanosecond()), 10), at
 		}
 	}
+	e.frame = appendFrame(nil, stored)
 	_, e.terms = f.appendTerms(nil)
 	return e
 }

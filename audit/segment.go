@@ -159,9 +159,19 @@ func frames(b []byte) iter.Seq2[[]byte, error] {
 }
 
 func appendFrame(b, rec []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(rec)))
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(rec, castagnoli))
-	return append(b, rec...)
+	start := len(b)
+	b = append(appendHeader(b), rec...)
+	setHeader(b[start:])
+	return b
+}
+
+// appendHeader leaves room for the header of a record that is made behind it. When it is, setHeader fills it in.
+func appendHeader(b []byte) []byte { return append(b, make([]byte, frameHeader)...) }
+
+func setHeader(frame []byte) {
+	rec := frame[frameHeader:]
+	binary.BigEndian.PutUint32(frame, uint32(len(rec)))
+	binary.BigEndian.PutUint32(frame[4:], crc32.Checksum(rec, castagnoli))
 }
 
 func readCompressed(r io.Reader, fn func(rec []byte) error) error {

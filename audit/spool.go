@@ -121,6 +121,7 @@ func (s *spool) room() int { return len(s.mem) - spoolData - int(s.length().Load
 type spooled struct {
 	segmentFile
 	spool *spool
+	name  string       // of the file in its directory
 	full  func() error // asked before each flush; nil never is
 
 	flushed int64 // what is in the file; guarded by spool.mu
@@ -130,7 +131,7 @@ type spooled struct {
 func newSpooled(f segmentFile, s *spool, full func() error) *spooled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.owner = &spooled{segmentFile: f, spool: s, full: full}
+	s.owner = &spooled{segmentFile: f, spool: s, name: filepath.Base(f.Name()), full: full}
 	return s.owner
 }
 
@@ -145,7 +146,7 @@ func (f *spooled) Write(b []byte) (int, error) {
 	if len(b) > f.spool.room() {
 		return f.writeLocked(b)
 	}
-	if err := f.spool.put(filepath.Base(f.Name()), f.flushed, b); err != nil {
+	if err := f.spool.put(f.name, f.flushed, b); err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -165,7 +165,9 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (s *scratch) put(n *names, records []*Record) {
 	s.buf, s.ends, s.terms, s.entries = s.buf[:0], s.ends[:0], s.terms[:0], s.entries[:0]
 	for _, r := range records {
-		s.buf = r.appendStored(s.buf)
+		start := len(s.buf)
+		s.buf = r.appendStored(appendHeader(s.buf))
+		setHeader(s.buf[start:])
 		s.ends = append(s.ends, len(s.buf))
 		f := r.facts(n)
 		var t terms
@@ -174,7 +176,7 @@ func (s *scratch) put(n *names, records []*Record) {
 	}
 	begin := 0
 	for i, end := range s.ends {
-		s.entries[i].stored = s.buf[begin:end]
+		s.entries[i].frame = s.buf[begin:end]
 		begin = end
 	}
 }
@@ -183,7 +185,7 @@ func (t *Trail) remember(entries []entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range entries {
-		t.memory = append(t.memory, slices.Clone(e.stored))
+		t.memory = append(t.memory, slices.Clone(e.frame[frameHeader:]))
 	}
 	if over := len(t.memory) - memoryLimit; over > 0 {
 		over = max(over, memoryLimit/10)
