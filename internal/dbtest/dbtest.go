@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/clock"
 )
 
 // Superuser is the user of every server who may do everything, with Password. In Redis it is called default.
@@ -63,7 +65,7 @@ func start(engine string, prepare func(*Server) error) (*Server, error) {
 		if err = s.listenAnywhere(); err != nil {
 			break
 		}
-		if err = s.Start(); err == nil || tries == 3 || !strings.Contains(s.Log(), "in use") {
+		if err = s.launch(); err == nil || tries == 3 || !strings.Contains(s.Log(), "in use") {
 			break
 		}
 		err = nil // somebody took the port meanwhile
@@ -134,8 +136,26 @@ kill -s "${signal:-$quit}" $server
 wait $server
 [ "$signal" ] || rm -rf "$dir"`
 
-// Start starts the server, which was stopped, on the same port with the same data.
+// Start starts the server, which was stopped, on the same port with the same data. Where another test took the port meanwhile, it waits until that is over.
 func (s *Server) Start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		before := s.log.Len()
+		s.mu.Unlock()
+		err := s.launch()
+		s.mu.Lock()
+		taken := strings.Contains(s.log.String()[before:], "in use")
+		s.mu.Unlock()
+		if err == nil || !taken || clock.Pause(ctx, 100*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
+// launch starts the process, on the ports that were chosen.
+func (s *Server) launch() error {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", keeper, "keeper", s.dir, s.quit}, s.command()...)...)
 	cmd.Dir, cmd.Env = s.dir, s.environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true} // an interrupt from the keyboard is not for it

@@ -43,6 +43,25 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// A server that starts again waits for its port where somebody else took it meanwhile.
+func TestPortTaken(t *testing.T) {
+	s := dbtest.Redis(t)
+	s.Stop("KILL")
+	l, err := net.Listen("tcp", s.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- s.Start() }()
+	for !strings.Contains(s.Log(), "in use") {
+		time.Sleep(time.Millisecond)
+	}
+	l.Close()
+	if err := <-started; err != nil {
+		t.Error(err)
+	}
+}
+
 // A server ends when the test's process is killed, and leaves nothing behind.
 func TestKilled(t *testing.T) {
 	if os.Getenv("DBTEST_VICTIM") != "" {
