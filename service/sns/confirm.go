@@ -137,8 +137,12 @@ func (s *Service) ConfirmSubscription(c *call.Call, in *sns.ConfirmSubscriptionI
 	if r.State == confirmed {
 		return out, nil // by the same token before
 	}
-	if there, err := s.subscribed(t, r); err != nil || there != nil && there.ID != r.ID {
-		return &sns.ConfirmSubscriptionResponse{SubscriptionArn: new(there.arn(s.cfg.Partition))}, err // it was subscribed anew meanwhile
+	there, err := s.subscribed(t, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case there != nil && there.ID != r.ID: // it was subscribed anew meanwhile
+		return &sns.ConfirmSubscriptionResponse{SubscriptionArn: new(there.arn(s.cfg.Partition))}, nil
 	}
 	r.State, r.Authenticated, r.AuthUnsubscribe = confirmed, !unknown, authenticate
 	return out, rows.Put(c.Tx(), r)
