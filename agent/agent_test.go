@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -331,6 +332,25 @@ func TestCache(t *testing.T) {
 			t.Errorf("the cloud was asked %d times, want once", n)
 		}
 	})
+	t.Run("WaitsForARefreshThatFails", func(t *testing.T) {
+		now := clock.NewFrozen(time.Unix(1_800_000_000, 0))
+		c := newCache(10, time.Minute, now)
+		k, away, passes := key{id: "a"}, errors.New("away"), func(error) bool { return true }
+		if _, _, err := c.get(t.Context(), k, false, func() ([]byte, error) { return []byte("old"), nil }, passes); err != nil {
+			t.Fatal(err)
+		}
+		now.Advance(time.Hour)
+		begun, hold := make(chan struct{}), make(chan struct{})
+		go func() {
+			_, _, _ = c.get(t.Context(), k, true, func() ([]byte, error) { close(begun); <-hold; return nil, away }, passes)
+		}()
+		<-begun
+		waits := watched{t.Context(), make(chan struct{})}
+		go func() { <-waits.asked; close(hold) }()
+		if got, stale, err := c.get(waits, k, false, func() ([]byte, error) { return nil, away }, passes); err != nil || string(got) != "old" || stale != away {
+			t.Errorf("got %q, %v, %v; want the last known value", got, stale, err)
+		}
+	})
 	t.Run("SlowAnswerIsNotNewer", func(t *testing.T) {
 		c := newCache(10, time.Minute, clock.NewFrozen(time.Unix(1_800_000_000, 0)))
 		k, none := key{id: "a"}, func(error) bool { return false }
@@ -350,6 +370,17 @@ func TestCache(t *testing.T) {
 			t.Errorf("the cache has %q, want new", got)
 		}
 	})
+}
+
+// watched tells when somebody begins to wait for its end.
+type watched struct {
+	context.Context
+	asked chan struct{}
+}
+
+func (w watched) Done() <-chan struct{} {
+	close(w.asked)
+	return w.Context.Done()
 }
 
 func TestServerLimitsConnections(t *testing.T) {

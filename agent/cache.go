@@ -31,10 +31,11 @@ type entry struct {
 
 // flight is a fetch that is under way.
 type flight struct {
-	begun  uint64
-	done   chan struct{} // closed when the rest is set
-	answer []byte
-	err    error
+	begun   uint64
+	refresh bool
+	done    chan struct{} // closed when the rest is set
+	answer  []byte
+	err     error
 }
 
 // retry is how long a value that is too old does before the cloud is asked again.
@@ -65,6 +66,9 @@ func (c *cache) get(ctx context.Context, k key, refresh bool, fetch func() ([]by
 			c.mu.Unlock()
 			select {
 			case <-f.done:
+				if f.refresh && f.err != nil && passes(f.err) {
+					return c.get(ctx, k, false, fetch, passes) // what is kept does for this one
+				}
 				return f.answer, nil, f.err
 			case <-ctx.Done():
 				return nil, nil, ctx.Err()
@@ -72,7 +76,7 @@ func (c *cache) get(ctx context.Context, k key, refresh bool, fetch func() ([]by
 		}
 	}
 	c.begun++
-	f := &flight{begun: c.begun, done: make(chan struct{})}
+	f := &flight{begun: c.begun, refresh: refresh, done: make(chan struct{})}
 	c.flights[k] = f
 	c.mu.Unlock()
 
