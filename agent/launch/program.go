@@ -68,7 +68,8 @@ const (
 // supervisor is the one goroutine that has the program.
 type supervisor struct {
 	*Config
-	values *Values
+	values *Values // that the program gets, with the next start at the latest
+	worked *Values // that it was started with last
 
 	program *exec.Cmd // nil: none runs
 	exited  chan error
@@ -284,8 +285,22 @@ func (s *supervisor) next() time.Duration {
 	return wait
 }
 
-// start runs the program with the values of now.
+// start runs the program with the values of now, or, where they are more than it can be given, with those before.
 func (s *supervisor) start() (int, error) {
+	err := s.startWith(s.values)
+	if err != nil && s.worked != nil && s.worked != s.values {
+		s.Log.Error("the program cannot be started with the new values: goes on with those before", "cause", err.Error())
+		s.values = s.worked
+		err = s.startWith(s.values)
+	}
+	if err != nil {
+		return 126, err
+	}
+	s.worked = s.values
+	return 0, nil
+}
+
+func (s *supervisor) startWith(v *Values) error {
 	p := exec.Command(s.Args[0], s.Args[1:]...)
 	p.Stdin, p.Stdout, p.Stderr = s.In, s.Out, s.Err
 	p.WaitDelay = time.Second // where In or Out are no files: what the program left running may hold them for ever
@@ -293,17 +308,17 @@ func (s *supervisor) start() (int, error) {
 	if s.Directory != nil {
 		p.Env = append(p.Env, DirectoryVariable+"="+s.Directory.Path())
 	} else {
-		for _, name := range s.values.Names() {
-			p.Env = append(p.Env, name+"="+s.values.byName[name])
+		for _, name := range v.Names() {
+			p.Env = append(p.Env, name+"="+v.byName[name])
 		}
 	}
 	if err := p.Start(); err != nil {
-		return 126, err
+		return err
 	}
 	s.program, s.ran = p, clock.Start()
 	s.restarting, s.ending, s.kill = false, false, nil
 	go func() { s.exited <- p.Wait() }()
-	return 0, nil
+	return nil
 }
 
 // over is called when the program has ended, and tells whether it is started again.

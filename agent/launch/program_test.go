@@ -261,6 +261,18 @@ func TestRun(t *testing.T) {
 		signalSelf(t, syscall.SIGTERM)
 		l.wantStatus(0)
 	})
+	t.Run("ValuesThatDoNotFit", func(t *testing.T) {
+		c, f := db(t)
+		l := launch(t, f, `trap 'exit 0' TERM; `+idle, nil)
+		l.until("ready one")
+		c.set(func() { c.secrets["db"] = `{"password":"` + strings.Repeat("x", 8<<20) + `"}` }) // more than any system takes
+		l.wait("cannot be started with the new values", l.log.String)
+		l.until("ready one\nready one")
+		c.set(func() { c.secrets["db"] = `{"password":"two"}` })
+		l.until("ready two")
+		signalSelf(t, syscall.SIGTERM)
+		l.wantStatus(0)
+	})
 	t.Run("StartsAgainWhenItFails", func(t *testing.T) {
 		_, f := db(t)
 		file := filepath.Join(t.TempDir(), "been")
