@@ -133,6 +133,7 @@ func TestFetch(t *testing.T) {
 	c.secrets["a=b"] = "x"
 	c.secrets["evil"] = `{"path":"/evil"}`
 	c.secrets["loader"] = `{"ld-preload":"/evil.so"}`
+	c.secrets["library"] = `{"openssl-conf":"/evil.cnf"}`
 	c.secrets["interpreter"] = `{"node-options":"--require /evil.js"}`
 	c.secrets["clash"] = `{"a-b":1,"a_b":2}`
 	c.secrets["zero"] = "a\x00b"
@@ -159,6 +160,7 @@ func TestFetch(t *testing.T) {
 		{"NotFound", Naming{}, []string{"nothing"}, nil, "nothing: ResourceNotFoundException: no"},
 		{"MemberTakesVariable", Naming{}, []string{"evil"}, nil, "evil: the variable PATH has a meaning already, and is only replaced where =PATH says so"},
 		{"MemberOfLoader", Naming{}, []string{"loader"}, nil, "loader: the variable LD_PRELOAD has a meaning already, and is only replaced where =LD_PRELOAD says so"},
+		{"MemberOfLibrary", Naming{}, []string{"library"}, nil, "library: the variable OPENSSL_CONF has a meaning already, and is only replaced where =OPENSSL_CONF says so"},
 		{"MemberOfInterpreter", Naming{}, []string{"interpreter"}, nil, "interpreter: the variable NODE_OPTIONS has a meaning already, and is only replaced where =NODE_OPTIONS says so"},
 		{"PrefixMakesVariable", Naming{}, []string{"interpreter=X_*"}, map[string]string{"X_NODE_OPTIONS": "--require /evil.js"}, ""},
 		{"TakenByName", Naming{}, []string{"evil#path=PATH"}, map[string]string{"PATH": "/evil"}, ""},

@@ -131,7 +131,7 @@ func (n *Naming) of(s *Source, own string) string {
 // runs are variables by which loaders, shells and interpreters are told to run something, or where to find what they run.
 var runs = regexp.MustCompile(`^((LD|DYLD)_.*|PATH|IFS|BASH_ENV|BASHOPTS|SHELLOPTS|PS4|PROMPT_COMMAND|GCONV_PATH|GLIBC_TUNABLES|NODE_(OPTIONS|PATH)|` +
 	`PYTHON(BREAKPOINT|HOME|PATH|STARTUP|USERBASE|WARNINGS)|PERL5?(DB|LIB|OPT)|RUBY(LIB|OPT)|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|JAVA_TOOL_OPTIONS|CLASSPATH|LUA_(INIT|C?PATH)|PHPRC|` +
-	`PHP_INI_SCAN_DIR|DOTNET_STARTUP_HOOKS|GIT_(EXEC_PATH|SSH|SSH_COMMAND))$`)
+	`PHP_INI_SCAN_DIR|DOTNET_STARTUP_HOOKS|COR(ECLR)?_PROFILER(_PATH(_32|_64|_ARM64)?)?|OPENSSL_(CONF|ENGINES|MODULES)|GIT_(EXEC_PATH|SSH|SSH_COMMAND))$`)
 
 // check refuses names that a secret's writer must not choose, and names that can not be used.
 func (n *Naming) check(name string, exact bool, taken func(string) bool) error {
