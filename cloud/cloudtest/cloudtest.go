@@ -50,6 +50,7 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 	t.Helper()
 	c := &Cloud{t: t, Clock: clock.NewMovable(0)}
 	cfg := cloud.Config{Account: "111122223333", Region: "us-east-1", Clock: c.Clock, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	cfg.IdentityProviders.Timeout = time.Minute // so that a busy machine does not make one look down
 	for _, o := range options {
 		o(&cfg)
 	}
