@@ -46,6 +46,34 @@ func TestEncodeReadable(t *testing.T) {
 	}
 }
 
+// TestTimes holds what times are written as against the layout.
+func TestTimes(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(0, 123456789), time.Unix(1_800_000_000, 999_999_999), time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), time.Date(2028, 2, 29, 7, 8, 9, 10, time.FixedZone("", -3600)),
+	} {
+		if got, want := string(Encode(at)), at.UTC().Format(timeFormat)+"\x00"; got != want {
+			t.Errorf("Encode(%v) = %q, want %q", at, got, want)
+		}
+	}
+}
+
+// TestAllocations has a key made in one piece of memory: keys are what services make most of.
+func TestAllocations(t *testing.T) {
+	at, table, seq := time.Unix(1_800_000_000, 7), strings.Repeat("t", 7), uint64(12345)
+	if n := testing.AllocsPerRun(100, func() { Encode("sqs", table, at, seq, 7) }); n > 1 {
+		t.Errorf("Encode allocates %v times", n)
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	at, table, seq := time.Unix(1_800_000_000, 7), strings.Repeat("t", 7), uint64(12345)
+	b.ReportAllocs()
+	for b.Loop() {
+		Encode("sqs", "000000000000", "us-east-1", table, at, seq)
+	}
+}
+
 func TestEncodePanics(t *testing.T) {
 	for _, key := range []Key{{1.5}, {-1}, {nil}, {Begin("a"), "b"}, {[]string{"a"}}} {
 		t.Run(fmt.Sprint(key...), func(t *testing.T) {
