@@ -275,7 +275,7 @@ func (s *Store) commit(t *tx) error {
 	}
 	c := &commit{done: make(chan struct{})}
 	size := 0
-	for cur := t.writes.Cursor(nil, nil, false); cur.Next(); {
+	for cur := t.writes.Map().Cursor(nil, nil, false); cur.Next(); {
 		c.keys = append(c.keys, cur.Key())
 		c.bytes += len(cur.Key()) + 64 // about what a key costs in log and newest
 		size += len(cur.Key()) + len(cur.Value().Value)

@@ -26,7 +26,7 @@ type tx struct {
 	points  []string
 	ranges  []keyRange
 
-	writes ordered.Map[Write]
+	writes ordered.Builder[Write]
 	hooks  []func()
 	err    error // the first breach of a limit
 
@@ -99,7 +99,7 @@ func (t *tx) Scan(from, to []byte, opts store.ScanOptions) iter.Seq2[store.KV, e
 			return
 		}
 		defer cur.Close()
-		m := merge{base: cur, over: t.writes.Cursor(from, to, opts.Reverse), reverse: opts.Reverse}
+		m := merge{base: cur, over: t.writes.Map().Cursor(from, to, opts.Reverse), reverse: opts.Reverse}
 		read := keyRange{bytes.Clone(from), bytes.Clone(to)}
 		slot := -1 // of the range in t.ranges; the loop's body may read, too, and even commit
 		if t.track {
@@ -143,7 +143,7 @@ func (t *tx) Set(key, value []byte) {
 		both := make([]byte, len(key)+len(value))
 		copy(both, key)
 		copy(both[len(key):], value)
-		t.writes = t.writes.Set(both[:len(key):len(key)], Write{Value: both[len(key):]})
+		t.writes.Set(both[:len(key):len(key)], Write{Value: both[len(key):]})
 	}
 }
 
@@ -152,7 +152,7 @@ func (t *tx) Delete(key []byte) {
 	if len(key) > store.MaxKeySize {
 		return // it cannot be there
 	}
-	t.writes = t.writes.Set(bytes.Clone(key), Write{Delete: true})
+	t.writes.Set(bytes.Clone(key), Write{Delete: true})
 }
 
 func (t *tx) breach(err error) {
@@ -170,7 +170,9 @@ type point struct {
 }
 
 // Mark implements store.Tx.
-func (t *tx) Mark() store.Mark { return store.Mark{Point: point{t, t.writes, len(t.hooks), t.err}} }
+func (t *tx) Mark() store.Mark {
+	return store.Mark{Point: point{t, t.writes.Map(), len(t.hooks), t.err}}
+}
 
 // Reset implements store.Tx.
 func (t *tx) Reset(m store.Mark) {
@@ -178,7 +180,8 @@ func (t *tx) Reset(m store.Mark) {
 	if !ok || p.t != t {
 		panic("store: Reset with a mark of another transaction")
 	}
-	t.writes, t.hooks, t.err = p.writes, t.hooks[:p.hooks:p.hooks], p.err
+	t.writes.Reset(p.writes)
+	t.hooks, t.err = t.hooks[:p.hooks:p.hooks], p.err
 }
 
 // OnCommitted implements store.Tx.
@@ -194,7 +197,7 @@ func (t *tx) Commit(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	var err error
-	if t.writes.Empty() && t.err == nil {
+	if t.writes.Map().Empty() && t.err == nil {
 		err = t.end()
 	} else {
 		t.over.Store(true)
@@ -228,7 +231,7 @@ func (t *tx) end() error {
 
 // each yields the writes in order.
 func (t *tx) each(yield func([]byte, Write) bool) {
-	for cur := t.writes.Cursor(nil, nil, false); cur.Next(); {
+	for cur := t.writes.Map().Cursor(nil, nil, false); cur.Next(); {
 		if !yield(cur.Key(), cur.Value()) {
 			return
 		}

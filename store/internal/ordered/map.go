@@ -2,7 +2,8 @@
 // nodes with the old one, so a snapshot is a copy of one pointer.
 //
 // It is a treap: a search tree by key and a heap by a random priority, which keeps it balanced
-// without bookkeeping. Nodes are never changed after they are reachable, so readers need no lock.
+// without bookkeeping. Nodes are never changed after they are reachable, so readers need no lock; but for those that a Builder made
+// since it last gave its map away.
 package ordered
 
 import (
@@ -17,6 +18,7 @@ type node[V any] struct {
 	key         []byte
 	value       V
 	priority    uint32
+	age         uint32 // of the Builder that made it; 0 for others, which make no node that is theirs
 	left, right *node[V]
 }
 
@@ -39,31 +41,58 @@ func (m Map[V]) Get(key []byte) (v V, ok bool) {
 }
 
 // Set returns the map with key set to v.
-func (m Map[V]) Set(key []byte, v V) Map[V] { return Map[V]{m.root.set(key, v)} }
+func (m Map[V]) Set(key []byte, v V) Map[V] { return Map[V]{m.root.set(key, v, 0)} }
 
-// set returns a root that is always fresh, so its caller may change it.
-func (n *node[V]) set(key []byte, v V) *node[V] {
+// set returns a root that is always fresh, or of the given age, so its caller may change it.
+func (n *node[V]) set(key []byte, v V, age uint32) *node[V] {
 	if n == nil {
-		return &node[V]{key: key, value: v, priority: rand.Uint32()}
+		return &node[V]{key: key, value: v, priority: rand.Uint32(), age: age}
 	}
-	c := *n
+	if n.age != age || age == 0 {
+		c := *n
+		n, c.age = &c, age
+	}
 	switch cmp := bytes.Compare(key, n.key); {
 	case cmp < 0:
-		l := n.left.set(key, v)
-		if c.left = l; l.priority > c.priority {
-			c.left, l.right = l.right, &c
+		l := n.left.set(key, v, age)
+		if n.left = l; l.priority > n.priority {
+			n.left, l.right = l.right, n
 			return l
 		}
 	case cmp > 0:
-		r := n.right.set(key, v)
-		if c.right = r; r.priority > c.priority {
-			c.right, r.left = r.left, &c
+		r := n.right.set(key, v, age)
+		if n.right = r; r.priority > n.priority {
+			n.right, r.left = r.left, n
 			return r
 		}
 	default:
-		c.value = v
+		n.value = v
 	}
-	return &c
+	return n
+}
+
+// Builder makes a map in many steps, and changes what nobody else has seen in place. The zero value begins with an empty map. It is used by one goroutine at a time.
+type Builder[V any] struct {
+	m   Map[V]
+	age uint32 // of the nodes that are its own, less one
+}
+
+// Set sets key to v.
+func (b *Builder[V]) Set(key []byte, v V) { b.m.root = b.m.root.set(key, v, b.age+1) }
+
+// Get returns the value of key and whether there is one.
+func (b *Builder[V]) Get(key []byte) (v V, ok bool) { return b.m.Get(key) }
+
+// Map returns the map as it is now, which later steps do not change.
+func (b *Builder[V]) Map() Map[V] {
+	b.age++
+	return b.m
+}
+
+// Reset goes back to a map that Map has returned.
+func (b *Builder[V]) Reset(m Map[V]) {
+	b.age++
+	b.m = m
 }
 
 // Delete returns the map without key.

@@ -2,6 +2,7 @@ package ordered
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -69,5 +70,57 @@ func TestAgainstModel(t *testing.T) {
 				oldModel[k] = v
 			}
 		}
+	}
+}
+
+// TestBuilder has what a builder gave away stay as it was, also when the builder goes back to it and on from there.
+func TestBuilder(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	type version struct {
+		m    Map[int]
+		want map[string]int
+	}
+	var b Builder[int]
+	model := map[string]int{}
+	var given []version
+	check := func(m Map[int], want map[string]int) {
+		t.Helper()
+		got := map[string]int{}
+		last := ""
+		for c := m.Cursor(nil, nil, false); c.Next(); {
+			if k := string(c.Key()); k <= last {
+				t.Fatalf("%s comes after %s", k, last)
+			} else {
+				got[k], last = c.Value(), k
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("the map has %v, want %v", got, want)
+		}
+	}
+	for i := range 3000 {
+		switch rng.IntN(20) {
+		case 0:
+			given = append(given, version{b.Map(), maps.Clone(model)})
+		case 1:
+			if len(given) > 0 {
+				v := given[rng.IntN(len(given))]
+				b.Reset(v.m)
+				model = maps.Clone(v.want)
+			}
+		default:
+			k := fmt.Sprintf("%03d", rng.IntN(200))
+			b.Set([]byte(k), i)
+			model[k] = i
+			if got, ok := b.Get([]byte(k)); got != i || !ok {
+				t.Fatalf("Get(%s) = %d, %t, want %d", k, got, ok, i)
+			}
+		}
+	}
+	check(b.Map(), model)
+	for _, v := range given {
+		check(v.m, v.want)
 	}
 }
