@@ -19,7 +19,7 @@ import (
 // that so many bytes were written, because asking pebble is not cheap.
 const (
 	checkEvery   = 1 << 20
-	maxMemTables = 4
+	maxMemTables = 4 // full ones: the first ones after a start are smaller, and pebble does not flush them before they are half of one together
 	maxSublevels = 20
 )
 
@@ -32,6 +32,8 @@ type engine struct {
 	disk    *disk
 	dir     string
 	minFree uint64
+	// memTable is the size of a full memtable in bytes.
+	memTable uint64
 
 	commits atomic.Uint64 // prepared
 	written atomic.Uint64 // bytes prepared
@@ -132,7 +134,7 @@ func (e *engine) backpressure() error {
 			return store.ErrFull
 		}
 		m := e.db.Metrics()
-		if m.MemTable.Count <= maxMemTables && m.Levels[0].Sublevels <= maxSublevels {
+		if m.MemTable.Size <= maxMemTables*e.memTable && m.Levels[0].Sublevels <= maxSublevels {
 			return nil
 		}
 		<-event

@@ -69,7 +69,7 @@ func Open(o Options) (store.Store, error) {
 	if err := makeDir(o.fs, o.Dir); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
-	e := &engine{minFree: uint64(max(o.MinFree, 0)), dir: o.Dir, events: make(chan struct{})}
+	e := &engine{minFree: uint64(max(o.MinFree, 0)), memTable: uint64(o.MemTableSize), dir: o.Dir, events: make(chan struct{})}
 	e.free.Store(math.MaxUint64)
 	e.disk = newDisk(o.fs, func(err error) {
 		o.Log.Error("the store's disk failed; nothing more is read or written until it is opened again", "error", err)
