@@ -348,6 +348,22 @@ func TestTokenOfAnotherRequest(t *testing.T) {
 	}
 }
 
+// SDKs draw a ClientRequestToken; who speaks the protocol has to, wherever a version is made.
+func TestTokenIsNeeded(t *testing.T) {
+	w := newWorkshop(t)
+	w.create("s", "first")
+	for op, in := range map[string]object{
+		"CreateSecret": {"Name": "t", "SecretString": "x"}, "PutSecretValue": {"SecretId": "s", "SecretString": "x"}, "UpdateSecret": {"SecretId": "s", "SecretString": "x"}, "RotateSecret": {"SecretId": "s"},
+	} {
+		const want = "InvalidRequestException: You must provide a ClientRequestToken value. We recommend a UUID-type value."
+		if _, err := w.do(op, in); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", op, err, want)
+		}
+	}
+	w.must("CreateSecret", object{"Name": "u"})
+	w.must("UpdateSecret", object{"SecretId": "s", "Description": "no version"})
+}
+
 // A secret that was deleted when its function had just moved the labels can be restored, and is rotated.
 func TestDeletedInTheLastStep(t *testing.T) {
 	w := newWorkshop(t)
