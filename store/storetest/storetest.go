@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"AgainstModel", testModel},
 		{"Isolation", testIsolation},
 		{"Snapshot", testSnapshot},
+		{"ReadAgain", testReadAgain},
 		{"IterationWhileWriting", testIterationWhileWriting},
 		{"Retry", testRetry},
 		{"MarkReset", testMark},
@@ -48,6 +49,46 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 			}()
 			tt.run(t, s)
 		})
+	}
+}
+
+// testReadAgain reads the same keys several times in one transaction: they are as they were in its snapshot, and whichever of them another one changes, it conflicts.
+func testReadAgain(t *testing.T, s store.Store) {
+	const keys = 40 // every third of which is missing
+	var begin []string
+	for i := range keys {
+		if i%3 > 0 {
+			begin = append(begin, fmt.Sprintf("%d=old", i))
+		} else {
+			begin = append(begin, fmt.Sprintf("-%d", i))
+		}
+	}
+	for changed := range keys {
+		put(t, s, begin...)
+		tx, err := s.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func(round int) {
+			for i := range keys {
+				v, err := tx.Get(fmt.Append(nil, i))
+				if want := i%3 > 0; want && (err != nil || string(v) != "old") || !want && !errors.Is(err, store.ErrNotFound) {
+					t.Errorf("round %d: key %d is %q, %v", round, i, v, err)
+				}
+			}
+			for _, i := range []int{keys - 2, keys - 1} { // at once again: the one is there, the other is missing
+				if v, err := tx.Get(fmt.Append(nil, i)); (i%3 > 0) != (err == nil && string(v) == "old") {
+					t.Errorf("round %d: key %d is %q, %v when it is read twice", round, i, v, err)
+				}
+			}
+		}
+		read(1)
+		put(t, s, fmt.Sprintf("%d=new", changed))
+		read(2)
+		set(tx, "other=x")
+		if err := tx.Commit(t.Context()); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("Commit() = %v when key %d has changed, want %v", err, changed, store.ErrConflict)
+		}
 	}
 }
 

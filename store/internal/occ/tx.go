@@ -25,6 +25,7 @@ type tx struct {
 	track   bool // whether reads must be remembered
 	points  []string
 	ranges  []keyRange
+	recent  [recent]reading // what was got last, by the place in points modulo their number
 
 	writes ordered.Builder[Write]
 	hooks  []func()
@@ -32,6 +33,16 @@ type tx struct {
 
 	prev, next *tx // in Store.open, guarded by Store.mu
 }
+
+// reading is what a key was found to have.
+type reading struct {
+	key     string
+	value   []byte
+	missing bool
+}
+
+// recent is how many readings a transaction remembers: what is done to many things in a row asks for the same few keys each time.
+const recent = 16
 
 // keyRange is from <= key < to; a nil to means to the end.
 type keyRange struct{ from, to []byte }
@@ -66,11 +77,27 @@ func (t *tx) Get(key []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer t.s.leave()
-	if t.track {
-		t.points = append(t.points, string(key))
+	if !t.track {
+		v, err := t.snap.Get(key)
+		return v, t.s.readError(err)
+	}
+	for i := range min(len(t.points), recent) {
+		if r := &t.recent[i]; r.key == string(key) {
+			if r.missing {
+				return nil, store.ErrNotFound
+			}
+			return r.value, nil
+		}
 	}
 	v, err := t.snap.Get(key)
-	return v, t.s.readError(err)
+	missing := errors.Is(err, store.ErrNotFound)
+	if err != nil && !missing {
+		return nil, t.s.readError(err)
+	}
+	r := reading{string(key), v, missing}
+	t.recent[len(t.points)%recent] = r
+	t.points = append(t.points, r.key)
+	return v, err
 }
 
 // readError makes errors of the engine recognizable.
