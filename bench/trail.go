@@ -237,7 +237,7 @@ func (h *history) inCall(dir string) (call, floor float64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	const stretches, stretch = 20, 2_000 // in one segment; the spool is flushed ten times in each stretch
+	const stretches, stretch = 100, 400 // in one segment; the spool is flushed twice in each stretch
 	var r audit.Record
 	best := func(record func(*audit.Record) error) (float64, error) {
 		least := time.Duration(math.MaxInt64)
