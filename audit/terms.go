@@ -197,13 +197,25 @@ type terms struct {
 // idTerm is the term of an ID, of an event or a request, wherever it was recorded.
 func idTerm(id string) term { return term(xxhash.Sum64String(id) >> 32) }
 
-// valueTerm is the term of a value in an account and a region.
+// valueTerm is the term of a value in an account and a region: a hash of
+//
+//	account | 0 | region | 0 | attribute | 0 | value
 func valueTerm(account, region string, a Attribute, value string) term {
-	b := make([]byte, 0, 256)
-	b = append(append(append(b, account...), 0), region...)
-	b = append(append(append(b, 0), a...), 0)
-	return term(xxhash.Sum64(append(b, value...)) >> 32)
+	return hashed(appendValue(appendScope(make([]byte, 0, termRoom), account, region), a, value))
 }
+
+// termRoom is enough to hash most values.
+const termRoom = 256
+
+func appendScope(b []byte, account, region string) []byte {
+	return append(append(append(append(b, account...), 0), region...), 0)
+}
+
+func appendValue(b []byte, a Attribute, value string) []byte {
+	return append(append(append(b, a...), 0), value...)
+}
+
+func hashed(b []byte) term { return term(xxhash.Sum64(b) >> 32) }
 
 // appendTerms appends the terms of a record to t, and returns it, too.
 func (f *facts) appendTerms(t []term) ([]term, terms) {
@@ -214,7 +226,12 @@ func (f *facts) appendTerms(t []term) ([]term, terms) {
 		}
 	}
 	unique := len(t) - start
-	add := func(a Attribute, value string) { t = append(t, valueTerm(f.account, f.region, a, value)) }
+	b := appendScope(make([]byte, 0, termRoom), f.account, f.region)
+	scope := len(b)
+	add := func(a Attribute, value string) {
+		b = appendValue(b[:scope], a, value)
+		t = append(t, hashed(b))
+	}
 	add("", "")
 	add(EventName, f.name)
 	add(ReadOnly, truth(f.readOnly))
