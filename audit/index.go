@@ -27,8 +27,8 @@ type block struct {
 // index leads from terms to the blocks of a segment whose records have them. That of the segment that is being written grows with it.
 type index struct {
 	blocks []block
-	pairs  []uint64 // term in the upper half, number of the block in the lower; in the order of blocks, or sorted
-	seen   map[term]struct{}
+	pairs  []uint64          // term in the upper half, number of the block in the lower; in the order of blocks, or sorted
+	seen   map[term]struct{} // of the last block
 }
 
 // add takes up the record that follows.
@@ -40,7 +40,10 @@ func (x *index) add(frame int, at int64, t terms) {
 			next.raw = x.blocks[n-1].raw + x.blocks[n-1].rawLen
 		}
 		x.blocks = append(x.blocks, next)
-		x.seen = make(map[term]struct{}, 64)
+		if x.seen == nil {
+			x.seen = make(map[term]struct{}, 256)
+		}
+		clear(x.seen)
 		n++
 	}
 	b := &x.blocks[n-1]
