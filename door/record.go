@@ -46,7 +46,7 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 	if c.Source.VPCEndpoint != "" {
 		r.VPCEndpoint, r.VPCEndpointAccount = c.Source.VPCEndpoint, d.cfg.Account
 	}
-	copies := copied(c)
+	copies := func() []byte { return copied(c) }
 	switch {
 	case c.Source.Service != "":
 		r.SourceIP, r.UserAgent = c.Source.Service, c.Source.Service
@@ -98,7 +98,7 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 		if e == nil {
 			event.Trace, trace = trace, nil // the only record of a timer
 		}
-		records = share(records, &event, event.Identity, false)
+		records = share(records, &event, func() []byte { return event.Identity }, false)
 	}
 	return records
 }
@@ -163,7 +163,7 @@ func nonEmpty(object []byte) []byte {
 
 // share appends a record, and copies of it for the other accounts that it concerns. What another account's caller was answered is not their business, unless
 // the answer is something of theirs, nor is who that is in the caller's account, beyond what id tells.
-func share(records []*audit.Record, r *audit.Record, id []byte, theirs bool) []*audit.Record {
+func share(records []*audit.Record, r *audit.Record, id func() []byte, theirs bool) []*audit.Record {
 	first := len(records)
 	records = append(records, r)
 	for _, res := range r.Resources {
@@ -174,7 +174,7 @@ func share(records []*audit.Record, r *audit.Record, id []byte, theirs bool) []*
 			r.SharedEventID = newID()
 		}
 		copied := *r
-		copied.EventID, copied.Recipient, copied.Identity = newID(), res.Account, id
+		copied.EventID, copied.Recipient, copied.Identity = newID(), res.Account, id()
 		if !theirs {
 			copied.ResponseElements = nil
 		}
