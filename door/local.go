@@ -63,7 +63,7 @@ func (d *Door) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wire.Sha
 			return nil, err
 		}
 	}
-	c.Record(d.records(inner, rt.endpoint, in, out, endedWith(err, &rt))...)
+	c.Record(d.records(new(recording), inner, rt.endpoint, in, out, endedWith(err, &rt))...)
 	if err != nil {
 		if _, ok := errors.AsType[*call.Denied](err); ok {
 			return nil, err // the outer call's protocol has its own words for it

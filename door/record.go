@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -28,16 +29,42 @@ func endedWith(err error, rt *route) ended {
 	return ended{code, message}
 }
 
+// recording is the room in which the records of a call are made.
+type recording struct {
+	own        audit.Record
+	list       [1]*audit.Record // most calls have no other
+	parameters []byte
+}
+
+// recordings are used again once the records were written, which copies them.
+var recordings = sync.Pool{New: func() any { return &recording{parameters: make([]byte, 0, parametersRoom)} }}
+
+// parametersRoom is enough for the parameters of most calls, and maxParametersRoom for those whose room is kept.
+const (
+	parametersRoom    = 256
+	maxParametersRoom = 4 << 10
+)
+
+func (s *recording) free() {
+	s.own, s.list = audit.Record{}, [1]*audit.Record{}
+	if cap(s.parameters) <= maxParametersRoom {
+		recordings.Put(s)
+	}
+}
+
 // records makes the audit records of a call, or of a timer if e is nil: those of the calls that the handler made, the call's own, and the event of the
 // service that it raised. Each is made for the caller's account, and again for each other account that owns a resource of the call, with one shared
-// event ID.
-func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end ended) []*audit.Record {
+// event ID. They are in s, which is not used for anything else before they are done with.
+func (d *Door) records(s *recording, c *call.Call, e *call.Endpoint, in, out wire.Shape, end ended) []*audit.Record {
 	o := c.Outcome()
 	records := o.Pending
 	room := d.rooms[c.Service()]
 	failed := end != ended{}
 	if failed {
 		records = takenBack(records)
+	}
+	if records == nil {
+		records = s.list[:0]
 	}
 	r := audit.Record{
 		Time: c.Time, Identity: userIdentity(c), Region: d.recordedIn(room, c.Scope), UserAgent: c.Source.UserAgent, RequestID: c.RequestID, EventID: c.EventID,
@@ -55,18 +82,20 @@ func (d *Door) records(c *call.Call, e *call.Endpoint, in, out wire.Shape, end e
 	}
 	trace := c.Trace().JSON()
 	if e != nil {
-		own, op := r, e.Op
+		own, op := &s.own, e.Op
+		*own = r
 		own.Trace = trace
 		own.ErrorCode, own.ErrorMessage = end.code, end.message
 		own.Source, own.Name, own.ReadOnly = op.Service.EventSource, op.EventName, op.ReadOnly
 		own.Management, own.AdditionalData = !room.DataEvents[op.Name], o.Additional
 		if in != nil {
-			own.RequestParameters = nonEmpty(audit.AppendNamed(make([]byte, 0, parametersRoom), in, room.Recorded))
+			s.parameters = audit.AppendNamed(s.parameters[:0], in, room.Recorded)
+			own.RequestParameters = nonEmpty(s.parameters)
 		}
 		if out != nil && (!op.ReadOnly || op.RecordResponse) {
 			own.ResponseElements = nonEmpty(audit.AppendNamed(nil, out, room.Recorded))
 		}
-		records = share(records, &own, copies, op.RecordResponse)
+		records = share(records, own, copies, op.RecordResponse)
 		if o.Denied != nil {
 			// Another account's resource is in its owner's record alone: whom it is kept from must not read in their own trail that it is there, or
 			// which key an alias names.
@@ -149,9 +178,6 @@ func invokedBy(c *call.Call, id []byte) []byte {
 	// The record is an object that is not empty: it has a type.
 	return fmt.Appendf(nil, `%s,"invokedBy":%q}`, id[:len(id)-1], by)
 }
-
-// parametersRoom is enough for the parameters of most calls.
-const parametersRoom = 256
 
 // nonEmpty is nil for a JSON object without members, which CloudTrail writes as null.
 func nonEmpty(object []byte) []byte {

@@ -450,7 +450,9 @@ func (d *Door) alone(c *call.Call, s *wire.Service) *call.Call {
 // refuse records a request that did not get as far as its handler.
 func (d *Door) refuse(x *exchange, cause error) error {
 	c := d.newCall(x, x.source())
-	if err := d.cfg.Trail.Append(d.records(c, x.endpoint, nil, nil, endedWith(cause, &x.route))...); err != nil {
+	s := recordings.Get().(*recording)
+	defer s.free()
+	if err := d.cfg.Trail.Append(d.records(s, c, x.endpoint, nil, nil, endedWith(cause, &x.route))...); err != nil {
 		return err
 	}
 	return cause
@@ -503,7 +505,9 @@ func (d *Door) record(c *call.Call, rt *route, in, out wire.Shape, err error) er
 	if err := c.KeepTrace(); err != nil {
 		return err
 	}
-	return d.cfg.Trail.Append(d.records(c, rt.endpoint, in, out, endedWith(err, rt))...)
+	s := recordings.Get().(*recording)
+	defer s.free()
+	return d.cfg.Trail.Append(d.records(s, c, rt.endpoint, in, out, endedWith(err, rt))...)
 }
 
 // unread closes the stream of an answer that nobody will read.
@@ -540,7 +544,9 @@ func (d *Door) attempt(c *call.Call, e *call.Endpoint, in wire.Shape) (out wire.
 	if err := c.KeepTrace(); err != nil {
 		return nil, false, err
 	}
-	d.cfg.Trail.Commit(c.Tx(), d.records(c, e, in, out, ended{})...)
+	s := recordings.Get().(*recording)
+	d.cfg.Trail.Commit(c.Tx(), d.records(s, c, e, in, out, ended{})...)
+	s.free()
 	// The caller may hang up now; what was decided is carried through.
 	if err := c.Tx().Commit(context.WithoutCancel(c.Context)); err != nil {
 		return nil, false, err

@@ -89,7 +89,7 @@ func (d *Door) performOnce(ctx context.Context, room *Room, account, region stri
 	if err := c.KeepTrace(); err != nil {
 		return err
 	}
-	if records := d.records(c, nil, nil, nil, ended{}); len(records) > 0 {
+	if records := d.records(new(recording), c, nil, nil, nil, ended{}); len(records) > 0 {
 		d.cfg.Trail.Commit(tx, records...)
 	}
 	return tx.Commit(ctx)
