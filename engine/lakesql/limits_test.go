@@ -179,14 +179,20 @@ func TestRows(t *testing.T) {
 }
 
 // endless is a Source that never ends, and cancels the query when it has given some records.
-type endless struct{ cancel func() }
+type endless struct {
+	cancel func()
+	late   int // records that were taken after that
+}
 
-func (e endless) Records(ctx context.Context, _ string, _, _ time.Time) iter.Seq2[[]byte, error] {
+func (e *endless) Records(ctx context.Context, _ string, _, _ time.Time) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		record := []byte(generate(1))
 		for i := 0; yield(record, nil); i++ {
 			if i == 1000 {
 				e.cancel()
+			}
+			if ctx.Err() != nil {
+				e.late++
 			}
 		}
 	}
@@ -201,24 +207,23 @@ func TestCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			var canceled time.Time
-			_, err := run(t, ctx, endless{func() { canceled = time.Now(); cancel() }}, statement, lakesql.Limits{})
-			if !errors.Is(err, context.Canceled) {
+			source := &endless{cancel: cancel}
+			if _, err := run(t, ctx, source, statement, lakesql.Limits{}); !errors.Is(err, context.Canceled) {
 				t.Errorf("Run: %v, want context.Canceled", err)
 			}
-			if took := time.Since(canceled); took > 2*time.Second { // a few milliseconds on an idle machine
-				t.Errorf("Run went on for %s", took)
+			if source.late > 1 {
+				t.Errorf("Run took %d records more when it was canceled", source.late)
 			}
 		})
 	}
 	t.Run("InTheEngine", func(t *testing.T) { // no source and no function of ours is called meanwhile
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
-		begin := time.Now()
+		// It would run for days.
 		_, err := run(t, ctx, generated(0), "WITH a AS (SELECT 1 AS x"+strings.Repeat(" UNION ALL SELECT 1", 60)+
-			") SELECT count(*) FROM a a, a b, a c, a d, a e, a f", lakesql.Limits{})
-		if took := time.Since(begin); !errors.Is(err, context.Canceled) || took > 3*time.Second {
-			t.Errorf("Run: %v after %s, want context.Canceled", err, took)
+			") SELECT count(*) FROM a a, a b, a c, a d, a e, a f, a g, a h", lakesql.Limits{})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v, want context.Canceled", err)
 		}
 	})
 }
