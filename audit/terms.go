@@ -217,6 +217,9 @@ func appendValue(b []byte, a Attribute, value string) []byte {
 
 func hashed(b []byte) term { return term(xxhash.Sum64(b) >> 32) }
 
+// termsRoom is enough for the terms of most records.
+const termsRoom = 12
+
 // appendTerms appends the terms of a record to t, and returns it, too.
 func (f *facts) appendTerms(t []term) ([]term, terms) {
 	start := len(t)

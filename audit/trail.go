@@ -103,12 +103,15 @@ func (t *Trail) Close() error {
 
 // Commit writes the records in the transaction of the change they tell of.
 func (t *Trail) Commit(tx store.Tx, records ...*Record) {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
 	known := make([]knownTerms, len(records))
 	for i, r := range records {
 		f := r.facts(&t.names)
 		known[i].key = rowKey(r.Time, r.EventID, r.Recipient)
-		_, known[i].terms = f.appendTerms(nil)
-		tx.Set(known[i].key, r.appendStored(nil))
+		_, known[i].terms = f.appendTerms(make([]term, 0, termsRoom))
+		s.buf = r.appendStored(s.buf[:0])
+		tx.Set(known[i].key, s.buf) // which copies it
 	}
 	tx.OnCommitted(func() {
 		t.fresh.add(known)
