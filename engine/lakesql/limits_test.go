@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-cloud/holdfast/engine/lakesql"
+	"github.com/holdfast-cloud/holdfast/internal/cputime"
 )
 
 // generated is a Source of n records, each asked for anew.
@@ -82,14 +83,14 @@ func TestExpensive(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			begin := busy(t)
+			begin := cputime.Spent()
 			_, err := run(t, t.Context(), generated(5000), statement, lakesql.Limits{Time: 1500 * time.Millisecond, Memory: 32 << 20})
 			var known *lakesql.Error
 			if !errors.Is(err, lakesql.ErrLimit) && !errors.As(err, &known) {
 				t.Errorf("Run: %v, want ErrLimit", err)
 			}
 			// Others work as well meanwhile, as many at once as there are processors for them. With the race detector a function of the engine, which is not interrupted, takes seconds.
-			if took := (busy(t) - begin) / time.Duration(runtime.GOMAXPROCS(0)); took > 15*time.Second {
+			if took := (cputime.Spent() - begin) / time.Duration(runtime.GOMAXPROCS(0)); took > 15*time.Second {
 				t.Errorf("Run took %s", took)
 			}
 			t.Log(err)
