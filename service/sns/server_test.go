@@ -41,13 +41,14 @@ func newWebhook(t *testing.T) *webhook {
 	w := &webhook{t: t, requests: make(chan request, 100)}
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		w.requests <- request{r.Header, string(body)}
+		status := http.StatusOK
 		w.mu.Lock()
-		defer w.mu.Unlock()
 		if len(w.status) > 0 {
-			rw.WriteHeader(w.status[0])
-			w.status = w.status[1:]
+			status, w.status = w.status[0], w.status[1:]
 		}
+		w.mu.Unlock()
+		w.requests <- request{r.Header, string(body)} // what the test says from here on is for the next
+		rw.WriteHeader(status)
 	}))
 	t.Cleanup(w.Close)
 	return w
