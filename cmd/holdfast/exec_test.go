@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -30,7 +32,7 @@ func (s *server) besides(t *testing.T, args ...string) *besides {
 	p := &besides{Cmd: exec.Command(os.Args[0], args...)}
 	p.Env = append(os.Environ(), "HOLDFAST_TEST_AS_MAIN=1", "AWS_ENDPOINT_URL="+s.endpoint, "AWS_ACCESS_KEY_ID="+s.id, "AWS_SECRET_ACCESS_KEY="+s.secret, "AWS_REGION=us-east-1",
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_TOKEN=", "AWS_SESSION_TOKEN=", "AWS_EC2_METADATA_DISABLED=true")
-	p.Stdout, p.Stderr, p.WaitDelay = &p.out, &p.err, time.Second
+	p.Stdout, p.Stderr, p.WaitDelay = &p.out, &p.err, time.Minute
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,13 +197,16 @@ func TestAgent(t *testing.T) {
 	}
 }
 
+// freePort is one that is free, and stays so until a server listens there, or listens again: systems give none like it to who asks for any, as other tests do.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))); err == nil {
+			defer l.Close()
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }

@@ -349,8 +349,8 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 // TestKMSDown starts a server while the KMS that holds its root key is down. It opens by itself when the KMS is there.
 func TestKMSDown(t *testing.T) {
 	kmsDir, dir := t.TempDir(), t.TempDir()
-	other := start(t, kmsDir)
-	address := strings.TrimPrefix(other.endpoint, "http://")
+	address := "127.0.0.1:" + freePort(t)
+	other := start(t, kmsDir, "--listen", address)
 	made, err := other.kms().CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)
