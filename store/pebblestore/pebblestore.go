@@ -28,7 +28,7 @@ type Options struct {
 	Dir string
 	// CacheSize is the memory for blocks read from disk, in bytes; 0 means 32 MiB.
 	CacheSize int64
-	// MemTableSize is the memory for recent writes, in bytes, of which there are a few at times; 0 means 4 MiB.
+	// MemTableSize is the memory for recent writes, in bytes, of which there are a few at times; 0 means 16 MiB.
 	MemTableSize int64
 	// MinFree is the free disk space, in bytes, below which commits get store.ErrFull, so that the engine can still finish
 	// what it has begun. 0 means 64 MiB; negative means none.
@@ -42,7 +42,7 @@ type Options struct {
 // The sizes when none are given.
 const (
 	defaultCacheSize    = 32 << 20
-	defaultMemTableSize = 4 << 20
+	defaultMemTableSize = 16 << 20
 	defaultMinFree      = 64 << 20
 )
 
