@@ -31,7 +31,8 @@ type front struct {
 	late    []entry // that came below from
 	next    entry   // no due key at or above from is below it
 	claims  map[entry]claim
-	looked  clock.Stopwatch // when claims were last looked through
+	owners  map[string][]entry // what each owner has claimed, and maybe some that it has no claim on any more
+	looked  clock.Stopwatch    // when claims were last looked through
 	filling bool
 	noted   []entry   // while filling
 	waiters []*waiter // long polls, in the order in which they came
@@ -80,9 +81,10 @@ func (f *front) pickLocked(taken []entry, before entry, owner string, n int) []e
 			return // by another; it comes back if that one fails
 		}
 		if f.claims == nil {
-			f.claims = make(map[entry]claim)
+			f.claims, f.owners = make(map[entry]claim), make(map[string][]entry)
 		}
 		f.claims[e] = claim{owner, clock.Start()}
+		f.owners[owner] = append(f.owners[owner], e)
 		taken = append(taken, e)
 	}
 	if len(f.late) > 0 {
@@ -227,23 +229,29 @@ func (f *front) done(entries []entry) {
 func (f *front) giveBack(owner string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for e, c := range f.claims {
-		if c.owner == owner {
+	for _, e := range f.owners[owner] {
+		if c, ok := f.claims[e]; ok && c.owner == owner {
 			delete(f.claims, e)
 			f.noteLocked(e)
 		}
 	}
+	delete(f.owners, owner)
 }
 
 // expireLocked gives back what receivers have claimed that are not there any more. A claim is no lock: should one be late, the store has one of the two receivers try again.
 func (f *front) expireLocked() {
-	if len(f.claims) == 0 || f.looked.Elapsed() < claimFor/5 {
+	if len(f.claims) == 0 {
+		clear(f.owners)
+		return
+	}
+	if f.looked.Elapsed() < claimFor/5 {
 		return
 	}
 	f.looked = clock.Start()
 	for e, c := range f.claims {
 		if c.since.Elapsed() > claimFor {
 			delete(f.claims, e)
+			delete(f.owners, c.owner) // what else it has is as late, or nearly
 			f.noteLocked(e)
 		}
 	}

@@ -67,9 +67,10 @@ func TestBeginAnewWhileFilling(t *testing.T) {
 	}
 	before := until(at.Add(time.Second))
 	f.from, f.next = until(at.Add(time.Millisecond)), until(at.Add(time.Millisecond))
-	f.claims = make(map[entry]claim)
+	f.claims, f.owners = make(map[entry]claim), make(map[string][]entry)
 	for i := range maxLate + 1 { // a receiver has them all
 		f.claims[entryOf(i)] = claim{"receiver", clock.Start()}
+		f.owners["receiver"] = append(f.owners["receiver"], entryOf(i))
 	}
 	if err := f.fill(t.Context(), onView{s, func() { f.giveBack("receiver") }}, before); err != nil {
 		t.Fatal(err)
