@@ -89,6 +89,9 @@ func (s *Service) changeVisibility(q *queue, text *string, seconds *int32) error
 	if m == nil || !h.latest(m) {
 		return invalidValue(*text, "ReceiptHandle", "Message does not exist or is not available for visibility timeout change.")
 	}
+	if m.Visible <= q.c.Time.UnixNano() {
+		return &sqs.MessageNotInflight{Message: "The specified message isn't in flight."}
+	}
 	until := q.c.Time.UnixNano() + int64(*seconds)*1e9
 	if until-m.Taken > maxVisibility*1e9 && *seconds > 0 {
 		return invalidValue(strconv.Itoa(int(*seconds)), "VisibilityTimeout", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
