@@ -116,13 +116,14 @@ func (s *Service) SendMessageBatch(c *call.Call, in *sqs.SendMessageBatchRequest
 	if total > maxBatchBytes {
 		return nil, &sqs.BatchRequestTooLong{Message: tooLong(total)}
 	}
+	free := &places{n: len(messages)}
 	for i, m := range messages {
 		if m == nil {
 			continue
 		}
 		var told *sent
 		ok, err := q.each(ids[i], &out.Failed, func() (err error) {
-			told, err = s.send(q, m)
+			told, err = s.send(q, m, free)
 			return err
 		})
 		if err != nil {

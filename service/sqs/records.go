@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -142,7 +143,16 @@ type pile struct{ account, region, id string }
 func (q *queueRecord) pile() pile { return pile{q.Account, q.Region, q.Pile} }
 
 func (p pile) key(table string, parts ...any) []byte {
-	return tuple.Append(tuple.Encode("sqs", p.account, p.region, table, p.id), parts...)
+	return tuple.Append(p.begin(table, keyRoom), parts...)
+}
+
+// keyRoom is for two numbers behind the beginning of a key.
+const keyRoom = 64
+
+// begin is what all keys of a table of the pile begin with, with room for more.
+func (p pile) begin(table string, room int) []byte {
+	b := make([]byte, 0, len("sqs")+len(p.account)+len(p.region)+len(table)+len(p.id)+5+room)
+	return tuple.Append(b, "sqs", p.account, p.region, table, p.id)
 }
 
 func (p pile) message(seq uint64) []byte         { return p.key("message", seq) }
@@ -160,24 +170,22 @@ func entryAt(at int64, id any) entry { return entry(tuple.Encode(unix(at), id)) 
 // until is the first entry that is not due at a time.
 func until(t time.Time) entry { return entry(tuple.Encode(t.Add(1))) }
 
-func (p pile) due(e entry) []byte { return append(p.key("due"), e...) }
+func (p pile) due(e entry) []byte { return append(p.begin("due", len(e)), e...) }
 
-// id is the sequence or the group of an entry.
+// id is the sequence or the group of an entry. Neither of them needs an escape.
 func (e entry) id() string {
-	parts, err := tuple.Split([]byte(e))
-	if err != nil || len(parts) != 2 {
+	_, rest, _ := strings.Cut(string(e), "\x00")
+	id, rest, ended := strings.Cut(rest, "\x00")
+	if !ended || rest != "" {
 		return ""
 	}
-	return parts[1]
+	return id
 }
 
 // time is when an entry is due.
 func (e entry) time() time.Time {
-	parts, err := tuple.Split([]byte(e))
-	if err != nil || len(parts) == 0 {
-		return time.Time{}
-	}
-	t, _ := time.Parse(time.RFC3339Nano, parts[0])
+	text, _, _ := strings.Cut(string(e), "\x00")
+	t, _ := time.Parse(time.RFC3339Nano, text)
 	return t
 }
 
@@ -242,14 +250,37 @@ func (p pile) free(r store.Reader, seq uint64) (uint64, error) {
 	}
 }
 
+// freeOf is the first of n sequences in a row that no message of the pile has. It looks once for all of them.
+func (p pile) freeOf(r store.Reader, seq uint64, n int) (uint64, error) {
+	if n == 1 {
+		return p.free(r, seq)
+	}
+	for step := uint64(n); ; step *= 2 {
+		taken := false
+		for _, err := range r.Scan(p.message(seq), p.message(seq+uint64(n)), store.ScanOptions{Limit: 1}) {
+			if err != nil {
+				return 0, err
+			}
+			taken = true
+		}
+		if !taken {
+			return seq, nil
+		}
+		seq += step
+	}
+}
+
 // ticket gives sequences: the time, and in one process never the same twice nor a lower one after a higher one.
 type ticket struct{ last atomic.Int64 }
 
-func (t *ticket) next(now time.Time) uint64 {
+func (t *ticket) next(now time.Time) uint64 { return t.nextOf(now, 1) }
+
+// nextOf gives n sequences in a row, and returns the first.
+func (t *ticket) nextOf(now time.Time, n int) uint64 {
 	for {
 		last := t.last.Load()
 		seq := max(last+1, now.UnixNano())
-		if t.last.CompareAndSwap(last, seq) {
+		if t.last.CompareAndSwap(last, seq+int64(n)-1) {
 			return uint64(seq)
 		}
 	}

@@ -140,7 +140,7 @@ func (w *scene) fill(n int) {
 						return nil, err
 					}
 					for range min(1000, left) {
-						if _, err := w.s.send(q, out); err != nil {
+						if _, err := w.s.send(q, out, &places{n: 1}); err != nil {
 							return nil, err
 						}
 					}

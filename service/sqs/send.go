@@ -42,7 +42,7 @@ func (s *Service) SendMessage(c *call.Call, in *sqs.SendMessageRequest) (*sqs.Se
 	if q.FIFO && in.MessageGroupId == nil {
 		return nil, missing("MessageGroupId")
 	}
-	told, err := s.send(q, m)
+	told, err := s.send(q, m, &places{n: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +95,26 @@ func allowedText(s string) bool {
 	return true
 }
 
+// places are sequences for the messages of a call, of which the first send looks whether they are free.
+type places struct {
+	n    int    // how many
+	next uint64 // 0 before the first send
+}
+
+// place takes the next sequence that is free in a standard queue.
+func (s *Service) place(q *queue, p *places) (seq uint64, err error) {
+	if p.next == 0 {
+		if p.next, err = q.pile().freeOf(q.tx(), s.ticket.nextOf(q.c.Time, p.n), p.n); err != nil {
+			return 0, err
+		}
+	}
+	seq = p.next
+	p.next++
+	return seq, nil
+}
+
 // send puts a message into the queue. Who sends one again to a FIFO queue within five minutes is told of the first.
-func (s *Service) send(q *queue, out *outgoing) (*sent, error) {
+func (s *Service) send(q *queue, out *outgoing, p *places) (*sent, error) {
 	if out.bytes > q.Settings.MaximumMessageSize {
 		return nil, invalid("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", q.Settings.MaximumMessageSize)
 	}
@@ -124,7 +142,7 @@ func (s *Service) send(q *queue, out *outgoing) (*sent, error) {
 			told.id, told.sequence = first.ID, new(sequenceNumber(first.Sequence))
 			return told, nil
 		}
-	} else if m.seq, err = q.pile().free(q.tx(), s.ticket.next(c.Time)); err != nil {
+	} else if m.seq, err = s.place(q, p); err != nil {
 		return nil, err
 	}
 	b, err := s.encrypt(q, m.ID, &out.content)
