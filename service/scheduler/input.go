@@ -19,7 +19,7 @@ func decodeInput(op *wire.Operation, text []byte) (wire.Shape, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var top any
-	if err := d.Decode(&top); err != nil || d.More() {
+	if err := d.Decode(&top); err != nil || !json.Valid(text) { // Decode looks at the first value alone
 		return nil, badInput("The payload is not well-formed JSON.")
 	}
 	members, ok := top.(map[string]any)

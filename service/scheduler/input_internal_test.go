@@ -59,7 +59,7 @@ func TestBadInput(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"Entries":{}}`: "The field Entries must be a list.", `{"Entries":[7]}`: "must be an object.", `{"Entries":[{"Time":"now"}]}`: "The field Time must be a time.",
 		`{"Entries":[{"Source":[]}]}`: "The field Source must be a string.", `{"entries":[]}`: "missing the following field(s): Entries.", `{"Entries":null}`: "missing the following field(s): Entries.",
-		`null`: "not a JSON object", ``: "not well-formed JSON", `{"Entries":[]} x`: "not well-formed JSON",
+		`null`: "not a JSON object", ``: "not well-formed JSON", `{"Entries":[]} x`: "not well-formed JSON", `{"Entries":[]}}`: "not well-formed JSON",
 	} {
 		if in, err := decodeInput(events.OpPutEvents, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v, want %s", text, in, err, want)
