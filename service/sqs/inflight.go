@@ -107,9 +107,7 @@ func (s *Service) hide(q *queue, p pile, m *message, until int64) error {
 		ch.landed = was
 	}
 	m.Visible = until
-	if err := set(tx, p.message(m.seq), m); err != nil {
-		return err
-	}
+	p.put(tx, m)
 	s.count(q, p, ch)
 	if !q.FIFO {
 		tx.Delete(p.due(entryAt(was, m.seq)))

@@ -334,7 +334,8 @@ func (r *receipt) deliver(m *message) error {
 	}
 	r.wrote = true
 	r.s.count(r.queue, r.p, change{landed: landed, flying: r.visibility > 0, until: m.Visible})
-	return set(r.tx(), r.p.message(m.seq), m)
+	r.p.put(r.tx(), m)
+	return nil
 }
 
 // tell puts a message into the answer.

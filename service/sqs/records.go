@@ -212,16 +212,6 @@ func set(tx store.Tx, key []byte, v any) error {
 	return nil
 }
 
-// load returns a message, or store.ErrNotFound.
-func (p pile) load(r store.Reader, seq uint64) (*message, error) {
-	m, err := get[message](r, p.message(seq))
-	if err != nil {
-		return nil, err
-	}
-	m.seq = seq
-	return m, nil
-}
-
 // loadGroup returns a group, which is nil if it has no messages.
 func (p pile) loadGroup(r store.Reader, name string) (*group, error) {
 	g, err := get[group](r, p.group(name))

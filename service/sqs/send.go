@@ -161,9 +161,7 @@ func (s *Service) send(q *queue, out *outgoing, p *places) (*sent, error) {
 func (s *Service) add(q *queue, to *queueRecord, m *message, body []byte) error {
 	p, tx := to.pile(), q.tx()
 	m.Pieces = p.putBody(tx, m.seq, body)
-	if err := set(tx, p.message(m.seq), m); err != nil {
-		return err
-	}
+	p.put(tx, m)
 	if to.FIFO {
 		tx.Set(p.order(m.Group, m.seq), nil)
 	} else {
