@@ -60,14 +60,15 @@ func (s *Service) findFor(c *call.Call, address *string, tags map[string]string,
 	if !ok {
 		return nil, &sqs.InvalidAddress{Message: "The address " + *address + " is not valid for this endpoint."}
 	}
-	r, err := queueTable.In(account, c.Scope.Region).Get(c.Tx(), name)
+	shared, err := queueTable.In(account, c.Scope.Region).GetShared(c.Tx(), s.queues, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, noQueue()
 	}
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{r, c}
+	r := *shared // whose fields are replaced, and never changed within
+	q := &queue{&r, c}
 	resource, err := s.resource(q)
 	if err != nil {
 		return nil, err

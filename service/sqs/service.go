@@ -44,6 +44,7 @@ type Service struct {
 	bodies   seal.Box // messages
 	handles  seal.Box // receipt handles and task handles
 	policies *identity.ResourcePolicies
+	queues   *store.Decoded[queueRecord]
 	fronts   fronts
 	polls    polls
 	keys     dataKeys
@@ -54,6 +55,9 @@ type Service struct {
 	stop    func()
 }
 
+// maxQueues is how many queues are kept as they were decoded.
+const maxQueues = 10_000
+
 // New returns the service. All that counts, it keeps in the store; what it has in memory is found there again.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Partition == "" || cfg.PublicURL == "" {
@@ -62,7 +66,7 @@ func New(cfg Config) (*Service, error) {
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	s := &Service{
 		cfg: cfg, bodies: cfg.Seal.Box("sqs"), handles: cfg.Seal.Box("sqs-handle"), policies: identity.NewResourcePolicies(), stopped: make(chan struct{}),
-		metrics: metrics{cfg.Meter},
+		metrics: metrics{cfg.Meter}, queues: store.NewDecoded[queueRecord](maxQueues),
 	}
 	s.stop = sync.OnceFunc(func() { close(s.stopped) })
 	s.fronts.watch(cfg.Store)

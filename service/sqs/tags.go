@@ -43,10 +43,10 @@ func (s *Service) TagQueue(c *call.Call, in *sqs.TagQueueRequest) (*sqs.TagQueue
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	if q.Tags == nil {
-		q.Tags = make(map[string]string)
-	}
-	maps.Copy(q.Tags, in.Tags)
+	tags := make(map[string]string)
+	maps.Copy(tags, q.Tags)
+	maps.Copy(tags, in.Tags)
+	q.Tags = tags
 	if len(q.Tags) > maxTags {
 		return nil, tooManyTags()
 	}
@@ -62,6 +62,7 @@ func (s *Service) UntagQueue(c *call.Call, in *sqs.UntagQueueRequest) (*sqs.Unta
 	if len(in.TagKeys) == 0 {
 		return nil, invalid("Tag keys must be between 1 and 128 characters in length.")
 	}
+	q.Tags = maps.Clone(q.Tags)
 	for _, key := range in.TagKeys {
 		delete(q.Tags, key)
 	}
