@@ -235,6 +235,9 @@ type entry struct {
 }
 
 func (w Rows[R]) entries(r *R, key []byte) (entries []entry) {
+	if len(w.t.indexes) == 0 {
+		return nil
+	}
 	own := key[len(w.encode("", nil)):] // the primary key's own parts
 	for _, ix := range w.t.indexes {
 		for _, parts := range ix.Entries(r) {
