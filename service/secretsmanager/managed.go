@@ -138,7 +138,7 @@ func (s *Service) mayUse(c *call.Call, sec *secret, masterARN string) error {
 	if err != nil {
 		return err
 	}
-	return s.authorizeAction(c, secretsmanager.OpGetSecretValue.Action, t, master, new(access))
+	return s.authorizeAction(c, secretsmanager.OpGetSecretValue.Action, t, master, &access{reading: new(secretsmanager.GetSecretValueRequest)})
 }
 
 var (

@@ -71,6 +71,11 @@ func TestRotationIsAuthorized(t *testing.T) {
 	clerk := h.by(home, "clerk", allow("secretsmanager:RotateSecret", "*"))
 	_, err := clerk.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("db")})
 	wantError(t, err, "AccessDeniedException", "secretsmanager:GetSecretValue on resource: "+master)
+	of := func(effect string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"` + effect + `","Action":"secretsmanager:GetSecretValue","Resource":"*","Condition":{"StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}}]}`
+	}
+	_, err = h.by(home, "barred", allow("secretsmanager:*", "*"), of("Deny")).RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("db")})
+	wantError(t, err, "AccessDeniedException", "secretsmanager:GetSecretValue on resource: "+master)
 	_, err = clerk.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("db"), RotationLambdaARN: aws.String("arn:aws:lambda:us-east-1:" + home + ":function:mine")})
 	wantError(t, err, "AccessDeniedException", "Secrets Manager cannot invoke the specified Lambda function.")
 	_, err = h.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("db"), RotationLambdaARN: aws.String("arn:aws:lambda:us-east-1:" + home + ":function:mine")})
@@ -86,4 +91,7 @@ func TestRotationIsAuthorized(t *testing.T) {
 	if d := h.described("db"); !*d.RotationEnabled || !strings.HasSuffix(*d.RotationLambdaARN, "RotationMultiUser") {
 		t.Errorf("described as %+v", d)
 	}
+	h.create("db2", strings.TrimSuffix(nowhere, "}")+`,"masterarn":"`+master+`"}`)
+	reader := h.by(home, "reader", allow("secretsmanager:RotateSecret", "*"), of("Allow"))
+	must(reader.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("db2")}))(t)
 }
