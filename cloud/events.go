@@ -4,9 +4,11 @@ import (
 	"context"
 
 	eventsapi "github.com/holdfast-cloud/holdfast/api/events"
+	iamapi "github.com/holdfast-cloud/holdfast/api/iam"
 	kmsapi "github.com/holdfast-cloud/holdfast/api/kms"
 	lambdaapi "github.com/holdfast-cloud/holdfast/api/lambda"
 	logsapi "github.com/holdfast-cloud/holdfast/api/logs"
+	secretsapi "github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	snsapi "github.com/holdfast-cloud/holdfast/api/sns"
 	sqsapi "github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/call"
@@ -21,6 +23,7 @@ func (c *core) openEvents(cfg Config, partition string) ([]door.Room, error) {
 		Store: c.store, Blob: c.blob, Seal: c.keyring, Principals: c.directory, Feed: c.trail, Trails: c.trails, Partition: partition, Meter: c.meter,
 		Events: eventsapi.Client{Transport: doorway{c}}, SQS: sqsapi.Client{Transport: doorway{c}}, SNS: snsapi.Client{Transport: doorway{c}},
 		Logs: logsapi.Client{Transport: doorway{c}}, Lambda: lambdaapi.Client{Transport: doorway{c}}, KMS: kmsapi.Client{Transport: doorway{c}},
+		Secrets: secretsapi.Client{Transport: doorway{c}}, IAM: iamapi.Client{Transport: doorway{c}},
 		Outbound: outbound.NewClient(cfg.Webhooks),
 		Perform: func(ctx context.Context, service, account, region string, do func(*call.Call) error) error {
 			return c.door.Perform(ctx, service, account, region, do)

@@ -2,13 +2,11 @@ package events
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
-	"github.com/holdfast-cloud/holdfast/outbound"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -25,30 +23,12 @@ type connectionRecord struct {
 	Type                  events.ConnectionAuthorizationType
 	State                 events.ConnectionState
 	Reason                string    `json:",omitempty"` // of the state
-	Sealed                []byte    `json:",omitempty"` // connectionSecrets; none once it was deauthorized
+	Secret                string    `json:",omitempty"` // ARN of the secret with the connection's credentials; none once it was deauthorized
+	Key                   string    `json:",omitempty"` // KmsKeyIdentifier as it was given; "" is the key of Secrets Manager
+	Sealed                []byte    `json:",omitempty"` // connectionSecrets as they may be told; without a secret, see olderSecrets
 	Token                 []byte    `json:",omitempty"` // access token of OAuth, sealed
 	TokenUntil            time.Time `json:",omitzero"`  // when it has to be replaced; zero is when it is not taken any more
-	Generation            int       // of what Sealed holds: a token is for one alone
-}
-
-// connectionSecrets is what a connection knows, and tells only in part.
-type connectionSecrets struct {
-	Username, Password               string `json:",omitempty"` // BASIC
-	KeyName, KeyValue                string `json:",omitempty"` // API_KEY
-	ClientID, ClientSecret           string `json:",omitempty"` // OAUTH_CLIENT_CREDENTIALS
-	AuthorizationEndpoint            string `json:",omitempty"`
-	AuthorizationMethod              events.ConnectionOAuthHttpMethod
-	AuthorizationRequest, Invocation *connectionParameters `json:",omitempty"` // what requests for tokens, and to API destinations, get beside
-}
-
-// connectionParameters are added to requests.
-type connectionParameters struct {
-	Header, Query, Body []connectionParameter `json:",omitempty"`
-}
-
-type connectionParameter struct {
-	Key, Value string
-	Secret     bool `json:",omitempty"`
+	Generation            int       // of the credentials: a token is for one alone
 }
 
 const (
@@ -76,30 +56,15 @@ func (n *connectionRecord) place() string {
 	return "connection/" + n.Account + "/" + n.Region + "/" + n.ID
 }
 
-// unseal opens the connection's secrets.
-func (s *Service) unseal(n *connectionRecord) (*connectionSecrets, error) {
-	secrets := new(connectionSecrets)
-	if n.Sealed == nil {
-		return secrets, nil
+// establish gives a connection its credentials. One with OAuth is authorized when there is a token.
+func (s *Service) establish(c *call.Call, n *connectionRecord, secrets *connectionSecrets, rekeyed bool) error {
+	if err := s.deposit(c, n, secrets, rekeyed); err != nil {
+		return err
 	}
-	text, err := s.box.Unwrap(n.place(), n.Sealed)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	if json.Unmarshal(text, secrets) != nil {
-		return nil, errors.New("the secrets of a connection do not decode") // without a word of them
-	}
-	return secrets, nil
-}
-
-// establish gives a connection its secrets. One with OAuth is authorized when there is a token.
-func (s *Service) establish(c *call.Call, n *connectionRecord, secrets *connectionSecrets) error {
-	text, err := json.Marshal(secrets)
+	text, err := json.Marshal(secrets.public())
 	if err != nil {
 		return err
 	}
-	defer clear(text)
 	if n.Sealed, err = s.box.Wrap(n.place(), text); err != nil {
 		return err
 	}
@@ -117,7 +82,7 @@ func (s *Service) establish(c *call.Call, n *connectionRecord, secrets *connecti
 func (s *Service) CreateConnection(c *call.Call, in *events.CreateConnectionRequest) (*events.CreateConnectionResponse, error) {
 	n := &connectionRecord{
 		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
-		Type: in.AuthorizationType,
+		Type: in.AuthorizationType, Key: deref(in.KmsKeyIdentifier),
 	}
 	if err := c.Authorize(&call.Resource{ARN: connectionARN(c.Scope, n.Name), Type: connectionType}); err != nil {
 		return nil, err
@@ -125,15 +90,17 @@ func (s *Service) CreateConnection(c *call.Call, in *events.CreateConnectionRequ
 	if in.InvocationConnectivityParameters != nil || in.AuthParameters.ConnectivityParameters != nil {
 		return nil, notDelivered("ConnectivityParameters")
 	}
-	if in.KmsKeyIdentifier != nil {
-		return nil, notDelivered("KmsKeyIdentifier of connections")
-	}
 	secrets := new(connectionSecrets)
 	secrets.take(in.AuthParameters)
 	if err := secrets.check(n.Type); err != nil {
 		return nil, err
 	}
 	rows := connectionTable.In(n.Account, n.Region)
+	if _, err := rows.Get(c.Tx(), n.Name); err == nil {
+		return nil, &events.ResourceAlreadyExistsException{Message: "Connection " + n.Name + " already exists."}
+	} else if !missing(err) {
+		return nil, err
+	}
 	count, err := rows.Count(c.Tx(), store.Query{Limit: maxConnections})
 	if err != nil {
 		return nil, err
@@ -141,152 +108,12 @@ func (s *Service) CreateConnection(c *call.Call, in *events.CreateConnectionRequ
 	if count == maxConnections {
 		return nil, limitExceeded()
 	}
-	if err := s.establish(c, n, secrets); err != nil {
+	if err := s.establish(c, n, secrets, false); err != nil {
 		return nil, err
 	}
-	err = rows.Insert(c.Tx(), n)
-	if errors.Is(err, store.ErrExists) {
-		return nil, &events.ResourceAlreadyExistsException{Message: "Connection " + n.Name + " already exists."}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &events.CreateConnectionResponse{ConnectionArn: new(n.arn(c.Scope.Partition)), ConnectionState: n.State, CreationTime: &n.Created, LastModifiedTime: &n.Modified}, nil
-}
-
-// take sets what the parameters of a request say.
-func (x *connectionSecrets) take(in *events.CreateConnectionAuthRequestParameters) {
-	if b := in.BasicAuthParameters; b != nil {
-		x.Username, x.Password = deref(b.Username), deref(b.Password)
-	}
-	if k := in.ApiKeyAuthParameters; k != nil {
-		x.KeyName, x.KeyValue = deref(k.ApiKeyName), deref(k.ApiKeyValue)
-	}
-	if o := in.OAuthParameters; o != nil {
-		x.AuthorizationEndpoint, x.AuthorizationMethod = deref(o.AuthorizationEndpoint), o.HttpMethod
-		if o.ClientParameters != nil {
-			x.ClientID, x.ClientSecret = deref(o.ClientParameters.ClientID), deref(o.ClientParameters.ClientSecret)
-		}
-		if o.OAuthHttpParameters != nil {
-			x.AuthorizationRequest = parametersOf(o.OAuthHttpParameters)
-		}
-	}
-	if in.InvocationHttpParameters != nil {
-		x.Invocation = parametersOf(in.InvocationHttpParameters)
-	}
-}
-
-// change sets what the parameters of a request say, and leaves the rest.
-func (x *connectionSecrets) change(in *events.UpdateConnectionAuthRequestParameters) {
-	set := func(to *string, from *string) {
-		if from != nil {
-			*to = *from
-		}
-	}
-	if b := in.BasicAuthParameters; b != nil {
-		set(&x.Username, b.Username)
-		set(&x.Password, b.Password)
-	}
-	if k := in.ApiKeyAuthParameters; k != nil {
-		set(&x.KeyName, k.ApiKeyName)
-		set(&x.KeyValue, k.ApiKeyValue)
-	}
-	if o := in.OAuthParameters; o != nil {
-		set(&x.AuthorizationEndpoint, o.AuthorizationEndpoint)
-		if o.HttpMethod != "" {
-			x.AuthorizationMethod = o.HttpMethod
-		}
-		if o.ClientParameters != nil {
-			set(&x.ClientID, o.ClientParameters.ClientID)
-			set(&x.ClientSecret, o.ClientParameters.ClientSecret)
-		}
-		if o.OAuthHttpParameters != nil {
-			x.AuthorizationRequest = parametersOf(o.OAuthHttpParameters)
-		}
-	}
-	if in.InvocationHttpParameters != nil {
-		x.Invocation = parametersOf(in.InvocationHttpParameters)
-	}
-}
-
-// check refuses what is not enough for a type of authorization, and forgets what belongs to others.
-func (x *connectionSecrets) check(kind events.ConnectionAuthorizationType) error {
-	switch kind {
-	case events.ConnectionAuthorizationTypeBasic:
-		if x.Username == "" || x.Password == "" {
-			return badParameter("AuthParameters", "BasicAuthParameters are required for authorization type BASIC.")
-		}
-		*x = connectionSecrets{Username: x.Username, Password: x.Password, Invocation: x.Invocation}
-	case events.ConnectionAuthorizationTypeApiKey:
-		if x.KeyName == "" || x.KeyValue == "" {
-			return badParameter("AuthParameters", "ApiKeyAuthParameters are required for authorization type API_KEY.")
-		}
-		*x = connectionSecrets{KeyName: x.KeyName, KeyValue: x.KeyValue, Invocation: x.Invocation}
-	case events.ConnectionAuthorizationTypeOauthClientCredentials:
-		if x.ClientID == "" || x.ClientSecret == "" || x.AuthorizationEndpoint == "" || x.AuthorizationMethod == "" {
-			return badParameter("AuthParameters", "OAuthParameters are required for authorization type OAUTH_CLIENT_CREDENTIALS.")
-		}
-		if outbound.CheckURL(x.AuthorizationEndpoint) != nil {
-			return badParameter("AuthorizationEndpoint", "Must be a valid URL.")
-		}
-		x.Username, x.Password, x.KeyName, x.KeyValue = "", "", "", ""
-	}
-	return nil
-}
-
-func parametersOf(in *events.ConnectionHttpParameters) *connectionParameters {
-	p := &connectionParameters{}
-	for _, h := range in.HeaderParameters {
-		p.Header = append(p.Header, connectionParameter{deref(h.Key), deref(h.Value), deref(h.IsValueSecret)})
-	}
-	for _, q := range in.QueryStringParameters {
-		p.Query = append(p.Query, connectionParameter{deref(q.Key), deref(q.Value), deref(q.IsValueSecret)})
-	}
-	for _, b := range in.BodyParameters {
-		p.Body = append(p.Body, connectionParameter{deref(b.Key), deref(b.Value), deref(b.IsValueSecret)})
-	}
-	return p
-}
-
-// show is the parameters without the values that are secret.
-func (p *connectionParameters) show() *events.ConnectionHttpParameters {
-	if p == nil {
-		return nil
-	}
-	out := &events.ConnectionHttpParameters{}
-	value := func(x connectionParameter) *string {
-		if x.Secret {
-			return nil
-		}
-		return &x.Value
-	}
-	for _, x := range p.Header {
-		out.HeaderParameters = append(out.HeaderParameters, events.ConnectionHeaderParameter{Key: &x.Key, Value: value(x), IsValueSecret: &x.Secret})
-	}
-	for _, x := range p.Query {
-		out.QueryStringParameters = append(out.QueryStringParameters, events.ConnectionQueryStringParameter{Key: &x.Key, Value: value(x), IsValueSecret: &x.Secret})
-	}
-	for _, x := range p.Body {
-		out.BodyParameters = append(out.BodyParameters, events.ConnectionBodyParameter{Key: &x.Key, Value: value(x), IsValueSecret: &x.Secret})
-	}
-	return out
-}
-
-// show is what is told of the secrets.
-func (x *connectionSecrets) show() *events.ConnectionAuthResponseParameters {
-	out := &events.ConnectionAuthResponseParameters{InvocationHttpParameters: x.Invocation.show()}
-	switch {
-	case x.Username != "":
-		out.BasicAuthParameters = &events.ConnectionBasicAuthResponseParameters{Username: &x.Username}
-	case x.KeyName != "":
-		out.ApiKeyAuthParameters = &events.ConnectionApiKeyAuthResponseParameters{ApiKeyName: &x.KeyName}
-	case x.ClientID != "":
-		out.OAuthParameters = &events.ConnectionOAuthResponseParameters{
-			ClientParameters:      &events.ConnectionOAuthClientResponseParameters{ClientID: &x.ClientID},
-			AuthorizationEndpoint: &x.AuthorizationEndpoint, HttpMethod: x.AuthorizationMethod, OAuthHttpParameters: x.AuthorizationRequest.show(),
-		}
-	}
-	return out
+	return &events.CreateConnectionResponse{
+		ConnectionArn: new(n.arn(c.Scope.Partition)), ConnectionState: n.State, CreationTime: &n.Created, LastModifiedTime: &n.Modified,
+	}, rows.Put(c.Tx(), n)
 }
 
 // connection asks for the operation's own action on a connection, and finds it. verb is what the operation does, for its error.
@@ -310,34 +137,43 @@ func (s *Service) UpdateConnection(c *call.Call, in *events.UpdateConnectionRequ
 	if in.InvocationConnectivityParameters != nil || in.AuthParameters != nil && in.AuthParameters.ConnectivityParameters != nil {
 		return nil, notDelivered("ConnectivityParameters")
 	}
-	if in.KmsKeyIdentifier != nil {
-		return nil, notDelivered("KmsKeyIdentifier of connections")
-	}
 	if in.Description != nil {
 		n.Description = *in.Description
 	}
 	n.Modified = c.Time.UTC()
-	if in.AuthParameters != nil || in.AuthorizationType != "" && in.AuthorizationType != n.Type {
-		secrets, err := s.unseal(n)
-		if err != nil {
-			return nil, err
-		}
-		if in.AuthorizationType != "" {
-			n.Type = in.AuthorizationType
-		}
-		if in.AuthParameters != nil {
-			secrets.change(in.AuthParameters)
-		}
-		if err := secrets.check(n.Type); err != nil {
-			return nil, err
-		}
-		if err := s.establish(c, n, secrets); err != nil {
-			return nil, err
-		}
+	if err := s.reestablish(c, n, in); err != nil {
+		return nil, err
 	}
 	return &events.UpdateConnectionResponse{
 		ConnectionArn: new(n.arn(c.Scope.Partition)), ConnectionState: n.State, CreationTime: &n.Created, LastModifiedTime: &n.Modified, LastAuthorizedTime: n.authorized(),
 	}, connectionTable.In(n.Account, n.Region).Put(c.Tx(), n)
+}
+
+// reestablish gives a connection the credentials, and their key, that a request changes.
+func (s *Service) reestablish(c *call.Call, n *connectionRecord, in *events.UpdateConnectionRequest) error {
+	older, rekeyed := n.Secret == "" && n.Sealed != nil, false
+	if key := in.KmsKeyIdentifier; key != nil {
+		rekeyed = n.Secret != "" && *key != n.Key
+		n.Key = *key
+	}
+	retyped := in.AuthorizationType != "" && in.AuthorizationType != n.Type
+	if in.AuthParameters == nil && !retyped && !rekeyed && !older {
+		return nil
+	}
+	secrets, err := s.known(c, n)
+	if err != nil {
+		return err
+	}
+	if retyped {
+		n.Type = in.AuthorizationType
+	}
+	if in.AuthParameters != nil {
+		secrets.change(in.AuthParameters)
+	}
+	if err := secrets.check(n.Type); err != nil {
+		return err
+	}
+	return s.establish(c, n, secrets, rekeyed)
 }
 
 // DescribeConnection tells of a connection what is not secret.
@@ -352,7 +188,8 @@ func (s *Service) DescribeConnection(c *call.Call, in *events.DescribeConnection
 	}
 	out := &events.DescribeConnectionResponse{
 		ConnectionArn: new(n.arn(c.Scope.Partition)), Name: &n.Name, Description: some(n.Description), ConnectionState: n.State, StateReason: some(n.Reason),
-		AuthorizationType: n.Type, CreationTime: &n.Created, LastModifiedTime: &n.Modified, LastAuthorizedTime: n.authorized(),
+		AuthorizationType: n.Type, SecretArn: some(n.Secret), KmsKeyIdentifier: some(n.Key),
+		CreationTime: &n.Created, LastModifiedTime: &n.Modified, LastAuthorizedTime: n.authorized(),
 	}
 	if n.Sealed != nil {
 		out.AuthParameters = secrets.show()
@@ -380,10 +217,13 @@ func (s *Service) ListConnections(c *call.Call, in *events.ListConnectionsReques
 	return out, nil
 }
 
-// DeauthorizeConnection forgets the secrets of a connection.
+// DeauthorizeConnection deletes the credentials of a connection.
 func (s *Service) DeauthorizeConnection(c *call.Call, in *events.DeauthorizeConnectionRequest) (*events.DeauthorizeConnectionResponse, error) {
 	n, err := s.connection(c, *in.Name, "deauthorize")
 	if err != nil {
+		return nil, err
+	}
+	if err := s.drop(c, n); err != nil {
 		return nil, err
 	}
 	n.Sealed, n.Token, n.TokenUntil, n.State, n.Reason, n.Modified = nil, nil, time.Time{}, events.ConnectionStateDeauthorized, "", c.Time.UTC()
@@ -394,10 +234,13 @@ func (s *Service) DeauthorizeConnection(c *call.Call, in *events.DeauthorizeConn
 	}, connectionTable.In(n.Account, n.Region).Put(c.Tx(), n)
 }
 
-// DeleteConnection removes a connection. API destinations that have it stay, and are inactive.
+// DeleteConnection removes a connection and its secret. API destinations that have it stay, and are inactive.
 func (s *Service) DeleteConnection(c *call.Call, in *events.DeleteConnectionRequest) (*events.DeleteConnectionResponse, error) {
 	n, err := s.connection(c, *in.Name, "delete")
 	if err != nil {
+		return nil, err
+	}
+	if err := s.drop(c, n); err != nil {
 		return nil, err
 	}
 	return &events.DeleteConnectionResponse{

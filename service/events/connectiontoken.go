@@ -64,8 +64,8 @@ func (a authorizer) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Cont
 	if n == nil || err != nil {
 		return nil, err
 	}
-	secrets, err := a.s.unseal(n)
-	if err != nil {
+	secrets, lost, err := a.s.unlock(c, n)
+	if lost != nil || err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
@@ -80,15 +80,12 @@ func (a authorizer) GiveUp(c *call.Call, p *delivery.Parcel, cause error) error 
 	if n == nil || err != nil {
 		return err
 	}
-	n.State, n.Reason = events.ConnectionStateDeauthorized, shortReason(cause)
+	n.State, n.Reason = events.ConnectionStateDeauthorized, shorten(cause.Error())
 	return connectionTable.In(n.Account, n.Region).Put(c.Tx(), n)
 }
 
-// shortReason is an error as the reason of a state, which the model bounds.
-func shortReason(err error) string {
-	text := err.Error()
-	return text[:min(len(text), 512)]
-}
+// shorten makes a text the reason of a state, which the model bounds.
+func shorten(text string) string { return text[:min(len(text), 512)] }
 
 // granted is what an authorization server answers with: RFC 6749, section 5.1.
 type granted struct {

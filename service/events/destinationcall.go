@@ -44,18 +44,21 @@ func (s *Service) callDestination(c *call.Call, t *targetRecord, input []byte) (
 		return nil, err
 	}
 	if n == nil || n.State != events.ConnectionStateAuthorized {
-		return nil, &failure{code: "CONNECTION_NOT_AUTHORIZED", message: "The connection of the API destination is not authorized."}
+		return nil, notAuthorized("")
 	}
-	secrets, err := s.unseal(n)
+	if at, free := s.rates.take(t.ARN, d.Rate, c.Time); !free {
+		return nil, delivery.Later(at)
+	}
+	secrets, lost, err := s.unlock(c, n)
 	if err != nil {
 		return nil, err
+	}
+	if lost != nil { // which is written down, whatever becomes of the event
+		return func(context.Context) error { return lost }, nil
 	}
 	token, err := s.token(n, c.Time)
 	if err != nil {
 		return nil, err
-	}
-	if at, free := s.rates.take(t.ARN, d.Rate, c.Time); !free {
-		return nil, delivery.Later(at)
 	}
 	now := c.Time
 	return func(ctx context.Context) error {

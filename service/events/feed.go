@@ -217,7 +217,7 @@ func (p *feedPass) publish(e audit.Entry) error {
 		return err
 	}
 	readOnly := event.ReadOnly && event.Category == "Management"
-	if len(a.listeners) == 0 || readOnly && !a.allReads || p.caused(e.Record) {
+	if len(a.listeners) == 0 || readOnly && !a.allReads || p.caused(e.Record, event.Account) {
 		return nil
 	}
 	h := &heard{Bus: bus, ReadOnly: readOnly, room: p.room, Event: &outbox.Event{
@@ -236,10 +236,10 @@ func (p *feedPass) publish(e audit.Entry) error {
 	return p.s.publish(p.c, h)
 }
 
-// caused reports whether a record tells of what EventBridge itself did. Events of that would cause others, for ever.
-func (p *feedPass) caused(record []byte) bool {
-	_, rest, ok := bytes.Cut(record, []byte(`,"sourceIPAddress":`))
-	return ok && bytes.HasPrefix(rest, []byte(`"`+events.Service.EventSource+`"`))
+// caused reports whether a record tells of what EventBridge itself did, or another service for its service-linked role, as KMS for Secrets Manager. Events of that would cause others, for ever.
+func (p *feedPass) caused(record []byte, account string) bool {
+	before, rest, ok := bytes.Cut(record, []byte(`,"sourceIPAddress":`))
+	return ok && (bytes.HasPrefix(rest, []byte(`"`+events.Service.EventSource+`"`)) || bytes.Contains(before, []byte(`"arn":"`+linkedRoleARN(p.s.cfg.Partition, account)+`"`)))
 }
 
 // detailType is the detail-type of events of CloudTrail, by the eventType of a record.

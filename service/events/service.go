@@ -10,9 +10,11 @@ import (
 	"sync"
 
 	"github.com/holdfast-cloud/holdfast/api/events"
+	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/api/logs"
+	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/audit"
@@ -52,6 +54,10 @@ type Config struct {
 	Lambda lambda.Client
 	KMS    kms.Client
 
+	// Secrets keeps the credentials of connections; IAM has the role by which they are read.
+	Secrets secretsmanager.Client
+	IAM     iam.Client
+
 	// Trails tells which of the records of Feed are CloudTrail's to pass on.
 	Trails Trails
 
@@ -88,7 +94,8 @@ type Service struct {
 // New returns the service.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Blob == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.Feed == nil || cfg.Partition == "" || cfg.Events.Transport == nil || cfg.SQS.Transport == nil ||
-		cfg.SNS.Transport == nil || cfg.Logs.Transport == nil || cfg.Lambda.Transport == nil || cfg.KMS.Transport == nil || cfg.Trails == nil || cfg.Outbound == nil || cfg.Perform == nil {
+		cfg.SNS.Transport == nil || cfg.Logs.Transport == nil || cfg.Lambda.Transport == nil || cfg.KMS.Transport == nil ||
+		cfg.Secrets.Transport == nil || cfg.IAM.Transport == nil || cfg.Trails == nil || cfg.Outbound == nil || cfg.Perform == nil {
 		return nil, errors.New("events: Config needs all but Meter, Serves and Report")
 	}
 	if cfg.Serves == nil {
