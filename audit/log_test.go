@@ -157,6 +157,31 @@ func TestLogOpensWhatACrashLeft(t *testing.T) {
 	}
 }
 
+// What is behind a record that was altered while the log is open is read, wherever blocks begin.
+func TestAlteredWhileOpen(t *testing.T) {
+	dir := t.TempDir()
+	l := newLog(t, dir)
+	mustAppend(t, l, epoch, "{one}", "{two}", "{three}")
+	wantRecords(t, l, time.Time{}, "{one}", "{two}", "{three}")
+	l.syncNow() // to the file
+	f, err := os.OpenFile(filepath.Join(dir, files(t, dir)[0]), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("X"), int64(len("{one}")+2*frameHeader+1))
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, epoch.Add(time.Second), "{four}")
+	got, err := readAll(l, time.Time{})
+	if !errors.Is(err, ErrAltered) {
+		t.Errorf("read: %v, want ErrAltered", err)
+	}
+	if d := cmp.Diff([]string{"{one}", "{three}", "{four}"}, got); d != "" {
+		t.Errorf("read (-want +got):\n%s", d)
+	}
+}
+
 func TestLogRollsAndCompresses(t *testing.T) {
 	dir := t.TempDir()
 	l := newLog(t, dir)

@@ -198,23 +198,24 @@ func (s *logSnapshot) walkBlocks(seg *segment, blocks []block, fn func(end int64
 	var damage []error
 	for _, b := range blocks {
 		raw, err := s.readBlock(seg, b)
-		if errors.Is(err, errPruned) {
+		switch {
+		case errors.Is(err, errPruned):
 			return nil
+		case errors.Is(err, ErrAltered):
+			damage = append(damage, err)
+		case err != nil:
+			return err
 		}
 		at := int64(b.raw)
-		for rec, ferr := range frames(raw) {
-			if err = ferr; err != nil {
-				break
-			}
+		for rec, err := range frames(raw) {
 			at += frameHeader + int64(len(rec))
+			if err != nil {
+				damage = append(damage, err)
+				continue
+			}
 			if err := fn(at, rec); err != nil {
 				return err
 			}
-		}
-		if errors.Is(err, ErrAltered) {
-			damage = append(damage, err)
-		} else if err != nil {
-			return err
 		}
 	}
 	return errors.Join(damage...)

@@ -133,7 +133,8 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// frames yields the records of bytes that begin with a frame, and in the end an error that wraps ErrAltered if they are not frames throughout.
+// frames yields the records of bytes that begin with a frame. A record of which the checksum is wrong comes with an error that wraps ErrAltered, and what is behind it
+// follows, for mostly its length is still true. Where no frame is, a last such error comes without a record.
 func frames(b []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for len(b) > 0 {
@@ -146,11 +147,11 @@ func frames(b []byte) iter.Seq2[[]byte, error] {
 				return
 			}
 			rec := b[frameHeader : frameHeader+n]
+			var err error
 			if crc32.Checksum(rec, castagnoli) != binary.BigEndian.Uint32(b[4:]) {
-				yield(nil, fmt.Errorf("%w: a checksum is wrong", ErrAltered))
-				return
+				err = fmt.Errorf("%w: a checksum is wrong", ErrAltered)
 			}
-			if !yield(rec, nil) {
+			if !yield(rec, err) {
 				return
 			}
 			b = b[frameHeader+n:]
