@@ -23,10 +23,12 @@ import (
 	"github.com/holdfast-cloud/holdfast/runner"
 )
 
-// binary builds the command, once for all stories that start processes.
+// binary builds the command as make build does, once for all stories that start processes.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(binaryDir, "holdfast")
-	if out, err := exec.Command("go", "build", "-o", path, "../cmd/holdfast").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "../cmd/holdfast")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the command: %w\n%s", err, out)
 	}
 	return path, nil
