@@ -39,6 +39,9 @@ func (s *Service) RotateSecret(c *call.Call, in *secretsmanager.RotateSecretRequ
 	if err := sec.primary(); err != nil {
 		return nil, err
 	}
+	if err := sec.editable(c); err != nil {
+		return nil, err
+	}
 	answer := &secretsmanager.RotateSecretResponse{ARN: &sec.arn, Name: &sec.Name, VersionId: &token}
 	if begun, err := s.begun(c, sec, token); begun || err != nil {
 		return answer, err
