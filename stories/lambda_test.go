@@ -272,7 +272,7 @@ func TestFunctionsAreTargets(t *testing.T) {
 	})
 	t.Run("Record", func(t *testing.T) {
 		if !slices.ContainsFunc(c.Trail(c.Account), func(e cloudtest.Event) bool {
-			return e.EventName == "Invoke" && e.UserIdentity.InvokedBy == "" && e.ErrorCode == ""
+			return e.EventName == "Invoke" && e.UserIdentity.InvokedBy == "scheduler.amazonaws.com" && e.ErrorCode == ""
 		}) {
 			t.Error("no invocation is on record")
 		}
