@@ -22,6 +22,9 @@ const (
 	// evaluatedAtOnce is how many alarms one transaction evaluates.
 	evaluatedAtOnce = 50
 
+	// maxDecoded is how many alarms are kept decoded. One takes some kilobytes.
+	maxDecoded = 1000
+
 	// awakeFor is how long alarms are awake beyond what was stored of their metric, so that they need not be woken each time that something is.
 	awakeFor = 10 * time.Minute
 )
@@ -150,7 +153,7 @@ func (s *Service) evaluate(c *call.Call, subject string, payload []byte) error {
 		}
 		found = append(found, w)
 	}
-	read := make(readings)
+	read := newReadings()
 	for _, w := range found {
 		stays, err := s.evaluateAlarm(c, w, p.At, read)
 		if err != nil {
@@ -178,10 +181,13 @@ func (s *Service) evaluate(c *call.Call, subject string, payload []byte) error {
 }
 
 // evaluateAlarm evaluates an alarm, and reports whether it has to be evaluated again.
-func (s *Service) evaluateAlarm(c *call.Call, w *awakeRecord, at time.Time, read readings) (stays bool, err error) {
-	a, err := findAlarm(c, w.Name)
-	if err != nil || a == nil || a.Watch == nil || int64(a.Watch.interval()/time.Second) != w.Interval {
-		return false, err
+func (s *Service) evaluateAlarm(c *call.Call, w *awakeRecord, at time.Time, read *readings) (stays bool, err error) {
+	a, err := alarms(c).GetShared(c.Tx(), s.alarms, w.Name)
+	if err != nil {
+		return false, absent(fmt.Errorf("loading alarm %s: %w", w.Name, err))
+	}
+	if a.Watch == nil || int64(a.Watch.interval()/time.Second) != w.Interval {
+		return false, nil
 	}
 	seen, err := a.Watch.look(c.Tx(), homeOf(c), c.Time, at, read)
 	if err != nil {
@@ -191,7 +197,8 @@ func (s *Service) evaluateAlarm(c *call.Call, w *awakeRecord, at time.Time, read
 	changed := j.value != "" && j.value != a.State.Value
 	if changed {
 		next := State{Value: j.value, Reason: a.Watch.reason(seen, j), Data: a.Watch.reasonData(seen, j, c.Time), Since: c.Time}
-		if err := s.turn(c, a, next, 0); err != nil {
+		turned := *a // which is shared
+		if err := s.turn(c, &turned, next, 0); err != nil {
 			return false, err
 		}
 	}
@@ -219,7 +226,7 @@ func (v *view) any() bool {
 const moreLooked = 2
 
 // look reads the datapoints of an alarm in the periods that end with at.
-func (w *watch) look(r store.Reader, h home, now, at time.Time, read readings) (*view, error) {
+func (w *watch) look(r store.Reader, h home, now, at time.Time, read *readings) (*view, error) {
 	period := w.period()
 	end := w.end(at, period)
 	n := int(w.EvaluationPeriods) + moreLooked

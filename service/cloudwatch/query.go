@@ -138,11 +138,18 @@ type evaluation struct {
 	queries       []query
 	answers       map[string]*answer // by ID, as they become known
 	points        int
-	readings      readings // may be nil
+	readings      *readings // may be nil
 }
 
 // readings are what a pass of evaluation has read already: many alarms watch the same metrics.
-type readings map[reading][]point
+type readings struct {
+	metrics map[metricID]*metricRecord // nil where there is none
+	points  map[reading][]point
+}
+
+func newReadings() *readings {
+	return &readings{make(map[metricID]*metricRecord), make(map[reading][]point)}
+}
 
 type reading struct {
 	metric   metricID
@@ -151,15 +158,35 @@ type reading struct {
 	period   time.Duration
 }
 
+// lookup finds a metric, or nil. Nobody changes what it returns.
+func (e *evaluation) lookup(m metric) (*metricRecord, error) {
+	if e.readings == nil {
+		return lookup(e.r, e.h, m)
+	}
+	id := m.id()
+	if found, ok := e.readings.metrics[id]; ok {
+		return found, nil
+	}
+	found, err := lookup(e.r, e.h, m)
+	if err == nil {
+		e.readings.metrics[id] = found
+	}
+	return found, err
+}
+
 // periods reads a metric from one time to the end of what is asked for. Nobody changes what it returns.
 func (e *evaluation) periods(m *metricRecord, unit string, from time.Time, period time.Duration) ([]point, error) {
 	key := reading{m.id(), unit, from.Unix(), e.to.Unix(), period}
-	if points, ok := e.readings[key]; ok {
+	read := func() ([]point, error) { return periods(e.r, e.h, key.metric, unit, m.Fine, from, e.to, e.now, period) }
+	if e.readings == nil {
+		return read()
+	}
+	if points, ok := e.readings.points[key]; ok {
 		return points, nil
 	}
-	points, err := periods(e.r, e.h, key.metric, unit, m.Fine, from, e.to, e.now, period)
-	if err == nil && e.readings != nil {
-		e.readings[key] = points
+	points, err := read()
+	if err == nil {
+		e.readings.points[key] = points
 	}
 	return points, err
 }
@@ -216,7 +243,7 @@ func (e *evaluation) ofMetric(q *query, a *answer) error {
 		series.Label = *q.Label
 	}
 	defer func() { a.value = metricmath.Of(series) }()
-	m, err := lookup(e.r, e.h, q.metric())
+	m, err := e.lookup(q.metric())
 	if err != nil || m == nil {
 		return err
 	}

@@ -45,7 +45,8 @@ type Config struct {
 
 // Service is Amazon CloudWatch. But for what the meter holds, it keeps all it knows in the store.
 type Service struct {
-	cfg Config
+	cfg    Config
+	alarms *store.Decoded[alarmRecord] // those that are evaluated
 
 	mu   sync.Mutex    // guards what follows, and is held while metrics of services are stored
 	left []meter.Point // those that could not be stored yet
@@ -60,7 +61,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, alarms: store.NewDecoded[alarmRecord](maxDecoded)}, nil
 }
 
 // Room is the service as it stands behind the door.
