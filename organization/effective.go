@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -87,7 +88,7 @@ func readElement(content string) (element, error) {
 	if err := dec.Decode(&v); err != nil {
 		return nil, fmt.Errorf("the policy is not JSON: %w", err)
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("there is something behind the policy")
 	}
 	m, ok := v.(map[string]any)

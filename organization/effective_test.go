@@ -68,6 +68,7 @@ func TestCheckInherited(t *testing.T) {
 		``:                                  "BACKUP_POLICY",
 		`[]`:                                "BACKUP_POLICY",
 		`{"a":{"@@assign":1}} x`:            "BACKUP_POLICY",
+		`{"a":{"@@assign":1}}}`:             "BACKUP_POLICY",
 		`{"a":1}`:                           "BACKUP_POLICY",
 		`{"a":{"@@assign":{"b":1}}}`:        "BACKUP_POLICY",
 		`{"a":{"@@assign":null}}`:           "BACKUP_POLICY",

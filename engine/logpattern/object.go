@@ -2,6 +2,7 @@ package logpattern
 
 import (
 	"encoding/json"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -202,8 +203,11 @@ func decode(message string) (any, bool) {
 	d := json.NewDecoder(strings.NewReader(message))
 	d.UseNumber()
 	var v any
-	if d.Decode(&v) != nil || d.More() {
+	if d.Decode(&v) != nil {
 		return nil, false
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, false // something is behind it
 	}
 	return v, true
 }
