@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
@@ -16,6 +17,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/holdfast-cloud/holdfast/clock"
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
 )
@@ -29,9 +31,15 @@ type world struct {
 	t *testing.T
 }
 
+// start starts a cloud, and where it is not one that will be started again, at a minute past a time of delivery: none comes before a test moves the clock.
 func start(t *testing.T, options ...func(*cloud.Config)) *world {
 	t.Helper()
-	c := cloudtest.Start(t, options...)
+	c := cloudtest.Start(t, append(options, func(cfg *cloud.Config) {
+		if cfg.Dir == "" {
+			now := time.Now()
+			cfg.Clock = clock.NewMovable(now.Truncate(time.Hour).Add(time.Hour + 11*time.Minute).Sub(now))
+		}
+	})...)
 	w := &world{c, cloudtrail.NewFromConfig(c.Config()), t}
 	w.bucket(logs, writable(logs))
 	return w
