@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -126,7 +127,7 @@ func TestNothingInTheClear(t *testing.T) {
 	haystacks["store"] = dump.Bytes()
 	// There is something to look through: all keys with what they are made of, and what was asked of them.
 	for _, key := range keys {
-		if !bytes.Contains(dump.Bytes(), []byte(key)) {
+		if id := key[strings.LastIndexByte(key, '/')+1:]; !bytes.Contains(dump.Bytes(), []byte(id)) { // the whole ARN stands in audit records alone, until they are in a segment
 			t.Errorf("the key %s is not in the store", key)
 		}
 	}
