@@ -13,8 +13,8 @@ func (c *core) openKMS(cfg Config, partition string) ([]door.Room, error) {
 	}
 	config := kms.Config{
 		Store: c.store, Seal: c.keyring, Principals: c.directory, Partition: partition, ManagedServices: managed, Attestation: cfg.Attestation, CloudHSM: cfg.CloudHSM,
-		Proxies: cfg.ExternalKeyStores,
-		Report:  func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
+		Proxies: cfg.ExternalKeyStores, Meter: c.meter,
+		Report: func(err error) { cfg.Log.Error("kms", "cause", err.Error()) },
 	}
 	c.join(&config)
 	keys, err := kms.New(config)

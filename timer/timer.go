@@ -6,6 +6,7 @@ package timer
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/store"
@@ -61,6 +62,23 @@ func Take(tx store.Tx, t *Timer) (bool, error) {
 		return false, nil
 	}
 	return true, rows.Delete(tx, t.Service, t.Kind, t.Subject)
+}
+
+// All iterates over the timers of a kind that a service has set, in all accounts and regions. Other timers cost it nothing.
+func All(r store.Reader, service, kind string) iter.Seq2[*Timer, error] {
+	return func(yield func(*Timer, error) bool) {
+		for h, err := range timers.Homes(r) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for t, err := range timers.In(h.Account, h.Region).Scan(r, store.Query{Prefix: store.Key{service, kind}}) {
+				if !yield(t, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }
 
 // dueTime is when a timer is due; zero if it is not set.

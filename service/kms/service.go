@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/lastuse"
+	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/remote/xksproxy"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -42,6 +43,9 @@ type Config struct {
 	// Peers serve other regions; nil is that this process serves all. Perform, which is needed with them, runs what the service does of its own accord, as door.Perform does.
 	Peers   Peers
 	Perform func(ctx context.Context, account, region string, do func(*call.Call) error) error
+
+	// Meter takes the service's metrics; nil is that nobody asks for them.
+	Meter *meter.Meter
 
 	// Report is told of errors that no caller hears of; nil means nobody.
 	Report func(error)
@@ -83,6 +87,7 @@ func New(cfg Config) (*Service, error) {
 	s.aliases = cache.New(aliasLimit, s.loadAlias)
 	s.stores = cache.New(storeLimit, s.loadStore)
 	s.watch()
+	cfg.Meter.Collect(s.gauge)
 	return s, nil
 }
 
