@@ -25,6 +25,7 @@ func (c *core) openSecretsManager(cfg Config, partition string) ([]door.Room, er
 			return c.door.Ask(ctx, service, region, secretARN, op, in)
 		},
 		Lambda: lambdaapi.Client{Transport: doorway{c}}, Databases: secretsmanager.Through(database.New(cfg.Databases)), Grace: cfg.RotationGrace,
+		Meter:  c.meter,
 		Report: func(err error) { cfg.Log.Error("secretsmanager", "cause", err.Error()) },
 	}
 	if c.peers != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
@@ -17,6 +18,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/lastuse"
+	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/remote/letter"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -39,7 +41,7 @@ type Lambda interface {
 	Invoke(*call.Call, *lambda.InvocationRequest) (*lambda.InvocationResponse, error)
 }
 
-// Config is what the service is made of. All of it is needed but Databases, Grace, Peers and Report.
+// Config is what the service is made of. All of it is needed but Databases, Grace, Peers, Meter and Report.
 type Config struct {
 	Store      store.Store
 	Clock      clock.Clock
@@ -65,6 +67,9 @@ type Config struct {
 	// Peers serve other regions; nil is that this process serves all.
 	Peers letter.Peers
 
+	// Meter takes the service's metrics; nil is that nobody asks for them.
+	Meter *meter.Meter
+
 	// Report is told of errors that no caller hears of; nil means nobody.
 	Report func(error)
 }
@@ -83,12 +88,13 @@ type Service struct {
 	secrets  *cache.Cache[place, *secret]
 	versions *cache.Cache[versionPlace, *versionRecord]
 	uses     *lastuse.Recorder[versionPlace, use]
+	hour     atomic.Int64 // in which secrets were counted last, in seconds since 1970
 }
 
 // New returns the service over what is in cfg.Store.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Clock == nil || cfg.Seal == nil || cfg.Principals == nil || cfg.KMS == nil || cfg.Self == nil || cfg.Partition == "" || cfg.Perform == nil || cfg.Ask == nil || cfg.Lambda == nil {
-		return nil, errors.New("secretsmanager: Config needs everything in it but Databases, Grace, Peers and Report")
+		return nil, errors.New("secretsmanager: Config needs everything in it but Databases, Grace, Peers, Meter and Report")
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
@@ -98,6 +104,7 @@ func New(cfg Config) (*Service, error) {
 	s.secrets = cache.New(secretLimit, s.loadSecret).Owning(place.own)
 	s.versions = cache.Weighed(versionLimit, func(_ versionPlace, v *versionRecord) int { return v.weight() }, s.loadVersion).Owning(versionPlace.own)
 	s.watch()
+	cfg.Meter.Collect(s.gauge)
 	return s, nil
 }
 
