@@ -75,7 +75,8 @@ func Open(o Options) (store.Store, error) {
 		o.Log.Error("the store's disk failed; nothing more is read or written until it is opened again", "error", err)
 		e.event()
 	}, e.event)
-	cache := pebble.NewCache(o.CacheSize)
+	// Pebble takes the memory of memtables from the cache's: mostly there is one that is written to, and one that is flushed.
+	cache := pebble.NewCache(o.CacheSize + 2*o.MemTableSize)
 	defer cache.Unref() // pebble holds its own reference
 	log := logger{o.Log, e.disk}
 	po := &pebble.Options{
