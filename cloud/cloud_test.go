@@ -29,6 +29,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -433,28 +434,10 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// lines is a log that is read while it is written to.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // Where calls go on without their records, the log, the metrics and the health page say so.
 func TestCallsThatGoOnUnrecorded(t *testing.T) {
 	dir := t.TempDir()
-	var log lines
+	var log syncbuffer.Buffer
 	c := open(t, cloud.Config{Dir: dir, Idle: true, AuditKeepOn: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	defer closeCloud(t, c)
 	id, secret := rootKey(t, c)

@@ -3,7 +3,6 @@
 package launch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -12,34 +11,17 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 )
-
-// buffer is written by programs and the supervisor, and read by the test.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // launched is a supervisor that runs.
 type launched struct {
 	t        *testing.T
-	out, log buffer
+	out, log syncbuffer.Buffer
 	status   int
 	err      error
 	done     chan struct{}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 )
 
 // A backup of a running server, and one of the same when it is stopped, restore to what it was.
@@ -237,9 +239,9 @@ func wantPlaintext(t *testing.T, k *kms.Client, key string, ciphertext []byte) {
 }
 
 // child starts a command as a process of its own, for tests to kill.
-func child(t *testing.T, in io.Reader, args ...string) (cmd *exec.Cmd, said *output) {
+func child(t *testing.T, in io.Reader, args ...string) (cmd *exec.Cmd, said *syncbuffer.Buffer) {
 	t.Helper()
-	cmd, said = exec.Command(os.Args[0], args...), new(output)
+	cmd, said = exec.Command(os.Args[0], args...), new(syncbuffer.Buffer)
 	cmd.Env = append(os.Environ(), "HOLDFAST_TEST_AS_MAIN=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, said, said
 	if err := cmd.Start(); err != nil {

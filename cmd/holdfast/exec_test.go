@@ -18,12 +18,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 )
 
 // besides is a holdfast that runs beside the server, as a process of its own.
 type besides struct {
 	*exec.Cmd
-	out, err output
+	out, err syncbuffer.Buffer
 }
 
 // besides starts a holdfast that calls the server as its root user.

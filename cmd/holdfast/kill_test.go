@@ -18,6 +18,8 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 )
 
 // acknowledged is what a server has said is done.
@@ -38,7 +40,7 @@ func process(t *testing.T, dir string) (*server, *exec.Cmd) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{out: new(output), log: new(output), ended: make(chan int, 1), transport: &http.Transport{MaxIdleConnsPerHost: 10}}
+	s := &server{out: new(syncbuffer.Buffer), log: new(syncbuffer.Buffer), ended: make(chan int, 1), transport: &http.Transport{MaxIdleConnsPerHost: 10}}
 	cmd.Stderr = s.log
 	started := time.Now()
 	if err := cmd.Start(); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -29,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/runner"
 )
 
@@ -41,27 +41,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// output is written by the server and read by the test.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // environment is one whose variables are given in pairs.
-func environment(variables ...string) (*env, *output, *output) {
-	var out, err output
+func environment(variables ...string) (*env, *syncbuffer.Buffer, *syncbuffer.Buffer) {
+	var out, err syncbuffer.Buffer
 	return &env{strings.NewReader(""), &out, &err, func(name string) string {
 		for i := 0; i < len(variables); i += 2 {
 			if variables[i] == name {
@@ -93,7 +75,7 @@ func wantCommand(t *testing.T, status int, args ...string) string {
 type server struct {
 	endpoint    string
 	id, secret  string // of the root user, if they were told
-	out, log    *output
+	out, log    *syncbuffer.Buffer
 	stop        context.CancelFunc
 	ended       chan int
 	transport   *http.Transport

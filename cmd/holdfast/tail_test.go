@@ -10,10 +10,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 )
 
 // follow runs holdfast events tail until it is stopped.
-func follow(t *testing.T, args ...string) (out *output, stop func() int) {
+func follow(t *testing.T, args ...string) (out *syncbuffer.Buffer, stop func() int) {
 	e, out, _ := environment()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)

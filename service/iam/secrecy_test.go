@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,21 +18,10 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/engine/totp"
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pebblestore"
 )
-
-// lines is a log that may be written to by several at a time.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
 
 // secrets are what callers gave or were told and nobody else may read, by what they are.
 type secrets map[string][]byte
@@ -43,7 +31,7 @@ type secrets map[string][]byte
 func TestNothingInTheClear(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	var log lines
+	var log syncbuffer.Buffer
 	var told bytes.Buffer // what callers were told besides their answers
 	found := make(secrets)
 	t.Run("Run", func(t *testing.T) {
@@ -64,7 +52,7 @@ func TestNothingInTheClear(t *testing.T) {
 			told.Write(e.Raw)
 		}
 	})
-	haystacks := map[string][]byte{"log": log.buf.Bytes(), "errors and audit records": told.Bytes()}
+	haystacks := map[string][]byte{"log": []byte(log.String()), "errors and audit records": told.Bytes()}
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,28 +15,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pebblestore"
 )
-
-// lines is a log that may be written to by several at a time.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
 
 // TestNothingInTheClear runs a cloud on disk, with secrets of all sorts passing through, and looks for them in everything that it left behind: files,
 // records of the store, audit records, log lines, errors.
 func TestNothingInTheClear(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	var log lines
+	var log syncbuffer.Buffer
 	secrets := make(map[string][]byte)
 	var told bytes.Buffer // what callers were told besides their answers
 	var keys []string
@@ -101,7 +89,7 @@ func TestNothingInTheClear(t *testing.T) {
 			told.Write(e.Raw)
 		}
 	})
-	haystacks := map[string][]byte{"log": log.buf.Bytes(), "errors and audit records": told.Bytes()}
+	haystacks := map[string][]byte{"log": []byte(log.String()), "errors and audit records": told.Bytes()}
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -19,6 +19,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 )
 
 // TestExternalKey makes a KMS key for a key outside, and carries out everything that it can do, and that it cannot.
@@ -361,7 +362,7 @@ func TestNothingOfProxiesInTheClear(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, "key")
 	dir := t.TempDir()
-	var log lines
+	var log syncbuffer.Buffer
 	var told bytes.Buffer
 	t.Run("Run", func(t *testing.T) {
 		w := start(t, p.reached, func(cfg *cloud.Config) {
@@ -384,7 +385,7 @@ func TestNothingOfProxiesInTheClear(t *testing.T) {
 			told.Write(r.Raw)
 		}
 	})
-	told.Write(log.buf.Bytes())
+	told.WriteString(log.String())
 	files := 0
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -8,33 +8,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/holdfast-cloud/holdfast/cloud"
+	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pebblestore"
 )
 
-// lines is a log that may be written to by several at a time.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
 // TestNothingInTheClear runs a cloud on disk, with secrets passing through, and looks for them in everything that it left behind. What it left serves the next cloud.
 func TestNothingInTheClear(t *testing.T) {
 	dir := t.TempDir()
-	var log lines
+	var log syncbuffer.Buffer
 	var told bytes.Buffer
 	secrets := map[string][]byte{
 		"text": []byte("the-first-value-of-it"), "second text": []byte("the-second-value-of-it"), "binary": []byte("\x01\x02a binary value\xff"), "refused text": []byte("never-to-be-put-anywhere"),
@@ -67,7 +55,7 @@ func TestNothingInTheClear(t *testing.T) {
 			told.Write(e.Raw)
 		}
 	})
-	haystacks := map[string][]byte{"log": log.buf.Bytes(), "errors and audit records": told.Bytes()}
+	haystacks := map[string][]byte{"log": []byte(log.String()), "errors and audit records": told.Bytes()}
 	must(0, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
