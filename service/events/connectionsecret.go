@@ -42,12 +42,11 @@ func (s *Service) deposit(c *call.Call, n *connectionRecord, secrets *connection
 	if err := s.link(c); err != nil {
 		return err
 	}
-	bytes, err := json.Marshal(secrets)
+	value, err := json.Marshal(secrets)
 	if err != nil {
 		return err
 	}
-	defer clear(bytes)
-	text, token := string(bytes), c.UUID()
+	text, token := string(value), c.UUID()
 	switch {
 	case n.Secret == "":
 		var out *secretsmanager.CreateSecretResponse
