@@ -25,7 +25,7 @@ func main() {
 			os.Exit(1)
 		}
 		if d, err := time.ParseDuration(os.Getenv("TAKES")); err == nil {
-			time.Sleep(d)
+			time.Sleep(d) // a function is a program of its own, in the time of the world
 		}
 		fmt.Printf("echo of %d bytes\n", len(event))
 		done, err := http.Post(api+next.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", bytes.NewReader(event))

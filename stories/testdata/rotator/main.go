@@ -120,6 +120,7 @@ func ask(operation string, in object, out any) error {
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 	role := sigv4.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}
+	// A function is a program of its own, and requests are signed in the time of the world.
 	sigv4.Sign(r, role, os.Getenv("AWS_REGION"), "secretsmanager", time.Now(), sigv4.PayloadHash(body))
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
