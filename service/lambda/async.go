@@ -28,6 +28,11 @@ type queuedEvent struct {
 	Body                []byte    // a queuedBody, sealed
 }
 
+// means reports whether a function is the one that the event was accepted for. Events that an earlier version accepted go by the name alone.
+func (q *queuedEvent) means(f *functionRecord) bool {
+	return q.Made.IsZero() || q.Made.Equal(f.Created)
+}
+
 // queuedBody is what the caller gave.
 type queuedBody struct {
 	Payload       []byte

@@ -43,7 +43,7 @@ func (k carrier) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Context
 func (s *Service) queued(c *call.Call, q *queuedEvent, body *queuedBody) (*order, *retrying, error) {
 	n := name{account: c.Scope.Account, region: c.Scope.Region, function: q.Function, qualifier: q.Qualifier}
 	t, err := s.look(c, n)
-	if err != nil || t.version == nil || !t.function.Created.Equal(q.Made) {
+	if err != nil || t.version == nil || !q.means(t.function) {
 		return nil, nil, err
 	}
 	if t, err = t.routed(c); err != nil {
