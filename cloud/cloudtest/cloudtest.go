@@ -13,6 +13,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http/httptest"
@@ -43,12 +44,13 @@ type Cloud struct {
 
 	t                 testing.TB
 	rootKey, rootPass string
+	retryer           aws.Retryer
 }
 
 // Start starts a strict cloud. Options change how.
 func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 	t.Helper()
-	c := &Cloud{t: t, Clock: clock.NewMovable(0)}
+	c := &Cloud{t: t, Clock: clock.NewMovable(0), retryer: onceAnswered(t)}
 	cfg := cloud.Config{Account: "111122223333", Region: "us-east-1", Clock: c.Clock, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	cfg.IdentityProviders.Timeout = time.Minute // so that a busy machine does not make one look down
 	for _, o := range options {
@@ -97,15 +99,24 @@ func (c *Cloud) As(accessKeyID, secret string) aws.Config {
 	return aws.Config{
 		Region: c.Region, BaseEndpoint: &c.URL,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""),
-		Retryer:     func() aws.Retryer { return onceAnswered },
+		Retryer:     func() aws.Retryer { return c.retryer },
 	}
 }
 
-// onceAnswered tries a request again only where the client itself has closed the connection under it, which net/http's does at rare times and which tells nothing of the cloud.
-var onceAnswered = retry.NewStandard(func(o *retry.StandardOptions) {
-	o.MaxAttempts = 3
-	o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary { return aws.BoolTernary(errors.Is(err, net.ErrClosed)) })}
-})
+// onceAnswered tries a request again only where the client itself has closed the connection under it, which net/http's does at rare times and which tells nothing of the cloud. The
+// test's log says so.
+func onceAnswered(t testing.TB) aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 3
+		o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			closed := errors.Is(err, net.ErrClosed)
+			if closed {
+				fmt.Fprintf(logTo{t}, "cloudtest: a client tries again: %v", err)
+			}
+			return aws.BoolTernary(closed)
+		})}
+	})
+}
 
 // Root is the AWS SDK's configuration for the root user of any account.
 func (c *Cloud) Root(account string) aws.Config {
