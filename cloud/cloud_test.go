@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -29,6 +28,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
@@ -62,10 +62,7 @@ func client(t testing.TB, c *cloud.Cloud, id, secret string) *kms.Client {
 }
 
 func clientAt(url, id, secret string) *kms.Client {
-	return kms.NewFromConfig(aws.Config{
-		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
-	})
+	return kms.NewFromConfig(sdkclient.Config(url, "us-east-1", credentials.NewStaticCredentialsProvider(id, secret, "")))
 }
 
 func rootKey(t testing.TB, c *cloud.Cloud) (id, secret string) {

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 	"github.com/holdfast-cloud/holdfast/runner"
 )
 
@@ -158,10 +159,9 @@ func (p *process) data() string { return p.args[4] }
 
 // config is that of an SDK client as the server's root user, which does not try again.
 func (p *process) config(region string) aws.Config {
-	return aws.Config{
-		Region: region, BaseEndpoint: aws.String(p.url()), Credentials: credentials.NewStaticCredentialsProvider(p.id, p.secret, ""),
-		Retryer: func() aws.Retryer { return onceAnswered },
-	}
+	cfg := sdkclient.Config(p.url(), region, credentials.NewStaticCredentialsProvider(p.id, p.secret, ""))
+	cfg.Retryer = func() aws.Retryer { return onceAnswered }
+	return cfg
 }
 
 // onceAnswered tries a request again only where the client itself has closed its connection, to a server that was killed, under a request to the next one.

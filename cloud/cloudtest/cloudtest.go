@@ -13,16 +13,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/holdfast-cloud/holdfast/audit"
@@ -30,6 +27,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cloud"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 )
 
 // Cloud is a cloud that runs until its test ends.
@@ -44,13 +42,12 @@ type Cloud struct {
 
 	t                 testing.TB
 	rootKey, rootPass string
-	retryer           aws.Retryer
 }
 
 // Start starts a strict cloud. Options change how.
 func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 	t.Helper()
-	c := &Cloud{t: t, Clock: clock.NewMovable(0), retryer: onceAnswered(t)}
+	c := &Cloud{t: t, Clock: clock.NewMovable(0)}
 	cfg := cloud.Config{Account: "111122223333", Region: "us-east-1", Clock: c.Clock, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	cfg.IdentityProviders.Timeout = time.Minute // so that a busy machine does not make one look down
 	for _, o := range options {
@@ -94,28 +91,9 @@ func Start(t testing.TB, options ...func(*cloud.Config)) *Cloud {
 // Config is the AWS SDK's configuration for the root user of the default account.
 func (c *Cloud) Config() aws.Config { return c.As(c.rootKey, c.rootPass) }
 
-// As is the AWS SDK's configuration for an access key. Requests that were answered are not tried again, so that a test sees each answer.
+// As is the AWS SDK's configuration for an access key. Nothing is tried again, so that a test sees each answer.
 func (c *Cloud) As(accessKeyID, secret string) aws.Config {
-	return aws.Config{
-		Region: c.Region, BaseEndpoint: &c.URL,
-		Credentials: credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""),
-		Retryer:     func() aws.Retryer { return c.retryer },
-	}
-}
-
-// onceAnswered tries a request again only where the client itself has closed the connection under it, which net/http's does at rare times and which tells nothing of the cloud. The
-// test's log says so.
-func onceAnswered(t testing.TB) aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = 3
-		o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			closed := errors.Is(err, net.ErrClosed)
-			if closed {
-				fmt.Fprintf(logTo{t}, "cloudtest: a client tries again: %v", err)
-			}
-			return aws.BoolTernary(closed)
-		})}
-	})
+	return sdkclient.Config(c.URL, c.Region, credentials.NewStaticCredentialsProvider(accessKeyID, secret, ""))
 }
 
 // Root is the AWS SDK's configuration for the root user of any account.

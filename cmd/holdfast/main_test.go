@@ -23,11 +23,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	sdk "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 	"github.com/holdfast-cloud/holdfast/internal/syncbuffer"
 	"github.com/holdfast-cloud/holdfast/runner"
 )
@@ -136,10 +136,9 @@ func (s *server) end(t *testing.T, status int) {
 }
 
 func (s *server) config(id, secret string) aws.Config {
-	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: &s.endpoint, Credentials: sdk.NewStaticCredentialsProvider(id, secret, ""), HTTPClient: &http.Client{Transport: s.transport},
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
-	}
+	cfg := sdkclient.Config(s.endpoint, "us-east-1", sdk.NewStaticCredentialsProvider(id, secret, ""))
+	cfg.HTTPClient = &http.Client{Transport: s.transport}
+	return cfg
 }
 
 func (s *server) kms() *kms.Client { return kms.NewFromConfig(s.config(s.id, s.secret)) }

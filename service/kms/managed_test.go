@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -26,6 +25,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/cloud/cloudtest"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/service/kms"
@@ -107,10 +107,7 @@ func (s *street) as(account, name string, policies ...string) aws.Config {
 	}
 	id, secret, err := s.directory.CreateKey(ctx, account, name, s.clock.Now())
 	ok(s.t)(id, err)
-	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: &s.url, Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
-	}
+	return sdkclient.Config(s.url, "us-east-1", credentials.NewStaticCredentialsProvider(id, secret, ""))
 }
 
 // through has a user call the neighbour, which does what is given.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -22,6 +21,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/engine/oidc"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/seal"
 	service "github.com/holdfast-cloud/holdfast/service/sts"
@@ -179,10 +179,7 @@ func waiting(t *testing.T, timeout time.Duration) *house {
 }
 
 func (h *house) as(id, secret, token string) *sts.Client {
-	cfg := aws.Config{
-		Region: "us-east-1", BaseEndpoint: &h.url, Credentials: credentials.NewStaticCredentialsProvider(id, secret, token),
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
-	}
+	cfg := sdkclient.Config(h.url, "us-east-1", credentials.NewStaticCredentialsProvider(id, secret, token))
 	if id == "" {
 		cfg.Credentials = aws.AnonymousCredentials{}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/holdfast-cloud/holdfast/internal/sdkclient"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -101,12 +102,7 @@ func answer(p wire.Protocol, op *wire.Operation, req *wire.Request, handle Handl
 
 // Client is how the official SDK is told to call the server: with credentials that nobody checks, and once.
 func Client(endpoint string) aws.Config {
-	return aws.Config{
-		Region:       "us-east-1",
-		BaseEndpoint: &endpoint,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, nil
-		}),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-	}
+	return sdkclient.Config(endpoint, "us-east-1", aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, nil
+	}))
 }
