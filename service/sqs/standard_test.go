@@ -44,7 +44,11 @@ func TestReceiptHandles(t *testing.T) {
 	}
 	wantError(t, del(h.url, new("garbage")), "ReceiptHandleIsInvalid", `The input receipt handle "garbage" is not a valid receipt handle.`)
 	wantError(t, del(elsewhere, m.ReceiptHandle), "ReceiptHandleIsInvalid", "is not a valid receipt handle.")
-	wantError(t, del(h.url, new((*m.ReceiptHandle)[:20]+"A"+(*m.ReceiptHandle)[21:])), "ReceiptHandleIsInvalid", "is not a valid receipt handle.")
+	altered := []byte(*m.ReceiptHandle)
+	if altered[20]++; altered[20] > 'y' {
+		altered[20] = 'A'
+	}
+	wantError(t, del(h.url, new(string(altered))), "ReceiptHandleIsInvalid", "is not a valid receipt handle.")
 	wantError(t, change(m.ReceiptHandle, 43201), "InvalidParameterValue", "Value 43201 for parameter VisibilityTimeout is invalid.")
 
 	if err := change(m.ReceiptHandle, 10); err != nil {
