@@ -54,6 +54,14 @@ var (
 	ErrInUse = errors.New("data directory is in use")
 )
 
+// IgnoreNotFound is nil if err is ErrNotFound, and err otherwise.
+func IgnoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // Store is an ordered key-value store. Keys order by bytes. All methods may be called concurrently.
 type Store interface {
 	// Update runs fn in a transaction and commits it durably: when Update returns nil, what fn wrote survives a

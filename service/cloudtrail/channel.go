@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/tuple"
 )
@@ -39,7 +40,7 @@ func noChannel(name string) error {
 // channelOf reads a channel, which is nil if there is none.
 func channelOf(c *call.Call, account, id string) (*channelRecord, error) {
 	ch, err := channelTable.In(account, c.Scope.Region).Get(c.Tx(), id)
-	return ch, absent(err)
+	return ch, store.IgnoreNotFound(err)
 }
 
 // channel finds a channel of the caller's by its ARN or ID, and asks for permission to do the call's operation on it.
@@ -206,7 +207,7 @@ func (s *Service) ListChannels(c *call.Call, in *cloudtrail.ListChannelsRequest)
 		return nil, err
 	}
 	q := store.Query{Index: "name", Limit: pageLimit(in.MaxResults, channelPage)}
-	found, next, err := channelTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := channelTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badPage(err)
 	}
@@ -246,7 +247,7 @@ func channelStatusKey(ch *channelRecord, part string) []byte {
 func channelStatus(c *call.Call, ch *channelRecord, part string) (*channelStatusRecord, error) {
 	b, err := c.Tx().Get(channelStatusKey(ch, part))
 	if err != nil {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	st := new(channelStatusRecord)
 	return st, json.Unmarshal(b, st)

@@ -2,7 +2,6 @@ package cloudtrail
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -207,12 +206,4 @@ func randomName(random io.Reader) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(b[:]), nil
-}
-
-// absent turns not found into nil.
-func absent(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
 }

@@ -128,7 +128,7 @@ func (s *Service) finish(c *call.Call, home string, d *deliveryRecord) error {
 		}
 		return deliveryTable.In(call.OwnAccount, home).Put(c.Tx(), d)
 	}
-	return absent(deliveryTable.In(call.OwnAccount, home).Delete(c.Tx(), d.Account, d.Name, d.ID))
+	return store.IgnoreNotFound(deliveryTable.In(call.OwnAccount, home).Delete(c.Tx(), d.Account, d.Name, d.ID))
 }
 
 // file delivers the file of a place, or holds back what is only CloudTrail's own doing. failure is the code of the error that S3 answered.
@@ -177,7 +177,7 @@ func (p *pass) held(d *delivering, to place) (*heldRecord, error) {
 // forget drops what waited for the file that was delivered.
 func (p *pass) forget(d *delivering, to place) error {
 	if to.kind == trailfile.Events {
-		return absent(heldTable.In(call.OwnAccount, p.home).Delete(p.c.Tx(), d.ID, to.account, to.region))
+		return store.IgnoreNotFound(heldTable.In(call.OwnAccount, p.home).Delete(p.c.Tx(), d.ID, to.account, to.region))
 	}
 	rows := insightTable.In(call.OwnAccount, p.home)
 	for i, err := range rows.Scan(p.c.Tx(), store.Query{Prefix: store.Key{d.ID, to.account, to.region}}) {

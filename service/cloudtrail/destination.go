@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -50,7 +51,7 @@ func (s *Service) encryptionKey(c *call.Call, trailARN, id string) (string, erro
 	case k.KeySpec != kms.KeySpecSymmetricDefault || k.KeyUsage != kms.KeyUsageTypeEncryptDecrypt:
 		return "", badKey(id)
 	}
-	return deref(k.Arn), nil
+	return optional.Value(k.Arn), nil
 }
 
 // atKey is the call as CloudTrail makes it for a trail in the region of its key.

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -32,12 +33,12 @@ func unknownTrail(c *call.Call, arn string) error {
 // read returns the trail that has a name, if there is one.
 func (n named) read(r store.Reader) (*trailRecord, error) {
 	t, err := trailTable.In(n.account, n.region).Get(r, n.name)
-	return t, absent(err)
+	return t, store.IgnoreNotFound(err)
 }
 
 // look finds a trail after asking about it: one of the caller's account, or one of its organization.
 func (s *Service) look(c *call.Call, id *string) (*trailRecord, error) {
-	n, err := s.named(c, deref(id))
+	n, err := s.named(c, optional.Value(id))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (t *trailRecord) shows(c *call.Call) (bool, error) {
 // change finds a trail that the call is about to change, after asking about it. That is done in its home region, and for an organization's trail by its management
 // account or its delegated administrator.
 func (s *Service) change(c *call.Call, id *string) (*trailRecord, error) {
-	n, err := s.named(c, deref(id))
+	n, err := s.named(c, optional.Value(id))
 	if err != nil {
 		return nil, err
 	}
@@ -170,11 +171,4 @@ func visibleTo(c *call.Call, account string) ([]*trailRecord, error) {
 		return strings.Compare(a.Region+"/"+a.Account+"/"+a.Name, b.Region+"/"+b.Account+"/"+b.Name)
 	})
 	return all, nil
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }

@@ -193,7 +193,7 @@ func TestInsightsEnd(t *testing.T) {
 			t.Errorf("left: %+v, %v", o, err)
 		}
 		_, err := insightStates.In(call.OwnAccount, home).Get(r, "state")
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	})
 	if err != nil {
 		t.Fatal(err)

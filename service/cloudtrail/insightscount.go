@@ -156,7 +156,7 @@ func (s *Service) watch(c *call.Call, t *trailRecord) error {
 	}
 	rows := insightStates.In(call.OwnAccount, t.Region)
 	state, err := rows.Get(c.Tx(), "state")
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return err
 	}
 	if state == nil {
@@ -176,7 +176,7 @@ func count(tx store.Tx, home string, x series, at time.Time, counted minutes, wh
 	rows := insightDays.In(call.OwnAccount, home)
 	day := at.UTC().Format(dayFormat)
 	d, err := rows.Get(tx, append(x.key(), day)...)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return err
 	}
 	if d == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
@@ -69,7 +70,7 @@ func (s *Service) lookupInsights(c *call.Call, in *cloudtrail.LookupEventsReques
 	if err != nil {
 		return nil, err
 	}
-	q := insightQuery{account: asked.Account, region: asked.Region, from: deref(in.StartTime), to: asked.To, limit: asked.Limit, token: in.NextToken}
+	q := insightQuery{account: asked.Account, region: asked.Region, from: optional.Value(in.StartTime), to: asked.To, limit: asked.Limit, token: in.NextToken}
 	switch asked.Attribute {
 	case "":
 	case audit.EventID:
@@ -99,7 +100,7 @@ func (s *Service) ListInsightsData(c *call.Call, in *cloudtrail.ListInsightsData
 		return nil, err
 	}
 	q := insightQuery{
-		account: t.Account, region: c.Scope.Region, from: deref(in.StartTime), to: deref(in.EndTime), limit: pageSize, token: in.NextToken,
+		account: t.Account, region: c.Scope.Region, from: optional.Value(in.StartTime), to: optional.Value(in.EndTime), limit: pageSize, token: in.NextToken,
 		id:     in.Dimensions[cloudtrail.ListInsightsDataDimensionKeyEventId],
 		name:   in.Dimensions[cloudtrail.ListInsightsDataDimensionKeyEventName],
 		source: in.Dimensions[cloudtrail.ListInsightsDataDimensionKeyEventSource],
@@ -157,7 +158,7 @@ func (s *Service) ListInsightsMetricData(c *call.Call, in *cloudtrail.ListInsigh
 		}
 		m.home, out.TrailARN = t.Region, new(t.arn(s.cfg.Partition))
 	}
-	m.series = series{c.Scope.Account, c.Scope.Region, deref(in.EventSource), deref(in.EventName), in.InsightType, deref(in.ErrorCode)}
+	m.series = series{c.Scope.Account, c.Scope.Region, optional.Value(in.EventSource), optional.Value(in.EventName), in.InsightType, optional.Value(in.ErrorCode)}
 	if err := m.ask(c, in); err != nil {
 		return nil, err
 	}

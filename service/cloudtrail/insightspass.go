@@ -45,7 +45,7 @@ func (s *Service) insightsDue(c *call.Call, _ string, _ []byte) error {
 	states := insightStates.In(call.OwnAccount, p.home)
 	var err error
 	if p.state, err = states.Get(c.Tx(), "state"); err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	if err := p.watchers(); err != nil {
 		return err

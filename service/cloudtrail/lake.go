@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventselect"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -71,7 +72,7 @@ func (s *Service) eventStore(c *call.Call, name string) (*eventStoreRecord, erro
 // eventStoreOf is eventStore for a store of an account. Those of an organization belong to its management account, and its delegated administrators have them as their own.
 func (s *Service) eventStoreOf(c *call.Call, account, id string) (*eventStoreRecord, error) {
 	d, err := eventStoreTable.In(account, c.Scope.Region).Get(c.Tx(), id)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	scope := c.Scope
@@ -117,7 +118,7 @@ func lakeHolds(c *call.Call, th thing) (bool, error) {
 	} else {
 		_, err = eventStoreTable.In(th.account, th.region).Get(c.Tx(), th.id)
 	}
-	return err == nil, absent(err)
+	return err == nil, store.IgnoreNotFound(err)
 }
 
 // dropTrimmings removes the tags and the policy of what is deleted.
@@ -412,7 +413,7 @@ func (s *Service) ListEventDataStores(c *call.Call, in *cloudtrail.ListEventData
 		return nil, err
 	}
 	q := store.Query{Index: "name", Limit: pageLimit(in.MaxResults, eventStorePage)}
-	found, next, err := eventStoreTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := eventStoreTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badPage(err)
 	}

@@ -277,7 +277,7 @@ func (s *Service) begin(c *call.Call, d *eventStoreRecord) error {
 // stopReading forgets how far a store has read.
 func (s *Service) stopReading(c *call.Call, d *eventStoreRecord) error {
 	err := cursorTable.In(d.Account, d.Region).Delete(c.Tx(), d.ID)
-	return absent(err)
+	return store.IgnoreNotFound(err)
 }
 
 // pend keeps events for a store until they go into a segment. They are there for queries at once.
@@ -325,7 +325,7 @@ func (s *Service) nextPending(c *call.Call, d *eventStoreRecord, due time.Time) 
 func (s *Service) pendingDue(c *call.Call, id string, _ []byte) error {
 	d, err := eventStoreTable.In(c.Scope.Account, c.Scope.Region).Get(c.Tx(), id)
 	if err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	k, err := s.dataKey(c, d)
 	if errors.Is(err, store.ErrConflict) {

@@ -147,7 +147,7 @@ const deleteBatch = 2000
 func (s *Service) retentionDue(c *call.Call, id string, _ []byte) error {
 	d, err := eventStoreTable.In(c.Scope.Account, c.Scope.Region).Get(c.Tx(), id)
 	if err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	more, err := s.deleteSegments(c, d, store.Key{d.oldest(c.Time)})
 	if err != nil {
@@ -204,7 +204,7 @@ func (s *Service) deletionDue(c *call.Call, id string, _ []byte) error {
 	rows := eventStoreTable.In(c.Scope.Account, c.Scope.Region)
 	d, err := rows.Get(c.Tx(), id)
 	if err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	if d.Status != cloudtrail.EventDataStoreStatusPendingDeletion {
 		return nil

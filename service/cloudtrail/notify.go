@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
+	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -103,7 +104,7 @@ type teller struct{ *Service }
 func (s teller) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Context) error, error) {
 	t, err := trailTable.In(p.Account, p.Region).Get(c.Tx(), p.Subject)
 	if err != nil || t.Topic == "" {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	if err := s.publish(c, t, string(p.Payload)); err != nil {
 		return nil, codeOf(err)
@@ -115,7 +116,7 @@ func (s teller) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Context)
 func (s teller) GiveUp(c *call.Call, p *delivery.Parcel, cause error) error {
 	t, err := trailTable.In(p.Account, p.Region).Get(c.Tx(), p.Subject)
 	if err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	return s.tellOf(c, t, func(st *statusRecord) { st.NotifyError = failureOf(p, cause) })
 }

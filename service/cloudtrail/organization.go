@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -104,13 +105,13 @@ func (s *Service) RegisterOrganizationDelegatedAdmin(c *call.Call, in *cloudtrai
 	if err != nil {
 		return nil, err
 	}
-	account := deref(in.MemberAccountId)
+	account := optional.Value(in.MemberAccountId)
 	if account == o.Management {
 		return nil, &cloudtrail.CannotDelegateManagementAccountException{Message: "The management account of an organization cannot be its delegated administrator."}
 	}
 	service := cloudtrail.Service.EventSource
 	rows := organization.Delegations.In(o.Management, "")
-	if _, err := rows.Get(c.Tx(), account, service); absent(err) != nil {
+	if _, err := rows.Get(c.Tx(), account, service); store.IgnoreNotFound(err) != nil {
 		return nil, err
 	} else if err == nil {
 		return nil, alreadyRegistered(account)
@@ -136,7 +137,7 @@ func (s *Service) DeregisterOrganizationDelegatedAdmin(c *call.Call, in *cloudtr
 	if _, err := forAdministrators(c); err != nil {
 		return nil, err
 	}
-	account, service := deref(in.DelegatedAdminAccountId), cloudtrail.Service.EventSource
+	account, service := optional.Value(in.DelegatedAdminAccountId), cloudtrail.Service.EventSource
 	_, err := s.cfg.Registrar.DeregisterDelegatedAdministrator(c, &organizations.DeregisterDelegatedAdministratorRequest{AccountId: &account, ServicePrincipal: &service})
 	if err != nil {
 		return nil, ofOrganizations(err, account)

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/lakesql"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -31,7 +32,7 @@ func (s *Service) StartQuery(c *call.Call, in *cloudtrail.StartQueryRequest) (*c
 		c.Open("nothing is done")
 		return nil, notBuilt(c.Op, "DeliveryS3Uri")
 	}
-	statement, err := withParameters(deref(in.QueryStatement), in.QueryParameters)
+	statement, err := withParameters(optional.Value(in.QueryStatement), in.QueryParameters)
 	var q *lakesql.Query
 	if err == nil {
 		q, err = lakesql.Parse(statement)
@@ -161,8 +162,8 @@ func (s *Service) query(c *call.Call, owner, eventStore, id *string) (*queryReco
 			return nil, nil, err
 		}
 	}
-	r, err := queryTable.In(account, c.Scope.Region).Get(c.Tx(), deref(id))
-	if absent(err) != nil {
+	r, err := queryTable.In(account, c.Scope.Region).Get(c.Tx(), optional.Value(id))
+	if store.IgnoreNotFound(err) != nil {
 		return nil, nil, err
 	}
 	of := "*"
@@ -179,7 +180,7 @@ func (s *Service) query(c *call.Call, owner, eventStore, id *string) (*queryReco
 		}
 	}
 	if r == nil || r.Store != of {
-		return nil, nil, &cloudtrail.QueryIdNotFoundException{Message: "The query " + deref(id) + " was not found."}
+		return nil, nil, &cloudtrail.QueryIdNotFoundException{Message: "The query " + optional.Value(id) + " was not found."}
 	}
 	if d != nil && d.Status == cloudtrail.EventDataStoreStatusPendingDeletion {
 		return nil, nil, inactive(d)
@@ -239,7 +240,7 @@ func (s *Service) ListQueries(c *call.Call, in *cloudtrail.ListQueriesRequest) (
 		return (in.QueryStatus == "" || r.Status == in.QueryStatus) && (in.StartTime == nil || !r.Created.Before(*in.StartTime)) && (in.EndTime == nil || !r.Created.After(*in.EndTime))
 	}
 	filters := fmt.Sprint(in.QueryStatus, in.StartTime, in.EndTime)
-	found, next, err := queryTable.In(d.Account, d.Region).Page(c.Tx(), q, deref(in.NextToken), filters, keep)
+	found, next, err := queryTable.In(d.Account, d.Region).Page(c.Tx(), q, optional.Value(in.NextToken), filters, keep)
 	if err != nil {
 		return nil, badPage(err)
 	}
@@ -255,7 +256,7 @@ func (s *Service) queryDue(c *call.Call, id string, _ []byte) error {
 	rows := queryTable.In(c.Scope.Account, c.Scope.Region)
 	r, err := rows.Get(c.Tx(), id)
 	if err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	if r.Blob != "" {
 		s.dropObject(c, r.Blob)

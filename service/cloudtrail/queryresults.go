@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
 
@@ -95,7 +96,7 @@ func (s *Service) readRows(c *call.Call, k storeKey, r *queryRecord, at int64, l
 		}
 		row := make([]map[string]string, len(fields))
 		for i, f := range fields {
-			row[i] = map[string]string{r.Columns[i]: deref(f)}
+			row[i] = map[string]string{r.Columns[i]: optional.Value(f)}
 		}
 		rows = append(rows, row)
 	}

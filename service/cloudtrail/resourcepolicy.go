@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -15,14 +16,14 @@ import (
 func (s *Service) resourcePolicy(ctx context.Context, rd store.Reader, account, region, arn string) (*policy.Policy, error) {
 	r, err := policyTable.In(account, region).Get(rd, arn)
 	if err != nil {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	return s.policies.Get(ctx, r.Document, r.Pins)
 }
 
 // dropPolicy removes the policy of a resource that is deleted.
 func dropPolicy(tx store.Tx, account, region, arn string) error {
-	return absent(policyTable.In(account, region).Delete(tx, arn))
+	return store.IgnoreNotFound(policyTable.In(account, region).Delete(tx, arn))
 }
 
 // governed finds what can have a resource policy by its ARN, after asking about it. Only its owner's account may do anything with its policy.
@@ -60,11 +61,11 @@ func (s *Service) governed(c *call.Call, id string) (thing, error) {
 
 // PutResourcePolicy sets the policy of a channel or an event data store.
 func (s *Service) PutResourcePolicy(c *call.Call, in *cloudtrail.PutResourcePolicyRequest) (*cloudtrail.PutResourcePolicyResponse, error) {
-	th, err := s.governed(c, deref(in.ResourceArn))
+	th, err := s.governed(c, optional.Value(in.ResourceArn))
 	if err != nil {
 		return nil, err
 	}
-	p, err := th.parse(deref(in.ResourcePolicy))
+	p, err := th.parse(optional.Value(in.ResourcePolicy))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *cloudtrail.PutResourcePoli
 	if unknown != "" {
 		return nil, badPolicy("The resource policy names a principal that does not exist: " + unknown + ".")
 	}
-	r := &policyRecord{ARN: th.arn, Document: deref(in.ResourcePolicy), Pins: pins}
+	r := &policyRecord{ARN: th.arn, Document: optional.Value(in.ResourcePolicy), Pins: pins}
 	return &cloudtrail.PutResourcePolicyResponse{ResourceArn: &th.arn, ResourcePolicy: &r.Document}, policyTable.In(th.account, th.region).Put(c.Tx(), r)
 }
 
@@ -125,7 +126,7 @@ func (th thing) policy(rd store.Reader) (*policyRecord, error) {
 
 // GetResourcePolicy shows the policy of a channel or an event data store. Users and roles that are gone show as their IDs.
 func (s *Service) GetResourcePolicy(c *call.Call, in *cloudtrail.GetResourcePolicyRequest) (*cloudtrail.GetResourcePolicyResponse, error) {
-	th, err := s.governed(c, deref(in.ResourceArn))
+	th, err := s.governed(c, optional.Value(in.ResourceArn))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (s *Service) GetResourcePolicy(c *call.Call, in *cloudtrail.GetResourcePoli
 
 // DeleteResourcePolicy removes the policy of a channel or an event data store.
 func (s *Service) DeleteResourcePolicy(c *call.Call, in *cloudtrail.DeleteResourcePolicyRequest) (*cloudtrail.DeleteResourcePolicyResponse, error) {
-	th, err := s.governed(c, deref(in.ResourceArn))
+	th, err := s.governed(c, optional.Value(in.ResourceArn))
 	if err != nil {
 		return nil, err
 	}

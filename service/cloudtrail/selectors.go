@@ -4,6 +4,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventselect"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -76,7 +77,7 @@ func basicOf(in []cloudtrail.EventSelector) (out []eventselect.BasicSelector) {
 			b.ReadWrite = eventselect.All
 		}
 		for _, d := range e.DataResources {
-			b.Data = append(b.Data, eventselect.DataResource{Type: deref(d.Type), Values: d.Values})
+			b.Data = append(b.Data, eventselect.DataResource{Type: optional.Value(d.Type), Values: d.Values})
 		}
 		out = append(out, b)
 	}
@@ -87,10 +88,10 @@ func basicOf(in []cloudtrail.EventSelector) (out []eventselect.BasicSelector) {
 func advancedOf(op *wire.Operation, in []cloudtrail.AdvancedEventSelector) ([]eventselect.Selector, error) {
 	out := make([]eventselect.Selector, 0, len(in))
 	for _, a := range in {
-		x := eventselect.Selector{Name: deref(a.Name)}
+		x := eventselect.Selector{Name: optional.Value(a.Name)}
 		for _, f := range a.FieldSelectors {
 			x.Fields = append(x.Fields, eventselect.Field{
-				Field: deref(f.Field), Equals: f.Equals, StartsWith: f.StartsWith, EndsWith: f.EndsWith,
+				Field: optional.Value(f.Field), Equals: f.Equals, StartsWith: f.StartsWith, EndsWith: f.EndsWith,
 				NotEquals: f.NotEquals, NotStartsWith: f.NotStartsWith, NotEndsWith: f.NotEndsWith,
 			})
 		}

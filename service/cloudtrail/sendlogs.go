@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 const (
@@ -176,7 +177,7 @@ type sender struct{ *Service }
 func (s sender) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Context) error, error) {
 	t, err := trailTable.In(p.Account, p.Region).Get(c.Tx(), p.Subject)
 	if err != nil || t.LogGroup == "" {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	var parcel sending
 	if err := json.Unmarshal(p.Payload, &parcel); err != nil {
@@ -214,7 +215,7 @@ func (s sender) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Context)
 func (s sender) GiveUp(c *call.Call, p *delivery.Parcel, cause error) error {
 	t, err := trailTable.In(p.Account, p.Region).Get(c.Tx(), p.Subject)
 	if err != nil {
-		return absent(err)
+		return store.IgnoreNotFound(err)
 	}
 	return s.tellOf(c, t, func(st *statusRecord) { st.LogError = failureOf(p, cause) })
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -122,7 +123,7 @@ func (s *Service) AddTags(c *call.Call, in *cloudtrail.AddTagsRequest) (*cloudtr
 	if err != nil {
 		return nil, err
 	}
-	th, tags, err := s.tagged(c, deref(in.ResourceId), set, nil)
+	th, tags, err := s.tagged(c, optional.Value(in.ResourceId), set, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +140,9 @@ func (s *Service) AddTags(c *call.Call, in *cloudtrail.AddTagsRequest) (*cloudtr
 func (s *Service) RemoveTags(c *call.Call, in *cloudtrail.RemoveTagsRequest) (*cloudtrail.RemoveTagsResponse, error) {
 	var keys []string
 	for _, t := range in.TagsList {
-		keys = append(keys, deref(t.Key))
+		keys = append(keys, optional.Value(t.Key))
 	}
-	th, tags, err := s.tagged(c, deref(in.ResourceId), nil, keys)
+	th, tags, err := s.tagged(c, optional.Value(in.ResourceId), nil, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func tagMap(there map[string]string, add []cloudtrail.Tag) (map[string]string, e
 	}
 	seen := make(map[string]bool, len(add))
 	for _, t := range add {
-		k := deref(t.Key)
+		k := optional.Value(t.Key)
 		switch {
 		case strings.HasPrefix(strings.ToLower(k), "aws:"):
 			return nil, &cloudtrail.InvalidTagParameterException{Message: "The tag key " + k + " is not valid: keys that begin with aws: are reserved."}
@@ -203,7 +204,7 @@ func tagMap(there map[string]string, add []cloudtrail.Tag) (map[string]string, e
 			return nil, &cloudtrail.InvalidTagParameterException{Message: "The tag key " + k + " is there more than once."}
 		}
 		seen[k] = true
-		out[k] = deref(t.Value)
+		out[k] = optional.Value(t.Value)
 	}
 	if len(out) > maxTags {
 		return nil, &cloudtrail.TagsLimitExceededException{Message: "A resource can have 50 tags at most."}
@@ -215,7 +216,7 @@ func tagMap(there map[string]string, add []cloudtrail.Tag) (map[string]string, e
 func tagsOf(r store.Reader, account, region, arn string) (map[string]string, error) {
 	t, err := tagsTable.In(account, region).Get(r, arn)
 	if err != nil {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	return t.Tags, nil
 }
@@ -223,7 +224,7 @@ func tagsOf(r store.Reader, account, region, arn string) (map[string]string, err
 // putTags replaces the tags of a resource. Whoever deletes a resource leaves it none.
 func putTags(tx store.Tx, account, region, arn string, tags map[string]string) error {
 	if len(tags) == 0 {
-		return absent(tagsTable.In(account, region).Delete(tx, arn))
+		return store.IgnoreNotFound(tagsTable.In(account, region).Delete(tx, arn))
 	}
 	return tagsTable.In(account, region).Put(tx, &tagsRecord{arn, tags})
 }

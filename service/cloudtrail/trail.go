@@ -6,6 +6,8 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // maxTrails is how many trails show in a region of an account: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/WhatIsCloudTrail-Limits.html
@@ -13,7 +15,7 @@ const maxTrails = 5
 
 // CreateTrail makes a trail. It does not log before StartLogging.
 func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (*cloudtrail.CreateTrailResponse, error) {
-	if err := checkName(deref(in.Name)); err != nil {
+	if err := checkName(optional.Value(in.Name)); err != nil {
 		return nil, err
 	}
 	tags, err := tagMap(nil, in.TagsList)
@@ -21,13 +23,13 @@ func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (
 		return nil, err
 	}
 	t := &trailRecord{
-		Account: c.Scope.Account, Region: c.Scope.Region, Name: deref(in.Name), Created: c.Time, Bucket: deref(in.S3BucketName), Prefix: deref(in.S3KeyPrefix),
-		MultiRegion: deref(in.IsMultiRegionTrail), GlobalEvents: in.IncludeGlobalServiceEvents == nil || *in.IncludeGlobalServiceEvents,
-		Validation: deref(in.EnableLogFileValidation),
+		Account: c.Scope.Account, Region: c.Scope.Region, Name: optional.Value(in.Name), Created: c.Time, Bucket: optional.Value(in.S3BucketName), Prefix: optional.Value(in.S3KeyPrefix),
+		MultiRegion: optional.Value(in.IsMultiRegionTrail), GlobalEvents: in.IncludeGlobalServiceEvents == nil || *in.IncludeGlobalServiceEvents,
+		Validation: optional.Value(in.EnableLogFileValidation),
 	}
 	var o *org
 	var problem error
-	if deref(in.IsOrganizationTrail) {
+	if optional.Value(in.IsOrganizationTrail) {
 		// Whose trail it would be decides on its ARN. What keeps the caller from making one is told to those who may ask.
 		if o, problem = forTrail(c); problem == nil {
 			t.Account, t.Organization = o.Management, o.ID
@@ -40,17 +42,17 @@ func (s *Service) CreateTrail(c *call.Call, in *cloudtrail.CreateTrailRequest) (
 	if problem != nil {
 		return nil, problem
 	}
-	if t.Topic, err = topicARN(c, t, deref(in.SnsTopicName)); err != nil {
+	if t.Topic, err = topicARN(c, t, optional.Value(in.SnsTopicName)); err != nil {
 		return nil, err
 	}
-	t.LogGroup, t.LogRole = deref(in.CloudWatchLogsLogGroupArn), deref(in.CloudWatchLogsRoleArn)
+	t.LogGroup, t.LogRole = optional.Value(in.CloudWatchLogsLogGroupArn), optional.Value(in.CloudWatchLogsRoleArn)
 	if err := t.check(); err != nil {
 		return nil, err
 	}
 	if err := t.unique(c); err != nil {
 		return nil, err
 	}
-	if t.Key, err = s.encryptionKey(c, arn, deref(in.KmsKeyId)); err != nil {
+	if t.Key, err = s.encryptionKey(c, arn, optional.Value(in.KmsKeyId)); err != nil {
 		return nil, err
 	}
 	if err := s.reachAll(c, t); err != nil {
@@ -203,7 +205,7 @@ func (s *Service) DeleteTrail(c *call.Call, in *cloudtrail.DeleteTrailRequest) (
 	err = errors.Join(
 		trailTable.In(t.Account, t.Region).Delete(c.Tx(), t.Name),
 		putTags(c.Tx(), t.Account, t.Region, t.arn(s.cfg.Partition), nil),
-		absent(statusTable.In(t.Account, t.Region).Delete(c.Tx(), t.Name)),
+		store.IgnoreNotFound(statusTable.In(t.Account, t.Region).Delete(c.Tx(), t.Name)),
 	)
 	return &cloudtrail.DeleteTrailResponse{}, err
 }

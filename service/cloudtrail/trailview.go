@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudtrail"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventselect"
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // show is a trail as the API shows it.
@@ -94,7 +95,7 @@ func (s *Service) GetTrailStatus(c *call.Call, in *cloudtrail.GetTrailStatusRequ
 		return nil, err
 	}
 	st, err := statusTable.In(t.Account, t.Region).Get(c.Tx(), t.Name)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	if err != nil {

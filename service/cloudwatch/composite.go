@@ -9,15 +9,16 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // PutCompositeAlarm makes an alarm of other alarms, or changes one.
 func (s *Service) PutCompositeAlarm(c *call.Call, in *cloudwatch.PutCompositeAlarmInput) (*cloudwatch.PutCompositeAlarmResponse, error) {
 	a := &alarmRecord{
-		Name: deref(in.AlarmName), Description: in.AlarmDescription, Disabled: in.ActionsEnabled != nil && !*in.ActionsEnabled,
+		Name: optional.Value(in.AlarmName), Description: in.AlarmDescription, Disabled: in.ActionsEnabled != nil && !*in.ActionsEnabled,
 		OKActions: in.OKActions, AlarmActions: in.AlarmActions, InsufficientDataActions: in.InsufficientDataActions,
-		Composite: &composite{Rule: deref(in.AlarmRule), Wait: deref(in.ActionsSuppressorWaitPeriod), Extension: deref(in.ActionsSuppressorExtensionPeriod)},
+		Composite: &composite{Rule: optional.Value(in.AlarmRule), Wait: optional.Value(in.ActionsSuppressorWaitPeriod), Extension: optional.Value(in.ActionsSuppressorExtensionPeriod)},
 	}
 	old, tags, err := s.puttable(c, a, in.Tags)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -25,7 +26,7 @@ func (s *Service) DescribeAlarms(c *call.Call, in *cloudwatch.DescribeAlarmsInpu
 		limit = int(*in.MaxRecords)
 	}
 	q := store.Query{Limit: limit}
-	filters := fmt.Sprintf("%q %q %q %q", in.AlarmNames, types, in.StateValue, deref(in.ActionPrefix))
+	filters := fmt.Sprintf("%q %q %q %q", in.AlarmNames, types, in.StateValue, optional.Value(in.ActionPrefix))
 	keep := func(a *alarmRecord) bool { return slices.Contains(types, a.kind()) && matches(a, in) }
 	brief := false
 	switch {
@@ -45,7 +46,7 @@ func (s *Service) DescribeAlarms(c *call.Call, in *cloudwatch.DescribeAlarmsInpu
 	case in.AlarmNamePrefix != nil:
 		q.Prefix = store.Key{store.Begin(*in.AlarmNamePrefix)}
 	}
-	found, next, err := alarms(c).Page(c.Tx(), q, deref(in.NextToken), filters, keep)
+	found, next, err := alarms(c).Page(c.Tx(), q, optional.Value(in.NextToken), filters, keep)
 	if errors.Is(err, store.ErrBadToken) {
 		return nil, badToken()
 	}
@@ -133,7 +134,7 @@ func (s *Service) DescribeAlarmsForMetric(c *call.Call, in *cloudwatch.DescribeA
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	id := newMetric(deref(in.Namespace), deref(in.MetricName), in.Dimensions).id()
+	id := newMetric(optional.Value(in.Namespace), optional.Value(in.MetricName), in.Dimensions).id()
 	out := &cloudwatch.DescribeAlarmsForMetricOutput{MetricAlarms: []cloudwatch.MetricAlarm{}}
 	for a, err := range alarms(c).Scan(c.Tx(), store.Query{Index: "metric", Prefix: store.Key{id.bytes()}}) {
 		if err != nil {
@@ -158,15 +159,15 @@ func showAlarm(c *call.Call, a *alarmRecord) cloudwatch.MetricAlarm {
 	out := cloudwatch.MetricAlarm{
 		AlarmName: &a.Name, AlarmArn: new(alarmARN(c, a.Name)), AlarmDescription: a.Description, AlarmConfigurationUpdatedTimestamp: &a.Configured, ActionsEnabled: new(!a.Disabled),
 		OKActions: list(a.OKActions), AlarmActions: list(a.AlarmActions), InsufficientDataActions: list(a.InsufficientDataActions),
-		StateValue: a.State.Value, StateReason: &a.State.Reason, StateReasonData: optional(a.State.Data), StateUpdatedTimestamp: &a.State.Since, StateTransitionedTimestamp: &a.Changed,
+		StateValue: a.State.Value, StateReason: &a.State.Reason, StateReasonData: optional.NonZero(a.State.Data), StateUpdatedTimestamp: &a.State.Since, StateTransitionedTimestamp: &a.Changed,
 		EvaluationPeriods: &w.EvaluationPeriods, Threshold: &w.Threshold, ComparisonOperator: w.Comparison,
-		TreatMissingData: optional(w.Missing), EvaluateLowSampleCountPercentile: optional(w.LowSamples),
+		TreatMissingData: optional.NonZero(w.Missing), EvaluateLowSampleCountPercentile: optional.NonZero(w.LowSamples),
 	}
 	if w.DatapointsToAlarm > 0 {
 		out.DatapointsToAlarm = &w.DatapointsToAlarm
 	}
 	if w.WallClock {
-		out.EvaluationWindow = &cloudwatch.EvaluationWindow{WallClockWindow: &cloudwatch.WallClockWindow{Timezone: optional(w.Zone)}}
+		out.EvaluationWindow = &cloudwatch.EvaluationWindow{WallClockWindow: &cloudwatch.WallClockWindow{Timezone: optional.NonZero(w.Zone)}}
 	}
 	if w.Math {
 		for i := range w.Queries {
@@ -185,7 +186,7 @@ func showAlarm(c *call.Call, a *alarmRecord) cloudwatch.MetricAlarm {
 }
 
 func (q *query) show() cloudwatch.MetricDataQuery {
-	out := cloudwatch.MetricDataQuery{Id: &q.ID, Label: q.Label, ReturnData: new(q.returns()), AccountId: optional(q.Account), Expression: optional(q.Expression)}
+	out := cloudwatch.MetricDataQuery{Id: &q.ID, Label: q.Label, ReturnData: new(q.returns()), AccountId: optional.NonZero(q.Account), Expression: optional.NonZero(q.Expression)}
 	if q.Name != "" {
 		out.MetricStat = &cloudwatch.MetricStat{Metric: new(showMetric(q.metric())), Period: &q.Period, Stat: &q.Stat, Unit: cloudwatch.StandardUnit(q.Unit)}
 	} else if q.Period > 0 {
@@ -199,18 +200,11 @@ func showComposite(c *call.Call, a *alarmRecord) cloudwatch.CompositeAlarm {
 	out := cloudwatch.CompositeAlarm{
 		AlarmName: &a.Name, AlarmArn: new(alarmARN(c, a.Name)), AlarmDescription: a.Description, AlarmConfigurationUpdatedTimestamp: &a.Configured, ActionsEnabled: new(!a.Disabled),
 		OKActions: list(a.OKActions), AlarmActions: list(a.AlarmActions), InsufficientDataActions: list(a.InsufficientDataActions),
-		StateValue: a.State.Value, StateReason: &a.State.Reason, StateReasonData: optional(a.State.Data), StateUpdatedTimestamp: &a.State.Since, StateTransitionedTimestamp: &a.Changed,
-		AlarmRule: &k.Rule, ActionsSuppressedBy: k.By, ActionsSuppressedReason: optional(k.Reason),
+		StateValue: a.State.Value, StateReason: &a.State.Reason, StateReasonData: optional.NonZero(a.State.Data), StateUpdatedTimestamp: &a.State.Since, StateTransitionedTimestamp: &a.Changed,
+		AlarmRule: &k.Rule, ActionsSuppressedBy: k.By, ActionsSuppressedReason: optional.NonZero(k.Reason),
 	}
 	if k.Suppressor != "" {
 		out.ActionsSuppressor, out.ActionsSuppressorWaitPeriod, out.ActionsSuppressorExtensionPeriod = new(alarmARN(c, k.Suppressor)), &k.Wait, &k.Extension
 	}
 	return out
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -81,7 +81,7 @@ func asleep(tx store.Tx, h home, a *alarmRecord) error {
 	if a.Watch == nil {
 		return nil
 	}
-	return absent(awakeTable.In(h.account, h.region).Delete(tx, int64(a.Watch.interval()/time.Second), a.Name))
+	return store.IgnoreNotFound(awakeTable.In(h.account, h.region).Delete(tx, int64(a.Watch.interval()/time.Second), a.Name))
 }
 
 // wake has the alarms evaluated that watch a metric of which something was stored, up to a time.
@@ -160,7 +160,7 @@ func (s *Service) evaluate(c *call.Call, subject string, payload []byte) error {
 			return err
 		}
 		if !stays {
-			if err := absent(rows.Delete(c.Tx(), seconds, w.Name)); err != nil {
+			if err := store.IgnoreNotFound(rows.Delete(c.Tx(), seconds, w.Name)); err != nil {
 				return err
 			}
 		}
@@ -184,7 +184,7 @@ func (s *Service) evaluate(c *call.Call, subject string, payload []byte) error {
 func (s *Service) evaluateAlarm(c *call.Call, w *awakeRecord, at time.Time, read *readings) (stays bool, err error) {
 	a, err := alarms(c).GetShared(c.Tx(), s.alarms, w.Name)
 	if err != nil {
-		return false, absent(fmt.Errorf("loading alarm %s: %w", w.Name, err))
+		return false, store.IgnoreNotFound(fmt.Errorf("loading alarm %s: %w", w.Name, err))
 	}
 	if a.Watch == nil || int64(a.Watch.interval()/time.Second) != w.Interval {
 		return false, nil

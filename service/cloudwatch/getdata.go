@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/metricmath"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
 
@@ -27,8 +28,8 @@ func (s *Service) GetMetricData(c *call.Call, in *cloudwatch.GetMetricDataInput)
 	if err != nil {
 		return nil, err
 	}
-	from, to := deref(in.StartTime).UTC(), deref(in.EndTime).UTC()
-	limit := int(deref(in.MaxDatapoints))
+	from, to := optional.Value(in.StartTime).UTC(), optional.Value(in.EndTime).UTC()
+	limit := int(optional.Value(in.MaxDatapoints))
 	switch {
 	case len(queries) == 0:
 		return nil, validation("The parameter MetricDataQueries is required.")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -150,7 +151,7 @@ func (s *Service) DescribeAlarmHistory(c *call.Call, in *cloudwatch.DescribeAlar
 	keep := func(h *historyRecord) bool {
 		return (in.HistoryItemType == "" || h.Type == in.HistoryItemType) && slices.Contains(types, h.Kind)
 	}
-	items, next, err := historyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.NextToken), fmt.Sprintf("%q %q", in.HistoryItemType, types), keep)
+	items, next, err := historyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.NextToken), fmt.Sprintf("%q %q", in.HistoryItemType, types), keep)
 	if errors.Is(err, store.ErrBadToken) {
 		return nil, badToken()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -39,14 +40,14 @@ func (s *Service) ListMetrics(c *call.Call, in *cloudwatch.ListMetricsInput) (*c
 		return !m.Last.Before(since) && (in.MetricName == nil || m.Name == *in.MetricName) && m.has(in.Dimensions)
 	}
 	out := &cloudwatch.ListMetricsOutput{Metrics: []cloudwatch.Metric{}}
-	if deref(in.IncludeLinkedAccounts) {
+	if optional.Value(in.IncludeLinkedAccounts) {
 		out.OwningAccounts = []string{}
 	}
 	if in.OwningAccount != nil && *in.OwningAccount != c.Scope.Account {
 		return out, nil // no accounts are linked
 	}
-	filters := fmt.Sprintf("%q %q %s", deref(in.MetricName), in.RecentlyActive, filterText(in.Dimensions))
-	metrics, next, err := metricTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.NextToken), filters, keep)
+	filters := fmt.Sprintf("%q %q %s", optional.Value(in.MetricName), in.RecentlyActive, filterText(in.Dimensions))
+	metrics, next, err := metricTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.NextToken), filters, keep)
 	if errors.Is(err, store.ErrBadToken) {
 		return nil, badValue("Invalid nextToken")
 	}
@@ -67,7 +68,7 @@ func (s *Service) ListMetrics(c *call.Call, in *cloudwatch.ListMetricsInput) (*c
 
 func filterText(filters []cloudwatch.DimensionFilter) (text string) {
 	for _, f := range filters {
-		text += fmt.Sprintf("%q=%q %t,", deref(f.Name), deref(f.Value), f.Value != nil)
+		text += fmt.Sprintf("%q=%q %t,", optional.Value(f.Name), optional.Value(f.Value), f.Value != nil)
 	}
 	return text
 }
@@ -75,7 +76,9 @@ func filterText(filters []cloudwatch.DimensionFilter) (text string) {
 // has reports whether a metric has all dimensions that are asked for, whatever others it has.
 func (m *metricRecord) has(filters []cloudwatch.DimensionFilter) bool {
 	for _, f := range filters {
-		if !slices.ContainsFunc(m.Dimensions, func(d dimension) bool { return d.Name == deref(f.Name) && (f.Value == nil || d.Value == *f.Value) }) {
+		if !slices.ContainsFunc(m.Dimensions, func(d dimension) bool {
+			return d.Name == optional.Value(f.Name) && (f.Value == nil || d.Value == *f.Value)
+		}) {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/histogram"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // The limits of PutMetricData:
@@ -27,7 +28,7 @@ var largest = math.Ldexp(1, 360)
 
 // PutMetricData stores numbers of metrics.
 func (s *Service) PutMetricData(c *call.Call, in *cloudwatch.PutMetricDataInput) (*cloudwatch.PutMetricDataResponse, error) {
-	namespace := deref(in.Namespace)
+	namespace := optional.Value(in.Namespace)
 	keys := policy.Values{}
 	keys.Set("cloudwatch:namespace", namespace)
 	if err := c.Authorize(&call.Resource{ARN: "*", Conditions: keys}); err != nil {
@@ -93,7 +94,7 @@ func (b *batch) datum(namespace string, d *cloudwatch.MetricDatum, n int, now ti
 	if !fine {
 		at = at.Truncate(time.Minute)
 	}
-	b.add(newMetric(namespace, deref(d.MetricName), d.Dimensions), unit, fine, at.Truncate(time.Second), h)
+	b.add(newMetric(namespace, optional.Value(d.MetricName), d.Dimensions), unit, fine, at.Truncate(time.Second), h)
 	return nil
 }
 
@@ -102,14 +103,14 @@ func checkDimensions(dimensions []cloudwatch.Dimension, n int) error {
 		return badValue("The collection MetricData.member.%d.Dimensions must not have a size greater than %d.", n, maxDimensions)
 	}
 	for i, d := range dimensions {
-		name := deref(d.Name)
+		name := optional.Value(d.Name)
 		switch {
 		case strings.TrimSpace(name) == "" || strings.HasPrefix(name, ":"):
 			return badValue("The parameter MetricData.member.%d.Dimensions.member.%d.Name must not be empty, and must not start with a colon.", n, i+1)
-		case strings.TrimSpace(deref(d.Value)) == "":
+		case strings.TrimSpace(optional.Value(d.Value)) == "":
 			return badValue("The parameter MetricData.member.%d.Dimensions.member.%d.Value must not be empty.", n, i+1)
 		}
-		if slices.ContainsFunc(dimensions[:i], func(e cloudwatch.Dimension) bool { return deref(e.Name) == name }) {
+		if slices.ContainsFunc(dimensions[:i], func(e cloudwatch.Dimension) bool { return optional.Value(e.Name) == name }) {
 			return badValue("No Metric may specify the same dimension name twice.")
 		}
 	}
@@ -158,18 +159,18 @@ func addSet(h *histogram.Histogram, set *cloudwatch.StatisticSet, n int) error {
 		name  string
 		value *float64
 	}{{"SampleCount", set.SampleCount}, {"Sum", set.Sum}, {"Minimum", set.Minimum}, {"Maximum", set.Maximum}} {
-		if err := checkNumber(deref(m.value), prefix+m.name, n); err != nil {
+		if err := checkNumber(optional.Value(m.value), prefix+m.name, n); err != nil {
 			return err
 		}
 	}
-	count, smallest, biggest := deref(set.SampleCount), deref(set.Minimum), deref(set.Maximum)
+	count, smallest, biggest := optional.Value(set.SampleCount), optional.Value(set.Minimum), optional.Value(set.Maximum)
 	switch {
 	case count <= 0:
 		return badValue("The parameter MetricData.member.%d.StatisticValues.SampleCount must be greater than 0.", n)
 	case smallest > biggest:
 		return badValue("The parameter MetricData.member.%d.StatisticValues.Maximum must be greater than or equal to MetricData.member.%d.StatisticValues.Minimum.", n, n)
 	}
-	h.AddSet(count, deref(set.Sum), smallest, biggest)
+	h.AddSet(count, optional.Value(set.Sum), smallest, biggest)
 	return nil
 }
 

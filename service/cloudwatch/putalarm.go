@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -19,7 +20,7 @@ const maxAlarms = 5000
 // PutMetricAlarm makes an alarm of metrics, or changes one.
 func (s *Service) PutMetricAlarm(c *call.Call, in *cloudwatch.PutMetricAlarmInput) (*cloudwatch.PutMetricAlarmResponse, error) {
 	a := &alarmRecord{
-		Name: deref(in.AlarmName), Description: in.AlarmDescription, Disabled: in.ActionsEnabled != nil && !*in.ActionsEnabled,
+		Name: optional.Value(in.AlarmName), Description: in.AlarmDescription, Disabled: in.ActionsEnabled != nil && !*in.ActionsEnabled,
 		OKActions: in.OKActions, AlarmActions: in.AlarmActions, InsufficientDataActions: in.InsufficientDataActions,
 	}
 	old, tags, err := s.puttable(c, a, in.Tags)
@@ -130,8 +131,8 @@ func watchOf(in *cloudwatch.PutMetricAlarmInput, account string) (*watch, error)
 		return nil, notBuilt("alarms with EvaluationCriteria")
 	}
 	w := &watch{
-		EvaluationPeriods: deref(in.EvaluationPeriods), DatapointsToAlarm: deref(in.DatapointsToAlarm), Threshold: deref(in.Threshold), Comparison: in.ComparisonOperator,
-		Missing: deref(in.TreatMissingData), LowSamples: deref(in.EvaluateLowSampleCountPercentile),
+		EvaluationPeriods: optional.Value(in.EvaluationPeriods), DatapointsToAlarm: optional.Value(in.DatapointsToAlarm), Threshold: optional.Value(in.Threshold), Comparison: in.ComparisonOperator,
+		Missing: optional.Value(in.TreatMissingData), LowSamples: optional.Value(in.EvaluateLowSampleCountPercentile),
 	}
 	if err := w.checkComparison(in); err != nil {
 		return nil, err
@@ -187,7 +188,7 @@ func (w *watch) window(in *cloudwatch.EvaluationWindow) error {
 	if in.SlidingWindow != nil {
 		return validation("Exactly one of SlidingWindow and WallClockWindow must be specified.")
 	}
-	w.WallClock, w.Zone = true, deref(in.WallClockWindow.Timezone)
+	w.WallClock, w.Zone = true, optional.Value(in.WallClockWindow.Timezone)
 	if _, err := time.LoadLocation(w.Zone); err != nil || w.Zone == "Local" {
 		return validation("The value %s for parameter Timezone is not supported.", w.Zone)
 	}
@@ -196,8 +197,8 @@ func (w *watch) window(in *cloudwatch.EvaluationWindow) error {
 
 func (w *watch) single(in *cloudwatch.PutMetricAlarmInput) error {
 	q := query{
-		ID: "m1", Namespace: deref(in.Namespace), Name: deref(in.MetricName), Dimensions: newMetric("", "", in.Dimensions).dimensions,
-		Stat: string(in.Statistic), Unit: string(in.Unit), Period: deref(in.Period),
+		ID: "m1", Namespace: optional.Value(in.Namespace), Name: optional.Value(in.MetricName), Dimensions: newMetric("", "", in.Dimensions).dimensions,
+		Stat: string(in.Statistic), Unit: string(in.Unit), Period: optional.Value(in.Period),
 	}
 	if in.ExtendedStatistic != nil {
 		w.Extended, q.Stat = *in.ExtendedStatistic, *in.ExtendedStatistic

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/engine/metricmath"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -64,7 +65,7 @@ func queriesOf(in []cloudwatch.MetricDataQuery, member, account string) ([]query
 const maxQueries = 500
 
 func queryOf(in *cloudwatch.MetricDataQuery, prefix, account string) (query, error) {
-	q := query{ID: deref(in.Id), Label: in.Label, ReturnData: in.ReturnData, Account: deref(in.AccountId), Period: deref(in.Period), Expression: deref(in.Expression)}
+	q := query{ID: optional.Value(in.Id), Label: in.Label, ReturnData: in.ReturnData, Account: optional.Value(in.AccountId), Period: optional.Value(in.Period), Expression: optional.Value(in.Expression)}
 	switch {
 	case !identifier(q.ID):
 		return q, validation("The value %s for parameter %sId is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.", q.ID, prefix)
@@ -80,8 +81,8 @@ func queryOf(in *cloudwatch.MetricDataQuery, prefix, account string) (query, err
 		return q, nil
 	}
 	st := in.MetricStat
-	m := deref(st.Metric)
-	q.Namespace, q.Name, q.Stat, q.Unit, q.Period = deref(m.Namespace), deref(m.MetricName), deref(st.Stat), string(st.Unit), deref(st.Period)
+	m := optional.Value(st.Metric)
+	q.Namespace, q.Name, q.Stat, q.Unit, q.Period = optional.Value(m.Namespace), optional.Value(m.MetricName), optional.Value(st.Stat), string(st.Unit), optional.Value(st.Period)
 	q.Dimensions = newMetric("", "", m.Dimensions).dimensions
 	switch _, ok := parseStatistic(q.Stat); {
 	case q.Namespace == "" || q.Name == "":
@@ -302,7 +303,7 @@ func (e *evaluation) ofExpression(q *query, a *answer) error {
 	env.Metrics = func(text string) (all []metricmath.Series) {
 		for i := range e.queries {
 			m := &e.queries[i]
-			if m.Name == "" || !strings.Contains(m.ID, text) && !strings.Contains(deref(m.Label), text) && !strings.Contains(m.Name, text) {
+			if m.Name == "" || !strings.Contains(m.ID, text) && !strings.Contains(optional.Value(m.Label), text) && !strings.Contains(m.Name, text) {
 				continue
 			}
 			b, err := e.answer(m)

@@ -2,12 +2,12 @@ package cloudwatch
 
 import (
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/timer"
 )
@@ -57,7 +57,7 @@ type dimension struct{ Name, Value string }
 func newMetric(namespace, name string, dimensions []cloudwatch.Dimension) metric {
 	m := metric{namespace: namespace, name: name}
 	for _, d := range dimensions {
-		m.dimensions = append(m.dimensions, dimension{deref(d.Name), deref(d.Value)})
+		m.dimensions = append(m.dimensions, dimension{optional.Value(d.Name), optional.Value(d.Value)})
 	}
 	m.sort()
 	return m
@@ -137,19 +137,4 @@ type tagsRecord struct {
 // set sets a timer of the service.
 func set(tx store.Tx, h home, kind, subject string, due time.Time, payload []byte) error {
 	return timer.Set(tx, timer.ID{Service: cloudwatch.Service.Package, Account: h.account, Region: h.region, Kind: kind, Subject: subject}, due, payload)
-}
-
-// absent makes no error of a record that is not there.
-func absent(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }

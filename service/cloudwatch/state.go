@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -41,18 +42,18 @@ func (s *Service) turn(c *call.Call, a *alarmRecord, next State, depth int) erro
 
 // SetAlarmState brings an alarm into a state until it is evaluated again.
 func (s *Service) SetAlarmState(c *call.Call, in *cloudwatch.SetAlarmStateInput) (*cloudwatch.SetAlarmStateResponse, error) {
-	a, err := named(c, deref(in.AlarmName))
+	a, err := named(c, optional.Value(in.AlarmName))
 	if err != nil {
 		return nil, err
 	}
 	if a == nil {
 		return nil, new(cloudwatch.ResourceNotFound)
 	}
-	data := deref(in.StateReasonData)
+	data := optional.Value(in.StateReasonData)
 	if data != "" && !json.Valid([]byte(data)) {
 		return nil, &cloudwatch.InvalidFormatFault{Message: "StateReasonData is not valid JSON"}
 	}
-	if err := s.turn(c, a, State{in.StateValue, deref(in.StateReason), data, c.Time}, 0); err != nil {
+	if err := s.turn(c, a, State{in.StateValue, optional.Value(in.StateReason), data, c.Time}, 0); err != nil {
 		return nil, err
 	}
 	if a.Watch != nil {
@@ -161,7 +162,7 @@ func (s *Service) deleteAlarm(c *call.Call, a *alarmRecord) error {
 	if err := putTags(c.Tx(), h, alarmARN(c, a.Name), nil); err != nil {
 		return err
 	}
-	return absent(alarms(c).Delete(c.Tx(), a.Name))
+	return store.IgnoreNotFound(alarms(c).Delete(c.Tx(), a.Name))
 }
 
 // emit raises an event about an alarm:

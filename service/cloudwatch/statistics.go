@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -21,14 +22,14 @@ func (s *Service) GetMetricStatistics(c *call.Call, in *cloudwatch.GetMetricStat
 	if err != nil {
 		return nil, err
 	}
-	period := time.Duration(deref(in.Period)) * time.Second
-	from, to := deref(in.StartTime).UTC(), deref(in.EndTime).UTC()
+	period := time.Duration(optional.Value(in.Period)) * time.Second
+	from, to := optional.Value(in.StartTime).UTC(), optional.Value(in.EndTime).UTC()
 	if err := checkRange(from, to, period); err != nil {
 		return nil, err
 	}
 	from = startOf(from, period, c.Time)
 	out := &cloudwatch.GetMetricStatisticsOutput{Label: in.MetricName, Datapoints: []cloudwatch.Datapoint{}}
-	m, err := lookup(c.Tx(), home{c.Scope.Account, c.Scope.Region}, newMetric(deref(in.Namespace), deref(in.MetricName), in.Dimensions))
+	m, err := lookup(c.Tx(), home{c.Scope.Account, c.Scope.Region}, newMetric(optional.Value(in.Namespace), optional.Value(in.MetricName), in.Dimensions))
 	if err != nil || m == nil {
 		return out, err
 	}
@@ -53,7 +54,7 @@ func (s *Service) GetMetricStatistics(c *call.Call, in *cloudwatch.GetMetricStat
 func lookup(r store.Reader, h home, m metric) (*metricRecord, error) {
 	found, err := metricTable.In(h.account, h.region).Get(r, m.namespace, m.name, m.id().bytes())
 	if err != nil {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	return found, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/cloudwatch"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -16,7 +17,7 @@ const maxTags = 50
 
 // tagged finds the alarm that an ARN names, after asking for permission.
 func (s *Service) tagged(c *call.Call, name *string, set map[string]string, keys []string) (h home, tags map[string]string, err error) {
-	text := deref(name)
+	text := optional.Value(name)
 	a, err := arn.Parse(text)
 	alarm, ok := strings.CutPrefix(a.Resource, "alarm:")
 	if err != nil || !ok || alarm == "" || a.Service != "cloudwatch" || a.Partition != c.Scope.Partition || a.Account == "" {
@@ -33,7 +34,7 @@ func (s *Service) tagged(c *call.Call, name *string, set map[string]string, keys
 		return h, nil, err
 	}
 	_, err = alarmTable.In(h.account, h.region).Get(c.Tx(), alarm)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return h, nil, err
 	}
 	if err != nil || a.Region != c.Scope.Region {
@@ -55,7 +56,7 @@ func (s *Service) TagResource(c *call.Call, in *cloudwatch.TagResourceInput) (*c
 	if tags, err = tagMap(tags, in.Tags); err != nil {
 		return nil, err
 	}
-	return &cloudwatch.TagResourceOutput{}, putTags(c.Tx(), h, deref(in.ResourceARN), tags)
+	return &cloudwatch.TagResourceOutput{}, putTags(c.Tx(), h, optional.Value(in.ResourceARN), tags)
 }
 
 // UntagResource removes tags of an alarm; those that are not there are no error.
@@ -65,7 +66,7 @@ func (s *Service) UntagResource(c *call.Call, in *cloudwatch.UntagResourceInput)
 		return nil, err
 	}
 	maps.DeleteFunc(tags, func(k, _ string) bool { return slices.Contains(in.TagKeys, k) })
-	return &cloudwatch.UntagResourceOutput{}, putTags(c.Tx(), h, deref(in.ResourceARN), tags)
+	return &cloudwatch.UntagResourceOutput{}, putTags(c.Tx(), h, optional.Value(in.ResourceARN), tags)
 }
 
 // ListTagsForResource lists the tags of an alarm, in the order of their keys.
@@ -89,7 +90,7 @@ func tagMap(there map[string]string, add []cloudwatch.Tag) (map[string]string, e
 	}
 	seen := make(map[string]bool, len(add))
 	for _, t := range add {
-		k := deref(t.Key)
+		k := optional.Value(t.Key)
 		switch {
 		case strings.HasPrefix(strings.ToLower(k), "aws:"):
 			return nil, badValue("The tag key %s is not valid: keys that begin with aws: are reserved.", k)
@@ -97,7 +98,7 @@ func tagMap(there map[string]string, add []cloudwatch.Tag) (map[string]string, e
 			return nil, badValue("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		}
 		seen[k] = true
-		out[k] = deref(t.Value)
+		out[k] = optional.Value(t.Value)
 	}
 	if len(out) > maxTags {
 		return nil, badValue("A resource can have %d tags at most.", maxTags)
@@ -109,7 +110,7 @@ func tagMap(there map[string]string, add []cloudwatch.Tag) (map[string]string, e
 func tagsOf(r store.Reader, h home, arn string) (map[string]string, error) {
 	t, err := tagsTable.In(h.account, h.region).Get(r, arn)
 	if err != nil {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	return t.Tags, nil
 }
@@ -117,7 +118,7 @@ func tagsOf(r store.Reader, h home, arn string) (map[string]string, error) {
 // putTags replaces the tags of an alarm. Whoever deletes it leaves it none.
 func putTags(tx store.Tx, h home, arn string, tags map[string]string) error {
 	if len(tags) == 0 {
-		return absent(tagsTable.In(h.account, h.region).Delete(tx, arn))
+		return store.IgnoreNotFound(tagsTable.In(h.account, h.region).Delete(tx, arn))
 	}
 	return tagsTable.In(h.account, h.region).Put(tx, &tagsRecord{arn, tags})
 }

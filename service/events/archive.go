@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventpattern"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -73,8 +74,8 @@ func (s *Service) archive(c *call.Call, name string) (*archiveRecord, error) {
 // CreateArchive begins to keep the events of a bus.
 func (s *Service) CreateArchive(c *call.Call, in *events.CreateArchiveRequest) (*events.CreateArchiveResponse, error) {
 	a := &archiveRecord{
-		Name: *in.ArchiveName, Account: c.Scope.Account, Region: c.Scope.Region, Created: c.Time.UTC(), ID: c.EventID, Description: deref(in.Description),
-		Pattern: deref(in.EventPattern), Retention: deref(in.RetentionDays),
+		Name: *in.ArchiveName, Account: c.Scope.Account, Region: c.Scope.Region, Created: c.Time.UTC(), ID: c.EventID, Description: optional.Value(in.Description),
+		Pattern: optional.Value(in.EventPattern), Retention: optional.Value(in.RetentionDays),
 	}
 	if err := c.Authorize(&call.Resource{ARN: a.arn(c.Scope.Partition), Type: archiveType}); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (s *Service) CreateArchive(c *call.Call, in *events.CreateArchiveRequest) (
 	if n == maxArchives {
 		return nil, limitExceeded()
 	}
-	if err := s.encryptUnder(c, a, deref(in.KmsKeyIdentifier)); err != nil {
+	if err := s.encryptUnder(c, a, optional.Value(in.KmsKeyIdentifier)); err != nil {
 		return nil, err
 	}
 	if a.Bus == defaultBus {
@@ -167,8 +168,8 @@ func (s *Service) DescribeArchive(c *call.Call, in *events.DescribeArchiveReques
 		return nil, err
 	}
 	return &events.DescribeArchiveResponse{
-		ArchiveArn: new(a.arn(c.Scope.Partition)), ArchiveName: &a.Name, EventSourceArn: new(busARN(c.Scope, a.Bus)), Description: some(a.Description), EventPattern: some(a.Pattern),
-		State: events.ArchiveStateEnabled, KmsKeyIdentifier: some(a.KMSKey), RetentionDays: &a.Retention, SizeBytes: &size, EventCount: &count, CreationTime: &a.Created,
+		ArchiveArn: new(a.arn(c.Scope.Partition)), ArchiveName: &a.Name, EventSourceArn: new(busARN(c.Scope, a.Bus)), Description: optional.NonZero(a.Description), EventPattern: optional.NonZero(a.Pattern),
+		State: events.ArchiveStateEnabled, KmsKeyIdentifier: optional.NonZero(a.KMSKey), RetentionDays: &a.Retention, SizeBytes: &size, EventCount: &count, CreationTime: &a.Created,
 	}, nil
 }
 
@@ -191,11 +192,11 @@ func (s *Service) ListArchives(c *call.Call, in *events.ListArchivesRequest) (*e
 	keep := func(a *archiveRecord) bool {
 		return (busName == "" || a.Bus == busName) && (in.State == "" || in.State == events.ArchiveStateEnabled)
 	}
-	page, next, err := archiveTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), deref(in.NextToken), busName+string(in.State), keep)
+	page, next, err := archiveTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), optional.Value(in.NextToken), busName+string(in.State), keep)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListArchivesResponse{Archives: []events.Archive{}, NextToken: some(next)}
+	out := &events.ListArchivesResponse{Archives: []events.Archive{}, NextToken: optional.NonZero(next)}
 	for _, a := range page {
 		count, size, err := a.holds(c.Tx())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -125,7 +126,7 @@ func (s *Service) ownBus(c *call.Call, name string) (*busRecord, error) {
 func (s *Service) CreateEventBus(c *call.Call, in *events.CreateEventBusRequest) (*events.CreateEventBusResponse, error) {
 	r := &busRecord{
 		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, Created: c.Time.UTC(), Modified: c.Time.UTC(),
-		Description: deref(in.Description), KMSKey: deref(in.KmsKeyIdentifier), EventSource: deref(in.EventSourceName), Tags: tagMap(in.Tags),
+		Description: optional.Value(in.Description), KMSKey: optional.Value(in.KmsKeyIdentifier), EventSource: optional.Value(in.EventSourceName), Tags: tagMap(in.Tags),
 	}
 	b := &bus{busRecord: r}
 	resource := b.resource(c.Scope.Partition)
@@ -178,10 +179,10 @@ func busExists(name string) error {
 // set gives the bus its dead-letter queue and its logs.
 func (r *busRecord) set(dead *events.DeadLetterConfig, log *events.LogConfig) error {
 	if dead != nil {
-		if err := checkQueue(deref(dead.Arn)); err != nil {
+		if err := checkQueue(optional.Value(dead.Arn)); err != nil {
 			return err
 		}
-		r.DeadLetter = deref(dead.Arn)
+		r.DeadLetter = optional.Value(dead.Arn)
 	}
 	if log != nil {
 		r.LogLevel, r.LogDetail = string(log.Level), string(log.IncludeDetail)
@@ -226,7 +227,7 @@ func (s *Service) UpdateEventBus(c *call.Call, in *events.UpdateEventBusRequest)
 		return nil, err
 	}
 	return &events.UpdateEventBusResponse{
-		Arn: new(b.arn(c.Scope.Partition)), Name: &b.Name, KmsKeyIdentifier: some(b.KMSKey), Description: some(b.Description),
+		Arn: new(b.arn(c.Scope.Partition)), Name: &b.Name, KmsKeyIdentifier: optional.NonZero(b.KMSKey), Description: optional.NonZero(b.Description),
 		DeadLetterConfig: b.deadLetterConfig(), LogConfig: b.logConfig(),
 	}, nil
 }
@@ -265,8 +266,8 @@ func (s *Service) DescribeEventBus(c *call.Call, in *events.DescribeEventBusRequ
 		return nil, err
 	}
 	return &events.DescribeEventBusResponse{
-		Name: &b.Name, Arn: new(b.arn(c.Scope.Partition)), Description: some(b.Description), KmsKeyIdentifier: some(b.KMSKey), DeadLetterConfig: b.deadLetterConfig(),
-		Policy: some(text), LogConfig: b.logConfig(), CreationTime: some(b.Created), LastModifiedTime: some(b.Modified),
+		Name: &b.Name, Arn: new(b.arn(c.Scope.Partition)), Description: optional.NonZero(b.Description), KmsKeyIdentifier: optional.NonZero(b.KMSKey), DeadLetterConfig: b.deadLetterConfig(),
+		Policy: optional.NonZero(text), LogConfig: b.logConfig(), CreationTime: optional.NonZero(b.Created), LastModifiedTime: optional.NonZero(b.Modified),
 	}, nil
 }
 
@@ -311,7 +312,7 @@ func (s *Service) ListEventBuses(c *call.Call, in *events.ListEventBusesRequest)
 	rows := busTable.In(c.Scope.Account, c.Scope.Region)
 	q := byName(in.NamePrefix, in.Limit)
 	var found []*busRecord
-	if in.NextToken == nil && strings.HasPrefix(defaultBus, deref(in.NamePrefix)) {
+	if in.NextToken == nil && strings.HasPrefix(defaultBus, optional.Value(in.NamePrefix)) {
 		// The default bus may have no record. It comes first then.
 		if _, err := rows.Get(c.Tx(), defaultBus); missing(err) {
 			found = append(found, &busRecord{Name: defaultBus, Account: c.Scope.Account, Region: c.Scope.Region})
@@ -320,19 +321,19 @@ func (s *Service) ListEventBuses(c *call.Call, in *events.ListEventBusesRequest)
 			return nil, err
 		}
 	}
-	page, next, err := rows.Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	page, next, err := rows.Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
 	found = append(found, page...)
-	out := &events.ListEventBusesResponse{EventBuses: []events.EventBus{}, NextToken: some(next)}
+	out := &events.ListEventBusesResponse{EventBuses: []events.EventBus{}, NextToken: optional.NonZero(next)}
 	for _, r := range found {
 		text, err := s.shownPolicy(c, &bus{busRecord: r})
 		if err != nil {
 			return nil, err
 		}
 		out.EventBuses = append(out.EventBuses, events.EventBus{
-			Name: &r.Name, Arn: new(r.arn(c.Scope.Partition)), Description: some(r.Description), Policy: some(text), CreationTime: some(r.Created), LastModifiedTime: some(r.Modified),
+			Name: &r.Name, Arn: new(r.arn(c.Scope.Partition)), Description: optional.NonZero(r.Description), Policy: optional.NonZero(text), CreationTime: optional.NonZero(r.Created), LastModifiedTime: optional.NonZero(r.Modified),
 		})
 	}
 	return out, nil

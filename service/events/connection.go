@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -81,8 +82,8 @@ func (s *Service) establish(c *call.Call, n *connectionRecord, secrets *connecti
 // CreateConnection makes a connection.
 func (s *Service) CreateConnection(c *call.Call, in *events.CreateConnectionRequest) (*events.CreateConnectionResponse, error) {
 	n := &connectionRecord{
-		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
-		Type: in.AuthorizationType, Key: deref(in.KmsKeyIdentifier),
+		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: optional.Value(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
+		Type: in.AuthorizationType, Key: optional.Value(in.KmsKeyIdentifier),
 	}
 	if err := c.Authorize(&call.Resource{ARN: connectionARN(c.Scope, n.Name), Type: connectionType}); err != nil {
 		return nil, err
@@ -187,8 +188,8 @@ func (s *Service) DescribeConnection(c *call.Call, in *events.DescribeConnection
 		return nil, err
 	}
 	out := &events.DescribeConnectionResponse{
-		ConnectionArn: new(n.arn(c.Scope.Partition)), Name: &n.Name, Description: some(n.Description), ConnectionState: n.State, StateReason: some(n.Reason),
-		AuthorizationType: n.Type, SecretArn: some(n.Secret), KmsKeyIdentifier: some(n.Key),
+		ConnectionArn: new(n.arn(c.Scope.Partition)), Name: &n.Name, Description: optional.NonZero(n.Description), ConnectionState: n.State, StateReason: optional.NonZero(n.Reason),
+		AuthorizationType: n.Type, SecretArn: optional.NonZero(n.Secret), KmsKeyIdentifier: optional.NonZero(n.Key),
 		CreationTime: &n.Created, LastModifiedTime: &n.Modified, LastAuthorizedTime: n.authorized(),
 	}
 	if n.Sealed != nil {
@@ -203,14 +204,14 @@ func (s *Service) ListConnections(c *call.Call, in *events.ListConnectionsReques
 		return nil, err
 	}
 	keep := func(n *connectionRecord) bool { return in.ConnectionState == "" || in.ConnectionState == n.State }
-	page, next, err := connectionTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), deref(in.NextToken), string(in.ConnectionState), keep)
+	page, next, err := connectionTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), optional.Value(in.NextToken), string(in.ConnectionState), keep)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListConnectionsResponse{Connections: []events.Connection{}, NextToken: some(next)}
+	out := &events.ListConnectionsResponse{Connections: []events.Connection{}, NextToken: optional.NonZero(next)}
 	for _, n := range page {
 		out.Connections = append(out.Connections, events.Connection{
-			ConnectionArn: new(n.arn(c.Scope.Partition)), Name: &n.Name, ConnectionState: n.State, StateReason: some(n.Reason), AuthorizationType: n.Type,
+			ConnectionArn: new(n.arn(c.Scope.Partition)), Name: &n.Name, ConnectionState: n.State, StateReason: optional.NonZero(n.Reason), AuthorizationType: n.Type,
 			CreationTime: &n.Created, LastModifiedTime: &n.Modified, LastAuthorizedTime: n.authorized(),
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/holdfast-cloud/holdfast/api/events"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbound"
 )
 
@@ -37,15 +38,15 @@ type connectionParameter struct {
 // take sets what the parameters of a request say.
 func (x *connectionSecrets) take(in *events.CreateConnectionAuthRequestParameters) {
 	if b := in.BasicAuthParameters; b != nil {
-		x.Username, x.Password = deref(b.Username), deref(b.Password)
+		x.Username, x.Password = optional.Value(b.Username), optional.Value(b.Password)
 	}
 	if k := in.ApiKeyAuthParameters; k != nil {
-		x.KeyName, x.KeyValue = deref(k.ApiKeyName), deref(k.ApiKeyValue)
+		x.KeyName, x.KeyValue = optional.Value(k.ApiKeyName), optional.Value(k.ApiKeyValue)
 	}
 	if o := in.OAuthParameters; o != nil {
-		x.AuthorizationEndpoint, x.AuthorizationMethod = deref(o.AuthorizationEndpoint), o.HttpMethod
+		x.AuthorizationEndpoint, x.AuthorizationMethod = optional.Value(o.AuthorizationEndpoint), o.HttpMethod
 		if o.ClientParameters != nil {
-			x.ClientID, x.ClientSecret = deref(o.ClientParameters.ClientID), deref(o.ClientParameters.ClientSecret)
+			x.ClientID, x.ClientSecret = optional.Value(o.ClientParameters.ClientID), optional.Value(o.ClientParameters.ClientSecret)
 		}
 		if o.OAuthHttpParameters != nil {
 			x.AuthorizationRequest = parametersOf(o.OAuthHttpParameters)
@@ -117,13 +118,13 @@ func (x *connectionSecrets) check(kind events.ConnectionAuthorizationType) error
 func parametersOf(in *events.ConnectionHttpParameters) *connectionParameters {
 	p := &connectionParameters{}
 	for _, h := range in.HeaderParameters {
-		p.Header = append(p.Header, connectionParameter{deref(h.Key), deref(h.Value), deref(h.IsValueSecret)})
+		p.Header = append(p.Header, connectionParameter{optional.Value(h.Key), optional.Value(h.Value), optional.Value(h.IsValueSecret)})
 	}
 	for _, q := range in.QueryStringParameters {
-		p.Query = append(p.Query, connectionParameter{deref(q.Key), deref(q.Value), deref(q.IsValueSecret)})
+		p.Query = append(p.Query, connectionParameter{optional.Value(q.Key), optional.Value(q.Value), optional.Value(q.IsValueSecret)})
 	}
 	for _, b := range in.BodyParameters {
-		p.Body = append(p.Body, connectionParameter{deref(b.Key), deref(b.Value), deref(b.IsValueSecret)})
+		p.Body = append(p.Body, connectionParameter{optional.Value(b.Key), optional.Value(b.Value), optional.Value(b.IsValueSecret)})
 	}
 	return p
 }

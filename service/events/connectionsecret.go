@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -51,7 +52,7 @@ func (s *Service) deposit(c *call.Call, n *connectionRecord, secrets *connection
 	case n.Secret == "":
 		var out *secretsmanager.CreateSecretResponse
 		out, err = s.cfg.Secrets.CreateSecret(c, &secretsmanager.CreateSecretRequest{
-			Name: new("events!connection/" + n.Name + "/" + c.UUID()), KmsKeyId: some(n.Key), SecretString: &text, ClientRequestToken: &token,
+			Name: new("events!connection/" + n.Name + "/" + c.UUID()), KmsKeyId: optional.NonZero(n.Key), SecretString: &text, ClientRequestToken: &token,
 		})
 		if err == nil {
 			n.Secret = *out.ARN
@@ -91,7 +92,7 @@ func (s *Service) credentials(c *call.Call, n *connectionRecord) (*connectionSec
 	if err != nil {
 		return nil, err
 	}
-	return readCredentials(deref(out.SecretString))
+	return readCredentials(optional.Value(out.SecretString))
 }
 
 // readCredentials reads what the secret of a connection says.

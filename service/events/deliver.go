@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/engine/eventinput"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -135,7 +136,7 @@ func (s *Service) send(c *call.Call, t *targetRecord, h *heard, head *parcelHead
 	case "sqs":
 		return nil, s.toQueue(own, t.ARN, t.MessageGroup, body, h.Trace, nil)
 	case "sns":
-		_, err = s.cfg.SNS.Publish(own, &sns.PublishInput{TopicArn: &t.ARN, Message: new(string(body)), MessageGroupId: some(t.MessageGroup)})
+		_, err = s.cfg.SNS.Publish(own, &sns.PublishInput{TopicArn: &t.ARN, Message: new(string(body)), MessageGroupId: optional.NonZero(t.MessageGroup)})
 	case "lambda":
 		_, err = s.cfg.Lambda.Invoke(own, &lambda.InvocationRequest{FunctionName: &t.ARN, InvocationType: lambda.InvocationTypeEvent, Payload: body})
 	case "logs":
@@ -168,7 +169,7 @@ func (s *Service) toQueue(own *call.Call, queueARN, group string, body []byte, t
 	}
 	own.Scope.Region = a.Region
 	in := &sqs.SendMessageRequest{
-		QueueUrl: new("https://sqs." + a.Region + ".amazonaws.com/" + a.Account + "/" + a.Resource), MessageBody: new(string(body)), MessageGroupId: some(group),
+		QueueUrl: new("https://sqs." + a.Region + ".amazonaws.com/" + a.Account + "/" + a.Resource), MessageBody: new(string(body)), MessageGroupId: optional.NonZero(group),
 	}
 	if trace != "" {
 		in.MessageSystemAttributes = map[sqs.MessageSystemAttributeNameForSends]sqs.MessageSystemAttributeValue{

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbound"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -96,7 +97,7 @@ func (d *destinationRecord) check(c *call.Call) error {
 // CreateApiDestination makes an API destination.
 func (s *Service) CreateApiDestination(c *call.Call, in *events.CreateApiDestinationRequest) (*events.CreateApiDestinationResponse, error) {
 	d := &destinationRecord{
-		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: deref(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
+		Name: *in.Name, Account: c.Scope.Account, Region: c.Scope.Region, ID: c.UUID(), Description: optional.Value(in.Description), Created: c.Time.UTC(), Modified: c.Time.UTC(),
 		Connection: *in.ConnectionArn, Endpoint: *in.InvocationEndpoint, Method: in.HttpMethod, Rate: defaultRate,
 	}
 	if in.InvocationRateLimitPerSecond != nil {
@@ -193,7 +194,7 @@ func (s *Service) DescribeApiDestination(c *call.Call, in *events.DescribeApiDes
 		return nil, err
 	}
 	return &events.DescribeApiDestinationResponse{
-		ApiDestinationArn: new(d.arn(c.Scope.Partition)), Name: &d.Name, Description: some(d.Description), ApiDestinationState: state, ConnectionArn: &d.Connection,
+		ApiDestinationArn: new(d.arn(c.Scope.Partition)), Name: &d.Name, Description: optional.NonZero(d.Description), ApiDestinationState: state, ConnectionArn: &d.Connection,
 		InvocationEndpoint: &d.Endpoint, HttpMethod: d.Method, InvocationRateLimitPerSecond: &d.Rate, CreationTime: &d.Created, LastModifiedTime: &d.Modified,
 	}, nil
 }
@@ -203,13 +204,13 @@ func (s *Service) ListApiDestinations(c *call.Call, in *events.ListApiDestinatio
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	connection := deref(in.ConnectionArn)
+	connection := optional.Value(in.ConnectionArn)
 	keep := func(d *destinationRecord) bool { return connection == "" || d.Connection == connection }
-	page, next, err := destinationTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), deref(in.NextToken), connection, keep)
+	page, next, err := destinationTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), optional.Value(in.NextToken), connection, keep)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListApiDestinationsResponse{ApiDestinations: []events.ApiDestination{}, NextToken: some(next)}
+	out := &events.ListApiDestinationsResponse{ApiDestinations: []events.ApiDestination{}, NextToken: optional.NonZero(next)}
 	for _, d := range page {
 		state, err := d.state(c.Tx(), c.Scope)
 		if err != nil {

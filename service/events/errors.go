@@ -34,27 +34,3 @@ func badToken(err error) error {
 }
 
 func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
-
-// absent turns not found into nil: nothing is there.
-func absent(err error) error {
-	if missing(err) {
-		return nil
-	}
-	return err
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// some is nil for what is empty.
-func some[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

@@ -94,7 +94,7 @@ func (s *Service) following(ctx context.Context) (on bool, err error) {
 	left := false
 	err = s.cfg.Store.View(ctx, func(r store.Reader) error {
 		if _, err := feedTable.In(call.OwnAccount, "").Get(r, feedName); err != nil {
-			return absent(err)
+			return store.IgnoreNotFound(err)
 		}
 		on, err = s.heardBySomebody(r)
 		left = err == nil && !on
@@ -107,7 +107,7 @@ func (s *Service) following(ctx context.Context) (on bool, err error) {
 		if on, err := s.heardBySomebody(c.Tx()); err != nil || on {
 			return err
 		}
-		return absent(feedTable.In(call.OwnAccount, "").Delete(c.Tx(), feedName))
+		return store.IgnoreNotFound(feedTable.In(call.OwnAccount, "").Delete(c.Tx(), feedName))
 	})
 }
 

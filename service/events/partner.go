@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -207,11 +208,11 @@ func (s *Service) ListEventSources(c *call.Call, in *events.ListEventSourcesRequ
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	page, next, err := sourceTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), deref(in.NextToken), "", nil)
+	page, next, err := sourceTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListEventSourcesResponse{EventSources: []events.EventSource{}, NextToken: some(next)}
+	out := &events.ListEventSourcesResponse{EventSources: []events.EventSource{}, NextToken: optional.NonZero(next)}
 	for _, x := range page {
 		out.EventSources = append(out.EventSources, events.EventSource{
 			Arn: new(sourceARN(c.Scope, x.Name)), CreatedBy: new(createdBy(x.Name)), CreationTime: &x.Created, ExpirationTime: x.expires(), Name: &x.Name, State: x.State,
@@ -303,11 +304,11 @@ func (s *Service) ListPartnerEventSources(c *call.Call, in *events.ListPartnerEv
 		last = x.Name
 		return first
 	}
-	page, next, err := sourceTable.In("", "").Page(c.Tx(), q, deref(in.NextToken), "", keep)
+	page, next, err := sourceTable.In("", "").Page(c.Tx(), q, optional.Value(in.NextToken), "", keep)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListPartnerEventSourcesResponse{PartnerEventSources: []events.PartnerEventSource{}, NextToken: some(next)}
+	out := &events.ListPartnerEventSourcesResponse{PartnerEventSources: []events.PartnerEventSource{}, NextToken: optional.NonZero(next)}
 	for _, x := range page {
 		out.PartnerEventSources = append(out.PartnerEventSources, events.PartnerEventSource{Arn: new(sourceARN(c.Scope, x.Name)), Name: &x.Name})
 	}
@@ -321,14 +322,14 @@ func (s *Service) ListPartnerEventSourceAccounts(c *call.Call, in *events.ListPa
 	}
 	q := byName(nil, in.Limit)
 	q.Index, q.Prefix = "partner", store.Key{c.Scope.Account, c.Scope.Region, *in.EventSourceName}
-	page, next, err := sourceTable.In("", "").Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	page, next, err := sourceTable.In("", "").Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
 	if len(page) == 0 && in.NextToken == nil {
 		return nil, noSource(*in.EventSourceName)
 	}
-	out := &events.ListPartnerEventSourceAccountsResponse{NextToken: some(next)}
+	out := &events.ListPartnerEventSourceAccountsResponse{NextToken: optional.NonZero(next)}
 	for _, x := range page {
 		out.PartnerEventSourceAccounts = append(out.PartnerEventSourceAccounts, events.PartnerEventSourceAccount{
 			Account: &x.Account, CreationTime: &x.Created, ExpirationTime: x.expires(), State: x.State,

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // maxPolicy is the size of a bus's policy in bytes: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -56,7 +57,7 @@ func (s *Service) PutPermission(c *call.Call, in *events.PutPermissionRequest) (
 	if err != nil {
 		return nil, err
 	}
-	text := deref(in.Policy)
+	text := optional.Value(in.Policy)
 	if in.Policy == nil {
 		if text, err = b.permit(c, in); err != nil {
 			return nil, err
@@ -100,7 +101,7 @@ func (b *bus) permit(c *call.Call, in *events.PutPermissionRequest) (string, err
 		return "", invalid("Parameter Principal is not valid. Reason: Principal must be an account or *.")
 	}
 	if x := in.Condition; x != nil {
-		if deref(x.Type) != "StringEquals" || deref(x.Key) != "aws:PrincipalOrgID" || deref(x.Value) == "" {
+		if optional.Value(x.Type) != "StringEquals" || optional.Value(x.Key) != "aws:PrincipalOrgID" || optional.Value(x.Value) == "" {
 			return "", invalid("Parameter Condition is not valid. Reason: Only StringEquals of aws:PrincipalOrgID is supported.")
 		}
 		if *in.Principal != "*" {
@@ -158,7 +159,7 @@ func (s *Service) RemovePermission(c *call.Call, in *events.RemovePermissionRequ
 	if err != nil {
 		return nil, err
 	}
-	if deref(in.RemoveAllPermissions) {
+	if optional.Value(in.RemoveAllPermissions) {
 		b.Policy, b.Pins = "", nil
 		return &events.RemovePermissionResponse{}, b.save(c)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventpattern"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbox"
 )
 
@@ -54,7 +55,7 @@ func (s *Service) PutEvents(c *call.Call, in *events.PutEventsRequest) (*events.
 		if !b.there {
 			continue
 		}
-		h := &heard{Event: e, Bus: b.key(), Trace: deref(entry.TraceHeader), room: room}
+		h := &heard{Event: e, Bus: b.key(), Trace: optional.Value(entry.TraceHeader), room: room}
 		if err := s.publish(c, h); err != nil {
 			return nil, err
 		}
@@ -66,7 +67,7 @@ func (s *Service) PutEvents(c *call.Call, in *events.PutEventsRequest) (*events.
 
 // entrySize is the size of an entry as AWS counts it.
 func entrySize(e *events.PutEventsRequestEntry) int {
-	n := len(deref(e.Source)) + len(deref(e.DetailType)) + len(deref(e.Detail))
+	n := len(optional.Value(e.Source)) + len(optional.Value(e.DetailType)) + len(optional.Value(e.Detail))
 	if e.Time != nil {
 		n += 14
 	}
@@ -83,7 +84,7 @@ func (s *Service) admit(c *call.Call, entries []events.PutEventsRequestEntry) ([
 	buses := make([]*bus, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		q := question{deref(e.EventBusName), deref(e.Source), deref(e.DetailType)}
+		q := question{optional.Value(e.EventBusName), optional.Value(e.Source), optional.Value(e.DetailType)}
 		if b := asked[q]; b != nil {
 			buses[i] = b
 			continue
@@ -124,11 +125,11 @@ func refused(e *events.PutEventsRequestEntry) (code, message string) {
 		return "InvalidArgument", "Parameter " + name + " is not valid. Reason: " + name + " is a required argument."
 	}
 	switch {
-	case deref(e.Source) == "":
+	case optional.Value(e.Source) == "":
 		return required("Source")
-	case deref(e.DetailType) == "":
+	case optional.Value(e.DetailType) == "":
 		return required("DetailType")
-	case deref(e.Detail) == "":
+	case optional.Value(e.Detail) == "":
 		return required("Detail")
 	case e.Time != nil && e.Time.Year() < 1: // which no JSON has
 		return "InvalidArgument", "Parameter Time is not valid. Reason: Time is out of range."

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbox"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -76,7 +77,7 @@ func (r *replayRecord) ended() *time.Time {
 // StartReplay begins a replay.
 func (s *Service) StartReplay(c *call.Call, in *events.StartReplayRequest) (*events.StartReplayResponse, error) {
 	r := &replayRecord{
-		Name: *in.ReplayName, Account: c.Scope.Account, Region: c.Scope.Region, Description: deref(in.Description), Rules: in.Destination.FilterArns,
+		Name: *in.ReplayName, Account: c.Scope.Account, Region: c.Scope.Region, Description: optional.Value(in.Description), Rules: in.Destination.FilterArns,
 		From: in.EventStartTime.UTC(), To: in.EventEndTime.UTC(), Started: c.Time.UTC(), State: events.ReplayStateStarting,
 	}
 	if err := c.Authorize(&call.Resource{ARN: replayARN(c.Scope, r.Name), Type: replayType}); err != nil {
@@ -176,7 +177,7 @@ func (s *Service) DescribeReplay(c *call.Call, in *events.DescribeReplayRequest)
 		return nil, err
 	}
 	return &events.DescribeReplayResponse{
-		ReplayName: &r.Name, ReplayArn: new(replayARN(c.Scope, r.Name)), Description: some(r.Description), State: r.State, StateReason: some(r.Reason),
+		ReplayName: &r.Name, ReplayArn: new(replayARN(c.Scope, r.Name)), Description: optional.NonZero(r.Description), State: r.State, StateReason: optional.NonZero(r.Reason),
 		EventSourceArn: new(archiveARN(c.Scope, r.Archive)), Destination: &events.ReplayDestination{Arn: new(busARN(c.Scope, r.Bus)), FilterArns: r.Rules},
 		EventStartTime: &r.From, EventEndTime: &r.To, EventLastReplayedTime: r.last(), ReplayStartTime: &r.Started, ReplayEndTime: r.ended(),
 	}, nil
@@ -190,18 +191,18 @@ func (s *Service) ListReplays(c *call.Call, in *events.ListReplaysRequest) (*eve
 	if err := oneFilter("ListReplays", in.NamePrefix != nil, in.EventSourceArn != nil, in.State != ""); err != nil {
 		return nil, err
 	}
-	archive := deref(in.EventSourceArn)
+	archive := optional.Value(in.EventSourceArn)
 	keep := func(r *replayRecord) bool {
 		return (archive == "" || archiveARN(c.Scope, r.Archive) == archive) && (in.State == "" || in.State == r.State)
 	}
-	page, next, err := replayTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), deref(in.NextToken), archive+string(in.State), keep)
+	page, next, err := replayTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), byName(in.NamePrefix, in.Limit), optional.Value(in.NextToken), archive+string(in.State), keep)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListReplaysResponse{Replays: []events.Replay{}, NextToken: some(next)}
+	out := &events.ListReplaysResponse{Replays: []events.Replay{}, NextToken: optional.NonZero(next)}
 	for _, r := range page {
 		out.Replays = append(out.Replays, events.Replay{
-			ReplayName: &r.Name, EventSourceArn: new(archiveARN(c.Scope, r.Archive)), State: r.State, StateReason: some(r.Reason), EventStartTime: &r.From, EventEndTime: &r.To,
+			ReplayName: &r.Name, EventSourceArn: new(archiveARN(c.Scope, r.Archive)), State: r.State, StateReason: optional.NonZero(r.Reason), EventStartTime: &r.From, EventEndTime: &r.To,
 			EventLastReplayedTime: r.last(), ReplayStartTime: &r.Started, ReplayEndTime: r.ended(),
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/eventpattern"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/engine/schedule"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -105,7 +106,7 @@ func (s *Service) change(c *call.Call, busName, name *string, force *bool, with 
 	if err != nil {
 		return nil, err
 	}
-	return r, r.changeable(c, deref(force))
+	return r, r.changeable(c, optional.Value(force))
 }
 
 // changeable refuses callers who change a rule of a service without force: it is not the customer's.
@@ -129,7 +130,7 @@ func (s *Service) PutRule(c *call.Call, in *events.PutRuleRequest) (*events.PutR
 		resource.RequestTags = tags
 		keys.Set("events:creatorAccount", c.Scope.Account)
 	}
-	patternConditions(keys, deref(in.EventPattern))
+	patternConditions(keys, optional.Value(in.EventPattern))
 	resource.Conditions = keys
 	if err := s.authorizeTagged(c, resource); err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func (s *Service) PutRule(c *call.Call, in *events.PutRuleRequest) (*events.PutR
 	if err := r.changeable(c, false); err != nil {
 		return nil, err
 	}
-	r.Pattern, r.Schedule, r.Description, r.Role = deref(in.EventPattern), deref(in.ScheduleExpression), deref(in.Description), deref(in.RoleArn)
+	r.Pattern, r.Schedule, r.Description, r.Role = optional.Value(in.EventPattern), optional.Value(in.ScheduleExpression), optional.Value(in.Description), optional.Value(in.RoleArn)
 	if r.State = string(in.State); r.State == "" {
 		r.State = string(events.RuleStateEnabled)
 	}
@@ -234,8 +235,8 @@ func (s *Service) DescribeRule(c *call.Call, in *events.DescribeRuleRequest) (*e
 		return nil, err
 	}
 	return &events.DescribeRuleResponse{
-		Name: &r.Name, Arn: new(r.arn(c.Scope.Partition)), EventPattern: some(r.Pattern), ScheduleExpression: some(r.Schedule), State: events.RuleState(r.State),
-		Description: some(r.Description), RoleArn: some(r.Role), ManagedBy: some(r.ManagedBy), EventBusName: &r.Bus, CreatedBy: &r.CreatedBy,
+		Name: &r.Name, Arn: new(r.arn(c.Scope.Partition)), EventPattern: optional.NonZero(r.Pattern), ScheduleExpression: optional.NonZero(r.Schedule), State: events.RuleState(r.State),
+		Description: optional.NonZero(r.Description), RoleArn: optional.NonZero(r.Role), ManagedBy: optional.NonZero(r.ManagedBy), EventBusName: &r.Bus, CreatedBy: &r.CreatedBy,
 	}, nil
 }
 
@@ -278,7 +279,7 @@ func (s *Service) DeleteRule(c *call.Call, in *events.DeleteRuleRequest) (*event
 	if !r.there {
 		return &events.DeleteRuleResponse{}, nil
 	}
-	if err := r.changeable(c, deref(in.Force)); err != nil {
+	if err := r.changeable(c, optional.Value(in.Force)); err != nil {
 		return nil, err
 	}
 	n, err := targetTable.In(r.Account, r.Region).Count(c.Tx(), store.Query{Prefix: store.Key{r.Bus, r.Name}, Limit: 1})
@@ -302,15 +303,15 @@ func (s *Service) ListRules(c *call.Call, in *events.ListRulesRequest) (*events.
 	}
 	q := byName(in.NamePrefix, in.Limit)
 	q.Prefix = append(store.Key{b.Name}, q.Prefix...)
-	found, next, err := ruleTable.In(b.Account, b.Region).Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := ruleTable.In(b.Account, b.Region).Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListRulesResponse{Rules: []events.Rule{}, NextToken: some(next)}
+	out := &events.ListRulesResponse{Rules: []events.Rule{}, NextToken: optional.NonZero(next)}
 	for _, r := range found {
 		out.Rules = append(out.Rules, events.Rule{
-			Name: &r.Name, Arn: new(r.arn(c.Scope.Partition)), EventPattern: some(r.Pattern), State: events.RuleState(r.State), Description: some(r.Description),
-			ScheduleExpression: some(r.Schedule), RoleArn: some(r.Role), ManagedBy: some(r.ManagedBy), EventBusName: &r.Bus,
+			Name: &r.Name, Arn: new(r.arn(c.Scope.Partition)), EventPattern: optional.NonZero(r.Pattern), State: events.RuleState(r.State), Description: optional.NonZero(r.Description),
+			ScheduleExpression: optional.NonZero(r.Schedule), RoleArn: optional.NonZero(r.Role), ManagedBy: optional.NonZero(r.ManagedBy), EventBusName: &r.Bus,
 		})
 	}
 	return out, nil
@@ -339,11 +340,11 @@ func (s *Service) ListRuleNamesByTarget(c *call.Call, in *events.ListRuleNamesBy
 	}
 	q := byName(nil, in.Limit)
 	q.Index, q.Prefix = "arn", store.Key{*in.TargetArn, b.Name}
-	found, next, err := targetTable.In(b.Account, b.Region).Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := targetTable.In(b.Account, b.Region).Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListRuleNamesByTargetResponse{RuleNames: []string{}, NextToken: some(next)}
+	out := &events.ListRuleNamesByTargetResponse{RuleNames: []string{}, NextToken: optional.NonZero(next)}
 	for _, t := range found {
 		if !slices.Contains(out.RuleNames, t.Rule) { // it may have the target twice
 			out.RuleNames = append(out.RuleNames, t.Rule)

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 const (
@@ -21,7 +22,7 @@ func tagMap(tags []events.Tag) map[string]string {
 	}
 	m := make(map[string]string, len(tags))
 	for _, t := range tags {
-		m[deref(t.Key)] = deref(t.Value)
+		m[optional.Value(t.Key)] = optional.Value(t.Value)
 	}
 	return m
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/engine/eventinput"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -21,7 +22,7 @@ const maxTargets = 5
 func (s *Service) PutTargets(c *call.Call, in *events.PutTargetsRequest) (*events.PutTargetsResponse, error) {
 	with := policy.Values{}
 	for _, t := range in.Targets {
-		with["events:targetarn"] = append(with["events:targetarn"], deref(t.Arn))
+		with["events:targetarn"] = append(with["events:targetarn"], optional.Value(t.Arn))
 	}
 	r, err := s.change(c, in.EventBusName, in.Rule, nil, with)
 	if err != nil {
@@ -83,13 +84,13 @@ func (s *Service) passRole(c *call.Call, role, resourceARN string) error {
 // target makes the record of a target of a request, or says what is wrong with it.
 func (s *Service) target(c *call.Call, r *rule, in *events.Target) (*targetRecord, error) {
 	t := &targetRecord{
-		Bus: r.Bus, Rule: r.Name, ID: *in.Id, Account: r.Account, Region: r.Region, ARN: *in.Arn, Role: deref(in.RoleArn), Input: deref(in.Input), InputPath: deref(in.InputPath),
+		Bus: r.Bus, Rule: r.Name, ID: *in.Id, Account: r.Account, Region: r.Region, ARN: *in.Arn, Role: optional.Value(in.RoleArn), Input: optional.Value(in.Input), InputPath: optional.Value(in.InputPath),
 	}
 	if p := in.SqsParameters; p != nil {
-		t.MessageGroup = deref(p.MessageGroupId)
+		t.MessageGroup = optional.Value(p.MessageGroupId)
 	}
 	if p := in.InputTransformer; p != nil {
-		t.Transformer = &transformer{p.InputPathsMap, deref(p.InputTemplate)}
+		t.Transformer = &transformer{p.InputPathsMap, optional.Value(p.InputTemplate)}
 	}
 	if p := in.HttpParameters; p != nil {
 		t.HTTP = &httpParameters{p.PathParameterValues, p.HeaderParameters, p.QueryStringParameters}
@@ -98,7 +99,7 @@ func (s *Service) target(c *call.Call, r *rule, in *events.Target) (*targetRecor
 		t.MaxRetries, t.MaxAge = p.MaximumRetryAttempts, p.MaximumEventAgeInSeconds
 	}
 	if p := in.DeadLetterConfig; p != nil {
-		t.DeadLetter = deref(p.Arn)
+		t.DeadLetter = optional.Value(p.Arn)
 		if err := checkQueue(t.DeadLetter); err != nil {
 			return nil, err
 		}
@@ -232,11 +233,11 @@ func (s *Service) ListTargetsByRule(c *call.Call, in *events.ListTargetsByRuleRe
 	}
 	q := byName(nil, in.Limit)
 	q.Prefix = store.Key{r.Bus, r.Name}
-	found, next, err := targetTable.In(r.Account, r.Region).Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := targetTable.In(r.Account, r.Region).Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &events.ListTargetsByRuleResponse{Targets: []events.Target{}, NextToken: some(next)}
+	out := &events.ListTargetsByRuleResponse{Targets: []events.Target{}, NextToken: optional.NonZero(next)}
 	for _, t := range found {
 		out.Targets = append(out.Targets, t.shown())
 	}
@@ -245,7 +246,7 @@ func (s *Service) ListTargetsByRule(c *call.Call, in *events.ListTargetsByRuleRe
 
 // shown is a target as it was put.
 func (t *targetRecord) shown() events.Target {
-	out := events.Target{Id: &t.ID, Arn: &t.ARN, RoleArn: some(t.Role), Input: some(t.Input), InputPath: some(t.InputPath)}
+	out := events.Target{Id: &t.ID, Arn: &t.ARN, RoleArn: optional.NonZero(t.Role), Input: optional.NonZero(t.Input), InputPath: optional.NonZero(t.InputPath)}
 	if t.Transformer != nil {
 		out.InputTransformer = &events.InputTransformer{InputPathsMap: t.Transformer.Paths, InputTemplate: &t.Transformer.Template}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -134,7 +135,7 @@ func (s *Service) attached(c *call.Call, find finder, name, prefix, marker *stri
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := newWalk("attached "+h.kind+" "+h.name+" "+deref(prefix), marker, items)
+	w, err := newWalk("attached "+h.kind+" "+h.name+" "+optional.Value(prefix), marker, items)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,7 +173,7 @@ func (s *Service) ListEntitiesForPolicy(c *call.Call, in *iam.ListEntitiesForPol
 	if _, _, err := s.policy(c, *in.PolicyArn); err != nil {
 		return nil, err
 	}
-	filter := strings.Join([]string{"entities", *in.PolicyArn, string(in.EntityFilter), string(in.PolicyUsageFilter), deref(in.PathPrefix)}, " ")
+	filter := strings.Join([]string{"entities", *in.PolicyArn, string(in.EntityFilter), string(in.PolicyUsageFilter), optional.Value(in.PathPrefix)}, " ")
 	w, err := newWalk(filter, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // contextEntries reads the condition keys that a simulation is given. A key without values is one that the request does not have, although it would follow from
@@ -15,7 +16,7 @@ func contextEntries(entries []iam.ContextEntry) (policy.Values, error) {
 	values := make(policy.Values, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		name := deref(e.ContextKeyName)
+		name := optional.Value(e.ContextKeyName)
 		if vendor, key, ok := strings.Cut(name, ":"); !ok || vendor == "" || key == "" {
 			return nil, invalid("Invalid context key name: %s.", name)
 		}

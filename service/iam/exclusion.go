@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/arn"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // exclusions are the policies that a simulation leaves out.
@@ -33,7 +34,7 @@ func (x *exclusions) add(list []iam.PolicyIdentifier) error {
 		}
 		if id.InlinePolicyIdentifier != nil {
 			given++
-			if strings.Count(deref(id.InlinePolicyIdentifier.AttachmentName), "*") > 1 {
+			if strings.Count(optional.Value(id.InlinePolicyIdentifier.AttachmentName), "*") > 1 {
 				return invalid("Invalid policy identifier: AttachmentName %s has more than one wildcard.", *id.InlinePolicyIdentifier.AttachmentName)
 			}
 			x.inline = append(x.inline, *id.InlinePolicyIdentifier)
@@ -65,7 +66,7 @@ func (x *exclusions) source(src *source) bool {
 	}
 	for i := range x.inline {
 		id := &x.inline[i]
-		if deref(id.PolicyName) == src.name && string(id.AttachmentType) == string(src.origin) && glob(deref(id.AttachmentName), src.holder) {
+		if optional.Value(id.PolicyName) == src.name && string(id.AttachmentType) == string(src.origin) && glob(optional.Value(id.AttachmentName), src.holder) {
 			return true
 		}
 	}

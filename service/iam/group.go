@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -17,7 +18,7 @@ const groupType = "AWS::IAM::Group"
 
 // CreateGroup makes a group.
 func (s *Service) CreateGroup(c *call.Call, in *iam.CreateGroupRequest) (*iam.CreateGroupResponse, error) {
-	g := &identity.Group{Account: c.Scope.Account, Name: *in.GroupName, Path: pathOf(deref(in.Path)), ID: identity.NewID("AGPA"), Created: c.Time}
+	g := &identity.Group{Account: c.Scope.Account, Name: *in.GroupName, Path: pathOf(optional.Value(in.Path)), ID: identity.NewID("AGPA"), Created: c.Time}
 	if err := s.authorize(c, &call.Resource{ARN: g.ARN(s.cfg.Partition), Type: groupType}); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (s *Service) ListGroups(c *call.Call, in *iam.ListGroupsRequest) (*iam.List
 	if err := s.listing(c, "group", in.PathPrefix); err != nil {
 		return nil, err
 	}
-	found, next, truncated, err := page(c, identity.Groups, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),
+	found, next, truncated, err := page(c, identity.Groups, store.Query{}, in.Marker, in.MaxItems, optional.Value(in.PathPrefix),
 		func(g *identity.Group) bool { return under(in.PathPrefix, g.Path) })
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -78,7 +79,7 @@ func (s *Service) CreateInstanceProfile(c *call.Call, in *iam.CreateInstanceProf
 		return nil, err
 	}
 	p := &instanceProfile{
-		Account: c.Scope.Account, Name: *in.InstanceProfileName, Path: pathOf(deref(in.Path)), ID: identity.NewID("AIPA"), Tags: tags, Created: c.Time,
+		Account: c.Scope.Account, Name: *in.InstanceProfileName, Path: pathOf(optional.Value(in.Path)), ID: identity.NewID("AIPA"), Tags: tags, Created: c.Time,
 	}
 	if err := s.create(c, &call.Resource{ARN: p.arn(s.cfg.Partition), Type: profileType}, iam.OpTagInstanceProfile, tags); err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (s *Service) ListInstanceProfiles(c *call.Call, in *iam.ListInstanceProfile
 	if err := s.listing(c, "instance-profile", in.PathPrefix); err != nil {
 		return nil, err
 	}
-	found, next, truncated, err := page(c, instanceProfiles, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),
+	found, next, truncated, err := page(c, instanceProfiles, store.Query{}, in.Marker, in.MaxItems, optional.Value(in.PathPrefix),
 		func(p *instanceProfile) bool { return under(in.PathPrefix, p.Path) })
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) CreateServiceLinkedRole(c *call.Call, in *iam.CreateServiceLin
 	short, whole := strings.CutSuffix(service, ".amazonaws.com")
 	i := slices.IndexFunc(linkedRoles[:], func(l linked) bool { return l.service == short })
 	r := &identity.Role{
-		Account: c.Scope.Account, Path: linkedPath + service + "/", ID: identity.NewID("AROA"), Description: deref(in.Description), MaxSession: defaultSession,
+		Account: c.Scope.Account, Path: linkedPath + service + "/", ID: identity.NewID("AROA"), Description: optional.Value(in.Description), MaxSession: defaultSession,
 		LinkedService: service, Created: c.Time,
 	}
 	if whole && i >= 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -45,14 +46,14 @@ func (s *Service) CreateLoginProfile(c *call.Call, in *iam.CreateLoginProfileReq
 	} else if !missing(err) {
 		return nil, err
 	}
-	l := &loginProfile{User: o.id(), ResetRequired: deref(in.PasswordResetRequired), Created: c.Time}
+	l := &loginProfile{User: o.id(), ResetRequired: optional.Value(in.PasswordResetRequired), Created: c.Time}
 	switch {
 	case o.user == nil && (c.Caller.Temporary == nil || c.Caller.Temporary.Kind != identity.RootSession):
 		return nil, validation("Must specify userName when calling with non-User credentials")
 	case o.user == nil && in.Password != nil:
 		return nil, invalid("The password of the root user cannot be set.")
 	case o.user != nil:
-		if err := s.setPassword(c, l, deref(in.Password)); err != nil {
+		if err := s.setPassword(c, l, optional.Value(in.Password)); err != nil {
 			return nil, err
 		}
 	}
@@ -143,7 +144,7 @@ func (s *Service) ChangePassword(c *call.Call, in *iam.ChangePasswordRequest) (*
 	if !isPassword(l.Hash, *in.OldPassword) {
 		return nil, c.Reject(&wire.Error{Code: "AccessDenied", Status: 403, Message: "The old password was incorrect."})
 	}
-	if ends := p.expires(l); p != nil && deref(p.HardExpiry) && !ends.IsZero() && !c.Time.Before(ends) {
+	if ends := p.expires(l); p != nil && optional.Value(p.HardExpiry) && !ends.IsZero() && !c.Time.Before(ends) {
 		return nil, violation("The password has expired, and only an administrator can set another.")
 	}
 	if p != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -47,7 +48,7 @@ func (s *Service) anything(c *call.Call) error { return s.authorize(c, &call.Res
 // listing asks for permission to list the things of a kind below a path. The reference gives these operations no resource; AWS asks for the path all the
 // same, so that a policy for "arn:aws:iam::111122223333:user/*" lists users, too.
 func (s *Service) listing(c *call.Call, kind string, prefix *string) error {
-	path := deref(prefix)
+	path := optional.Value(prefix)
 	if path == "" {
 		path = rootPath
 	}
@@ -57,7 +58,7 @@ func (s *Service) listing(c *call.Call, kind string, prefix *string) error {
 // user finds a user of the caller's account, whom an operation is about, and asks for permission. An empty name is the caller's own, where the caller is
 // a user. Further functions complete what is asked for, e.g. with the tags of the request.
 func (s *Service) user(c *call.Call, given *string, conditions policy.Context, with ...func(*call.Resource)) (*identity.User, error) {
-	name := deref(given)
+	name := optional.Value(given)
 	if name == "" && c.Caller.Kind == policy.User {
 		name = c.Caller.UserName
 	}
@@ -83,7 +84,7 @@ func (s *Service) user(c *call.Call, given *string, conditions policy.Context, w
 
 // group finds a group and asks for permission, as user does.
 func (s *Service) group(c *call.Call, given *string, conditions policy.Context) (*identity.Group, error) {
-	name := deref(given)
+	name := optional.Value(given)
 	g, err := identity.Groups.In(c.Scope.Account, "").Get(c.Tx(), name)
 	there := err == nil
 	if missing(err) {
@@ -102,7 +103,7 @@ func (s *Service) group(c *call.Call, given *string, conditions policy.Context) 
 
 // role finds a role and asks for permission, as user does.
 func (s *Service) role(c *call.Call, given *string, conditions policy.Context, with ...func(*call.Resource)) (*identity.Role, error) {
-	name := deref(given)
+	name := optional.Value(given)
 	r, err := identity.Roles.In(c.Scope.Account, "").Get(c.Tx(), name)
 	there := err == nil
 	if missing(err) {
@@ -170,10 +171,3 @@ func noSuch(kind, name string) error {
 }
 
 func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}

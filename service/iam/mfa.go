@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/totp"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -35,7 +36,7 @@ func (s *Service) CreateVirtualMFADevice(c *call.Call, in *iam.CreateVirtualMFAD
 		return nil, err
 	}
 	m := &identity.MFADevice{
-		Account: c.Scope.Account, Name: strings.TrimPrefix(pathOf(deref(in.Path)), "/") + *in.VirtualMFADeviceName, Tags: tags, Created: c.Time,
+		Account: c.Scope.Account, Name: strings.TrimPrefix(pathOf(optional.Value(in.Path)), "/") + *in.VirtualMFADeviceName, Tags: tags, Created: c.Time,
 	}
 	serial := m.ARN(s.cfg.Partition)
 	if err := s.create(c, &call.Resource{ARN: serial, Type: deviceType}, iam.OpTagMFADevice, tags); err != nil {

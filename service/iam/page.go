@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -22,7 +23,7 @@ func pageOf[R any](c *call.Call, rows store.Rows[R], q store.Query, marker *stri
 	if items != nil {
 		q.Limit = int(*items)
 	}
-	records, token, err := rows.Page(c.Tx(), q, deref(marker), filters, keep)
+	records, token, err := rows.Page(c.Tx(), q, optional.Value(marker), filters, keep)
 	if errors.Is(err, store.ErrBadToken) {
 		return nil, nil, false, badMarker()
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // setPolicy is the account's password policy, or nil if it has set none.
@@ -26,9 +27,9 @@ func (s *Service) UpdateAccountPasswordPolicy(c *call.Call, in *iam.UpdateAccoun
 		return nil, err
 	}
 	p := &passwordPolicy{
-		MinimumLength: policyMinimum, Symbols: deref(in.RequireSymbols), Numbers: deref(in.RequireNumbers), Uppercase: deref(in.RequireUppercaseCharacters),
-		Lowercase: deref(in.RequireLowercaseCharacters), UsersMayChange: deref(in.AllowUsersToChangePassword), MaxAge: int(deref(in.MaxPasswordAge)),
-		Reuse: int(deref(in.PasswordReusePrevention)), HardExpiry: in.HardExpiry,
+		MinimumLength: policyMinimum, Symbols: optional.Value(in.RequireSymbols), Numbers: optional.Value(in.RequireNumbers), Uppercase: optional.Value(in.RequireUppercaseCharacters),
+		Lowercase: optional.Value(in.RequireLowercaseCharacters), UsersMayChange: optional.Value(in.AllowUsersToChangePassword), MaxAge: int(optional.Value(in.MaxPasswordAge)),
+		Reuse: int(optional.Value(in.PasswordReusePrevention)), HardExpiry: in.HardExpiry,
 	}
 	if in.MinimumPasswordLength != nil {
 		p.MinimumLength = int(*in.MinimumPasswordLength)

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/identity/managed"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -106,7 +107,7 @@ func (s *Service) CreatePolicy(c *call.Call, in *iam.CreatePolicyRequest) (*iam.
 		return nil, err
 	}
 	p := &identity.ManagedPolicy{
-		Account: c.Scope.Account, Name: *in.PolicyName, Path: pathOf(deref(in.Path)), ID: identity.NewID("ANPA"), Description: deref(in.Description), Tags: tags,
+		Account: c.Scope.Account, Name: *in.PolicyName, Path: pathOf(optional.Value(in.Path)), ID: identity.NewID("ANPA"), Description: optional.Value(in.Description), Tags: tags,
 		Versions: []identity.PolicyVersion{{Number: 1, Document: *in.PolicyDocument, Created: c.Time}}, Default: 1, Last: 1, Created: c.Time, Updated: c.Time,
 	}
 	if err := s.create(c, &call.Resource{ARN: p.ARN(s.cfg.Partition), Type: policyType}, iam.OpTagPolicy, tags); err != nil {
@@ -181,7 +182,7 @@ func (s *Service) ListPolicies(c *call.Call, in *iam.ListPoliciesRequest) (*iam.
 	if err := s.anything(c); err != nil {
 		return nil, err
 	}
-	filter := strings.Join([]string{"policies", string(in.Scope), strconv.FormatBool(deref(in.OnlyAttached)), string(in.PolicyUsageFilter), deref(in.PathPrefix)}, " ")
+	filter := strings.Join([]string{"policies", string(in.Scope), strconv.FormatBool(optional.Value(in.OnlyAttached)), string(in.PolicyUsageFilter), optional.Value(in.PathPrefix)}, " ")
 	w, err := newWalk(filter, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
@@ -200,7 +201,7 @@ func (s *Service) ListPolicies(c *call.Call, in *iam.ListPoliciesRequest) (*iam.
 		switch {
 		case in.PolicyUsageFilter == iam.PolicyUsageTypePermissionsPolicy && attached == 0, in.PolicyUsageFilter == iam.PolicyUsageTypePermissionsBoundary && bounded == 0:
 			return false
-		case deref(in.OnlyAttached):
+		case optional.Value(in.OnlyAttached):
 			return attached+bounded > 0
 		}
 		return true
@@ -270,7 +271,7 @@ func (s *Service) CreatePolicyVersion(c *call.Call, in *iam.CreatePolicyVersionR
 	p.Last++
 	v := identity.PolicyVersion{Number: p.Last, Document: *in.PolicyDocument, Created: c.Time}
 	p.Versions, p.Updated = append(p.Versions, v), c.Time
-	if deref(in.SetAsDefault) {
+	if optional.Value(in.SetAsDefault) {
 		p.Default = v.Number
 	}
 	if err := policies(c).Put(c.Tx(), p); err != nil {

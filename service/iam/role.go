@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -23,7 +24,7 @@ func (s *Service) CreateRole(c *call.Call, in *iam.CreateRoleRequest) (*iam.Crea
 		return nil, err
 	}
 	r := &identity.Role{
-		Account: c.Scope.Account, Name: *in.RoleName, Path: pathOf(deref(in.Path)), ID: identity.NewID("AROA"), Description: deref(in.Description),
+		Account: c.Scope.Account, Name: *in.RoleName, Path: pathOf(optional.Value(in.Path)), ID: identity.NewID("AROA"), Description: optional.Value(in.Description),
 		MaxSession: session(in.MaxSessionDuration), Tags: tags, Created: c.Time,
 	}
 	var given conditions
@@ -143,7 +144,7 @@ func (s *Service) ListRoles(c *call.Call, in *iam.ListRolesRequest) (*iam.ListRo
 	if err := s.listing(c, "role", in.PathPrefix); err != nil {
 		return nil, err
 	}
-	found, next, truncated, err := page(c, identity.Roles, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),
+	found, next, truncated, err := page(c, identity.Roles, store.Query{}, in.Marker, in.MaxItems, optional.Value(in.PathPrefix),
 		func(r *identity.Role) bool { return under(in.PathPrefix, r.Path) })
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -34,8 +35,8 @@ func (s *Service) UploadServerCertificate(c *call.Call, in *iam.UploadServerCert
 		return nil, err
 	}
 	k := &serverCertificate{
-		Account: c.Scope.Account, Name: *in.ServerCertificateName, Path: pathOf(deref(in.Path)), ID: identity.NewID("ASCA"), Body: *in.CertificateBody,
-		Chain: deref(in.CertificateChain), Tags: tags, Uploaded: c.Time,
+		Account: c.Scope.Account, Name: *in.ServerCertificateName, Path: pathOf(optional.Value(in.Path)), ID: identity.NewID("ASCA"), Body: *in.CertificateBody,
+		Chain: optional.Value(in.CertificateChain), Tags: tags, Uploaded: c.Time,
 	}
 	if err := s.create(c, &call.Resource{ARN: k.arn(s.cfg.Partition), Type: certificateType}, iam.OpTagServerCertificate, tags); err != nil {
 		return nil, err
@@ -180,7 +181,7 @@ func (s *Service) ListServerCertificates(c *call.Call, in *iam.ListServerCertifi
 	if err := s.anything(c); err != nil {
 		return nil, err
 	}
-	found, next, truncated, err := page(c, certificateTable, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),
+	found, next, truncated, err := page(c, certificateTable, store.Query{}, in.Marker, in.MaxItems, optional.Value(in.PathPrefix),
 		func(k *serverCertificate) bool { return under(in.PathPrefix, k.Path) })
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -115,7 +116,7 @@ func credentialShape(c *call.Call, u *identity.User, k *serviceCredential, passw
 func (s *Service) ListServiceSpecificCredentials(c *call.Call, in *iam.ListServiceSpecificCredentialsRequest) (*iam.ListServiceSpecificCredentialsResponse, error) {
 	names := make(map[string]string)
 	q := store.Query{}
-	if deref(in.AllUsers) {
+	if optional.Value(in.AllUsers) {
 		if err := s.authorize(c, &call.Resource{ARN: "*", Conditions: serviceCondition(in.ServiceName)}); err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func (s *Service) ListServiceSpecificCredentials(c *call.Call, in *iam.ListServi
 		}
 		names[u.ID], q = u.Name, ofOwner(owner{u})
 	}
-	found, next, truncated, err := page(c, serviceTable, q, in.Marker, in.MaxItems, deref(in.ServiceName), func(k *serviceCredential) bool {
+	found, next, truncated, err := page(c, serviceTable, q, in.Marker, in.MaxItems, optional.Value(in.ServiceName), func(k *serviceCredential) bool {
 		return in.ServiceName == nil || k.Service == *in.ServiceName
 	})
 	if err != nil {

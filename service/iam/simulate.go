@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // GetContextKeysForCustomPolicy lists the condition keys that policies read.
@@ -247,7 +248,7 @@ func (s *Service) ask(m *simulation, q *question) (err error) {
 			return invalid("ResourceNames are not in a valid ARN format: %s.", name)
 		}
 	}
-	if err := handling(deref(q.option), q.resources); err != nil {
+	if err := handling(optional.Value(q.option), q.resources); err != nil {
 		return err
 	}
 	if m.entries, err = contextEntries(q.entries); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/iam"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
 
@@ -21,7 +22,7 @@ func tagMap(tags []iam.Tag) (map[string]string, error) {
 	}
 	out := make(map[string]string, len(tags))
 	for _, t := range tags {
-		k := deref(t.Key)
+		k := optional.Value(t.Key)
 		if prefix, _, ok := strings.Cut(k, ":"); ok && strings.EqualFold(prefix, "aws") {
 			return nil, invalid("Tag keys starting with 'aws:' are reserved for system use.")
 		}
@@ -31,7 +32,7 @@ func tagMap(tags []iam.Tag) (map[string]string, error) {
 				return nil, invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 			}
 		}
-		out[k] = deref(t.Value)
+		out[k] = optional.Value(t.Value)
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -23,7 +24,7 @@ func (s *Service) CreateUser(c *call.Call, in *iam.CreateUserRequest) (*iam.Crea
 		return nil, err
 	}
 	u := &identity.User{
-		Account: c.Scope.Account, Name: *in.UserName, Path: pathOf(deref(in.Path)), ID: identity.NewID("AIDA"), Tags: tags, Created: c.Time,
+		Account: c.Scope.Account, Name: *in.UserName, Path: pathOf(optional.Value(in.Path)), ID: identity.NewID("AIDA"), Tags: tags, Created: c.Time,
 	}
 	var given conditions
 	if in.PermissionsBoundary != nil {
@@ -110,7 +111,7 @@ func (s *Service) ListUsers(c *call.Call, in *iam.ListUsersRequest) (*iam.ListUs
 	if err := s.listing(c, "user", in.PathPrefix); err != nil {
 		return nil, err
 	}
-	found, next, truncated, err := page(c, identity.Users, store.Query{}, in.Marker, in.MaxItems, deref(in.PathPrefix),
+	found, next, truncated, err := page(c, identity.Users, store.Query{}, in.Marker, in.MaxItems, optional.Value(in.PathPrefix),
 		func(u *identity.User) bool { return under(in.PathPrefix, u.Path) })
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
@@ -111,5 +112,5 @@ func sliceFrom[T any](items iter.Seq[T]) func(string) iter.Seq2[T, error] {
 
 // under keeps what lies under a path.
 func under(prefix *string, path string) bool {
-	return strings.HasPrefix(pathOf(path), deref(prefix))
+	return strings.HasPrefix(pathOf(path), optional.Value(prefix))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -36,7 +37,7 @@ func (s *Service) authorizeAlias(c *call.Call, name string) error {
 
 // aliasKey finds the key that an alias is to name.
 func (s *Service) aliasKey(c *call.Call, keyID *string) (*key, error) {
-	if strings.HasPrefix(deref(keyID), "alias/") || strings.Contains(deref(keyID), ":alias/") {
+	if strings.HasPrefix(optional.Value(keyID), "alias/") || strings.Contains(optional.Value(keyID), ":alias/") {
 		return nil, invalid("Aliases must refer to keys. Not aliases")
 	}
 	k, err := s.forChange(c, keyID, false)
@@ -51,7 +52,7 @@ func (s *Service) aliasKey(c *call.Call, keyID *string) (*key, error) {
 
 // CreateAlias gives a key a name.
 func (s *Service) CreateAlias(c *call.Call, in *kms.CreateAliasRequest) (*kms.CreateAliasResponse, error) {
-	name := deref(in.AliasName)
+	name := optional.Value(in.AliasName)
 	if err := aliasName(name); err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (s *Service) existingAlias(c *call.Call, name string) (*aliasRecord, error)
 
 // UpdateAlias moves a name to another key of the same type and usage.
 func (s *Service) UpdateAlias(c *call.Call, in *kms.UpdateAliasRequest) (*kms.UpdateAliasResponse, error) {
-	a, err := s.existingAlias(c, deref(in.AliasName))
+	a, err := s.existingAlias(c, optional.Value(in.AliasName))
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (s *Service) UpdateAlias(c *call.Call, in *kms.UpdateAliasRequest) (*kms.Up
 
 // DeleteAlias takes a name away.
 func (s *Service) DeleteAlias(c *call.Call, in *kms.DeleteAliasRequest) (*kms.DeleteAliasResponse, error) {
-	a, err := s.existingAlias(c, deref(in.AliasName))
+	a, err := s.existingAlias(c, optional.Value(in.AliasName))
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func (s *Service) ListAliases(c *call.Call, in *kms.ListAliasesRequest) (*kms.Li
 		}
 		q.Index, q.Prefix = "key", store.Key{k.ID}
 	}
-	found, next, err := aliasTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.Marker), "", nil)
+	found, next, err := aliasTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.Marker), "", nil)
 	if err != nil {
 		return nil, marker(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // keyType is the type of KMS keys in audit records.
@@ -175,7 +176,7 @@ func (u *use) valuesOf(key string) (values []string) {
 	return values
 }
 
-func boolean(p *bool) string { return strconv.FormatBool(deref(p)) }
+func boolean(p *bool) string { return strconv.FormatBool(optional.Value(p)) }
 
 // grantFor finds a grant that covers the use, or nil.
 func (s *Service) grantFor(u *use) *policy.Grant {
@@ -296,7 +297,7 @@ func (k *key) usable(c *call.Call, usage kms.KeyUsageType) error {
 
 // dryRun is the error that ends a dry run which would have succeeded.
 func dryRun(asked *bool) error {
-	if deref(asked) {
+	if optional.Value(asked) {
 		return &kms.DryRunOperationException{Message: "The request would have succeeded, but the DryRun option is set."}
 	}
 	return nil

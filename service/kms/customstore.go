@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -117,7 +118,7 @@ func (s *Service) storeForChange(c *call.Call, id *string) (storePlace, *storeRe
 	if err := askStore(c); err != nil {
 		return storePlace{}, nil, err
 	}
-	p := storePlace{c.Scope.Account, c.Scope.Region, deref(id)}
+	p := storePlace{c.Scope.Account, c.Scope.Region, optional.Value(id)}
 	r, err := storeTable.In(p.account, p.region).Get(c.Tx(), p.id)
 	if missing(err) {
 		return p, nil, noStore(p.id)
@@ -145,8 +146,8 @@ func (s *Service) DescribeCustomKeyStores(c *call.Call, in *kms.DescribeCustomKe
 	keep := func(r *storeRecord) bool {
 		return (in.CustomKeyStoreId == nil || r.ID == *in.CustomKeyStoreId) && (in.CustomKeyStoreName == nil || r.Name == *in.CustomKeyStoreName)
 	}
-	filter := deref(in.CustomKeyStoreId) + deref(in.CustomKeyStoreName)
-	found, next, err := storeTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limit(in.Limit, 100)}, deref(in.Marker), filter, keep)
+	filter := optional.Value(in.CustomKeyStoreId) + optional.Value(in.CustomKeyStoreName)
+	found, next, err := storeTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limit(in.Limit, 100)}, optional.Value(in.Marker), filter, keep)
 	if err != nil {
 		return nil, marker(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -91,7 +92,7 @@ func (r *storeRecord) configure(in *kms.CreateCustomKeyStoreRequest, account str
 		return nil, err
 	}
 	r.Connectivity, r.Endpoint, r.Path = in.XksProxyConnectivity, *in.XksProxyUriEndpoint, *in.XksProxyUriPath
-	r.VPCService, r.VPCOwner = deref(in.XksProxyVpcEndpointServiceName), deref(in.XksProxyVpcEndpointServiceOwner)
+	r.VPCService, r.VPCOwner = optional.Value(in.XksProxyVpcEndpointServiceName), optional.Value(in.XksProxyVpcEndpointServiceOwner)
 	if r.VPCService != "" {
 		r.VPCOwner = cmp.Or(r.VPCOwner, account)
 	}

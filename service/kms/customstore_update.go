@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // UpdateCustomKeyStore changes what a custom key store is called, and how what it stands for is reached. A name can be changed while it is connected, and with an external key store
@@ -73,12 +74,12 @@ func (r *storeRecord) reconfigure(in *kms.UpdateCustomKeyStoreRequest, account s
 		{"XksProxyAuthenticationCredential", in.XksProxyAuthenticationCredential != nil},
 		{"XksProxyVpcEndpointServiceName", in.XksProxyVpcEndpointServiceName != nil}, {"XksProxyVpcEndpointServiceOwner", in.XksProxyVpcEndpointServiceOwner != nil},
 	}
-	r.Name = cmp.Or(deref(in.NewCustomKeyStoreName), r.Name)
+	r.Name = cmp.Or(optional.Value(in.NewCustomKeyStoreName), r.Name)
 	if r.Type == kms.CustomKeyStoreTypeAwsCloudhsm {
 		if err := r.present(nil, xks); err != nil {
 			return nil, err
 		}
-		r.Cluster = cmp.Or(deref(in.CloudHsmClusterId), r.Cluster)
+		r.Cluster = cmp.Or(optional.Value(in.CloudHsmClusterId), r.Cluster)
 		if in.KeyStorePassword != nil {
 			secret = []byte(*in.KeyStorePassword)
 		}
@@ -91,8 +92,8 @@ func (r *storeRecord) reconfigure(in *kms.UpdateCustomKeyStoreRequest, account s
 		r.VPCService, r.VPCOwner = "", "" // it has none any more
 	}
 	r.Connectivity = cmp.Or(in.XksProxyConnectivity, r.Connectivity)
-	r.Endpoint, r.Path = cmp.Or(deref(in.XksProxyUriEndpoint), r.Endpoint), cmp.Or(deref(in.XksProxyUriPath), r.Path)
-	r.VPCService, r.VPCOwner = cmp.Or(deref(in.XksProxyVpcEndpointServiceName), r.VPCService), cmp.Or(deref(in.XksProxyVpcEndpointServiceOwner), r.VPCOwner)
+	r.Endpoint, r.Path = cmp.Or(optional.Value(in.XksProxyUriEndpoint), r.Endpoint), cmp.Or(optional.Value(in.XksProxyUriPath), r.Path)
+	r.VPCService, r.VPCOwner = cmp.Or(optional.Value(in.XksProxyVpcEndpointServiceName), r.VPCService), cmp.Or(optional.Value(in.XksProxyVpcEndpointServiceOwner), r.VPCOwner)
 	if r.VPCService != "" {
 		r.VPCOwner = cmp.Or(r.VPCOwner, account)
 	}

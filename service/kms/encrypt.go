@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // A ciphertext names its key as account/key ID, and the material by its ID. The region is not named: it is the one called, so that replicas of a
@@ -210,7 +211,7 @@ func (s *Service) decrypt(d *decryption) (k *key, materialID string, plaintext [
 func ignoresCiphertext(d *decryption) bool {
 	for _, m := range d.modifiers {
 		if m == kms.DryRunModifierTypeIgnoreCiphertext {
-			return deref(d.dry)
+			return optional.Value(d.dry)
 		}
 	}
 	return false

@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/keys"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/seal"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -129,7 +130,7 @@ func (s *Service) known(c *call.Call, name string) (id string, err error) {
 // principalName is a principal as grants name it. An account goes by its ARN, also where its digits were given, so that conditions on
 // kms:GranteePrincipal see one name.
 func (s *Service) principalName(given *string) string {
-	if name := deref(given); !identity.IsAccount(name) {
+	if name := optional.Value(given); !identity.IsAccount(name) {
 		return name
 	}
 	return rootARN(s.cfg.Partition, *given)
@@ -144,13 +145,13 @@ func (s *Service) planGrant(c *call.Call, k *key, in *kms.CreateGrantRequest) (*
 	ops := slices.Clone(in.Operations)
 	slices.Sort(ops)
 	g := &grantRecord{
-		ID: hex.EncodeToString(id[:]), KeyID: k.ID, Account: k.account, Region: k.region, Name: deref(in.Name),
-		Grantee: s.principalName(in.GranteePrincipal), GranteeService: deref(in.GranteeServicePrincipal),
-		Retiring: s.principalName(in.RetiringPrincipal), RetiringService: deref(in.RetiringServicePrincipal),
+		ID: hex.EncodeToString(id[:]), KeyID: k.ID, Account: k.account, Region: k.region, Name: optional.Value(in.Name),
+		Grantee: s.principalName(in.GranteePrincipal), GranteeService: optional.Value(in.GranteeServicePrincipal),
+		Retiring: s.principalName(in.RetiringPrincipal), RetiringService: optional.Value(in.RetiringServicePrincipal),
 		Operations: slices.Compact(ops), Issuer: c.Scope.Account, Created: c.Time,
 	}
 	if t := in.Constraints; t != nil {
-		g.Equals, g.Subset, g.SourceARN = t.EncryptionContextEquals, t.EncryptionContextSubset, deref(t.SourceArn)
+		g.Equals, g.Subset, g.SourceARN = t.EncryptionContextEquals, t.EncryptionContextSubset, optional.Value(t.SourceArn)
 	}
 	return g, nil
 }
@@ -336,9 +337,9 @@ func (s *Service) ListGrants(c *call.Call, in *kms.ListGrantsRequest) (*kms.List
 			(in.GranteePrincipal == nil || g.Grantee == s.principalName(in.GranteePrincipal)) &&
 			(in.GranteeServicePrincipal == nil || g.GranteeService == *in.GranteeServicePrincipal)
 	}
-	filters := fmt.Sprintf("%q %q %q", deref(in.GrantId), deref(in.GranteePrincipal), deref(in.GranteeServicePrincipal))
+	filters := fmt.Sprintf("%q %q %q", optional.Value(in.GrantId), optional.Value(in.GranteePrincipal), optional.Value(in.GranteeServicePrincipal))
 	q := store.Query{Prefix: store.Key{k.ID}, Limit: limit(in.Limit, 50)}
-	found, next, err := grantTable.In(k.account, k.region).Page(c.Tx(), q, deref(in.Marker), filters, keep)
+	found, next, err := grantTable.In(k.account, k.region).Page(c.Tx(), q, optional.Value(in.Marker), filters, keep)
 	if err != nil {
 		return nil, marker(err)
 	}
@@ -364,7 +365,7 @@ func (s *Service) ListRetirableGrants(c *call.Call, in *kms.ListRetirableGrantsR
 		return nil, err
 	}
 	q := store.Query{Index: "retiring", Prefix: store.Key{name}, Limit: limit(in.Limit, 50)}
-	found, next, err := grantTable.In("", "").Page(c.Tx(), q, deref(in.Marker), c.Scope.Region, func(g *grantRecord) bool {
+	found, next, err := grantTable.In("", "").Page(c.Tx(), q, optional.Value(in.Marker), c.Scope.Region, func(g *grantRecord) bool {
 		return g.Region == c.Scope.Region
 	})
 	if err != nil {
@@ -482,7 +483,7 @@ func (s *Service) RevokeGrant(c *call.Call, in *kms.RevokeGrantRequest) (*kms.Re
 	if err := s.authorize(u); err != nil {
 		return nil, err
 	}
-	_, g, err := s.findGrant(c, k.place, deref(in.GrantId))
+	_, g, err := s.findGrant(c, k.place, optional.Value(in.GrantId))
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/seal"
 )
 
@@ -197,7 +198,7 @@ func (s *Service) ImportKeyMaterial(c *call.Call, in *kms.ImportKeyMaterialReque
 	if err := s.wrapMaterial(k, m, given); err != nil {
 		return nil, err
 	}
-	m.ValidTo = deref(in.ValidTo)
+	m.ValidTo = optional.Value(in.ValidTo)
 	if in.KeyMaterialDescription != nil {
 		m.Description = *in.KeyMaterialDescription
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -50,7 +51,7 @@ type plan struct {
 
 func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 	p.spec, p.usage, p.origin = in.KeySpec, in.KeyUsage, cmp.Or(in.Origin, kms.OriginTypeAwsKms)
-	if deref(in.MultiRegion) {
+	if optional.Value(in.MultiRegion) {
 		p.multiRegion = kms.MultiRegionKeyTypePrimary
 	}
 	switch {
@@ -84,7 +85,7 @@ func (s *Service) plan(in *kms.CreateKeyRequest) (p plan, err error) {
 
 // outside refuses an origin that does not go together with where the key is to be: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
 func (p *plan) outside(in *kms.CreateKeyRequest) error {
-	p.store = deref(in.CustomKeyStoreId)
+	p.store = optional.Value(in.CustomKeyStoreId)
 	custom := p.origin == kms.OriginTypeAwsCloudhsm || p.origin == kms.OriginTypeExternalKeyStore
 	switch {
 	case custom && in.CustomKeyStoreId == nil:
@@ -120,9 +121,9 @@ func (s *Service) CreateKey(c *call.Call, in *kms.CreateKeyRequest) (*kms.Create
 	if err != nil {
 		return nil, err
 	}
-	k.Description, k.Tags = deref(in.Description), tags
+	k.Description, k.Tags = optional.Value(in.Description), tags
 	if in.Policy != nil {
-		if err := s.checkPolicy(c, k, deref(in.BypassPolicyLockoutSafetyCheck)); err != nil {
+		if err := s.checkPolicy(c, k, optional.Value(in.BypassPolicyLockoutSafetyCheck)); err != nil {
 			return nil, err
 		}
 	}
@@ -294,7 +295,7 @@ func (s *Service) ListKeys(c *call.Call, in *kms.ListKeysRequest) (*kms.ListKeys
 		return nil, err
 	}
 	q := store.Query{Limit: limit(in.Limit, 100)}
-	found, next, err := keyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.Marker), "", nil)
+	found, next, err := keyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.Marker), "", nil)
 	if err != nil {
 		return nil, marker(err)
 	}
@@ -355,7 +356,7 @@ func (s *Service) UpdateKeyDescription(c *call.Call, in *kms.UpdateKeyDescriptio
 	if err != nil {
 		return nil, err
 	}
-	k.Description = deref(in.Description)
+	k.Description = optional.Value(in.Description)
 	return &kms.UpdateKeyDescriptionResponse{}, k.save(c.Tx())
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // target is what a KeyId parameter names: a key, or an alias if alias is not empty.
@@ -76,7 +77,7 @@ func hexadecimal(s string) bool {
 // forUse finds a key, by ID, ARN or alias, for a cryptographic operation. It comes out of the cache: no transaction is begun. alias is the
 // alias that the caller used, or "".
 func (s *Service) forUse(c *call.Call, keyID *string) (k *key, alias string, err error) {
-	t, err := parse(c, deref(keyID))
+	t, err := parse(c, optional.Value(keyID))
 	if err != nil {
 		return nil, "", err
 	}
@@ -134,7 +135,7 @@ func (s *Service) find(c *call.Call, p place) (*key, error) {
 // forChange finds a key, by ID or ARN, in the call's transaction, for management. In another account than the caller's
 // there is none, except for the operations that say otherwise.
 func (s *Service) forChange(c *call.Call, keyID *string, crossAccount bool) (*key, error) {
-	t, err := parse(c, deref(keyID))
+	t, err := parse(c, optional.Value(keyID))
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +177,4 @@ const (
 
 func refuse(c *call.Call, action, on string) error {
 	return c.Refuse(action, on+" because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access")
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }

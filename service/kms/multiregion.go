@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/audit"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // A multi-Region key is one key in several regions: its keys there, the primary and its replicas, have an ID and the material in common, so that each decrypts what
@@ -204,7 +205,7 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	if err != nil {
 		return nil, err
 	}
-	region := deref(in.ReplicaRegion)
+	region := optional.Value(in.ReplicaRegion)
 	k, err := s.forChange(c, in.KeyId, false)
 	if err != nil {
 		return nil, err
@@ -246,7 +247,7 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 	r := &key{
 		place: at, arn: s.arn(at), name: k.name, policy: compiled,
 		keyRecord: &keyRecord{
-			ID: k.ID, Created: c.Time, Description: deref(in.Description), Spec: k.Spec, Usage: k.Usage, State: kms.KeyStateEnabled,
+			ID: k.ID, Created: c.Time, Description: optional.Value(in.Description), Spec: k.Spec, Usage: k.Usage, State: kms.KeyStateEnabled,
 			Origin: k.Origin, Manager: k.Manager, Policy: document, Tags: tags,
 		},
 	}
@@ -254,7 +255,7 @@ func (s *Service) ReplicateKey(c *call.Call, in *kms.ReplicateKeyRequest) (*kms.
 		r.State = kms.KeyStatePendingImport
 	}
 	if in.Policy != nil {
-		if err := s.checkPolicy(there, r, deref(in.BypassPolicyLockoutSafetyCheck)); err != nil {
+		if err := s.checkPolicy(there, r, optional.Value(in.BypassPolicyLockoutSafetyCheck)); err != nil {
 			return nil, err
 		}
 	}
@@ -308,7 +309,7 @@ func (s *Service) related(c *call.Call, k *key, region string) (*key, error) {
 
 // UpdatePrimaryRegion makes a replica the primary key, and the primary a replica. Where another process has the replica it asks that to, and is Updating until it has heard of it.
 func (s *Service) UpdatePrimaryRegion(c *call.Call, in *kms.UpdatePrimaryRegionRequest) (*kms.UpdatePrimaryRegionResponse, error) {
-	region := deref(in.PrimaryRegion)
+	region := optional.Value(in.PrimaryRegion)
 	k, err := s.forChange(c, in.KeyId, false)
 	if err != nil {
 		return nil, err

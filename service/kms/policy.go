@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // policyName is the only name a key policy has.
@@ -128,12 +129,12 @@ func (s *Service) PutKeyPolicy(c *call.Call, in *kms.PutKeyPolicyRequest) (*kms.
 	if err := namedPolicy(in.PolicyName); err != nil {
 		return nil, err
 	}
-	compiled, err := parsePolicy(deref(in.Policy))
+	compiled, err := parsePolicy(optional.Value(in.Policy))
 	if err != nil {
 		return nil, err
 	}
 	k.Policy, k.policy = *in.Policy, compiled
-	if err := s.checkPolicy(c, k, deref(in.BypassPolicyLockoutSafetyCheck)); err != nil {
+	if err := s.checkPolicy(c, k, optional.Value(in.BypassPolicyLockoutSafetyCheck)); err != nil {
 		return nil, err
 	}
 	return &kms.PutKeyPolicyResponse{}, k.save(c.Tx())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/kms"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // maxTags is how many tags a key may have.
@@ -20,7 +21,7 @@ func tagMap(there map[string]string, add []kms.Tag) (map[string]string, error) {
 	}
 	seen := make(map[string]bool, len(add))
 	for _, t := range add {
-		k := deref(t.TagKey)
+		k := optional.Value(t.TagKey)
 		if strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return nil, &kms.TagException{Message: "Tags beginning with aws: are reserved"}
 		}
@@ -28,7 +29,7 @@ func tagMap(there map[string]string, add []kms.Tag) (map[string]string, error) {
 			return nil, &kms.TagException{Message: "Duplicate tag keys"}
 		}
 		seen[k] = true
-		out[k] = deref(t.TagValue)
+		out[k] = optional.Value(t.TagValue)
 	}
 	if len(out) > maxTags {
 		return nil, &kms.TagException{Message: "Too many tags"}

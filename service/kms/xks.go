@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/xks"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/keys"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/remote/xksproxy"
 	"github.com/holdfast-cloud/holdfast/sigv4"
 )
@@ -80,7 +81,7 @@ func (x *external) health(c *call.Call, operation string) (*proxyFault, error) {
 		return x.s.faultOf(err)
 	}
 	fleet := out.EkmFleetDetails
-	if deref(out.XksProxyFleetSize) < 1 || out.XksProxyVendor == nil || out.XksProxyModel == nil || out.EkmVendor == nil || len(fleet) < 1 || len(fleet) > 10 {
+	if optional.Value(out.XksProxyFleetSize) < 1 || out.XksProxyVendor == nil || out.XksProxyModel == nil || out.EkmVendor == nil || len(fleet) < 1 || len(fleet) > 10 {
 		return &garbled, nil
 	}
 	down := 0

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -94,7 +95,7 @@ func (s *Service) CreateAlias(c *call.Call, in *lambda.CreateAliasRequest) (*lam
 	if there != nil {
 		return nil, conflict("Alias already exists: %s", functionARN(t.scope(c), t.function.Name, *in.Name))
 	}
-	a := &aliasRecord{Function: t.function.Name, Name: *in.Name, Version: *in.FunctionVersion, Description: deref(in.Description)}
+	a := &aliasRecord{Function: t.function.Name, Name: *in.Name, Version: *in.FunctionVersion, Description: optional.Value(in.Description)}
 	if err := a.route(c, t, in.RoutingConfig); err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func (s *Service) ListAliases(c *call.Call, in *lambda.ListAliasesRequest) (*lam
 	if in.FunctionVersion != nil {
 		keep = func(a *aliasRecord) bool { return slices.Contains([]string{a.Version, a.Other}, *in.FunctionVersion) }
 	}
-	aliases, next, err := page(c, aliasTable, t.name, store.Query{Prefix: store.Key{t.function.Name}}, in.Marker, in.MaxItems, deref(in.FunctionVersion), keep)
+	aliases, next, err := page(c, aliasTable, t.name, store.Query{Prefix: store.Key{t.function.Name}}, in.Marker, in.MaxItems, optional.Value(in.FunctionVersion), keep)
 	if err != nil {
 		return nil, err
 	}

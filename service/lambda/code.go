@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -59,7 +60,7 @@ func (s *Service) fetch(c *call.Call, from source) ([]byte, error) {
 		return nil, invalid("Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s", code, message)
 	}
 	defer out.Body.Close()
-	if deref(out.ContentLength) > maxUnzipped {
+	if optional.Value(out.ContentLength) > maxUnzipped {
 		return nil, tooLargeZip(maxUnzipped)
 	}
 	archive, err := io.ReadAll(io.LimitReader(out.Body, maxUnzipped+1))

@@ -3,6 +3,7 @@ package lambda
 import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -21,7 +22,7 @@ func (s *Service) PutFunctionConcurrency(c *call.Call, in *lambda.PutFunctionCon
 			return nil, err
 		}
 		if f.Name != t.function.Name {
-			free -= int(deref(f.Reserved))
+			free -= int(optional.Value(f.Reserved))
 		}
 	}
 	if free < leastUnreserved {
@@ -62,7 +63,7 @@ func (s *Service) GetAccountSettings(c *call.Call, _ *lambda.GetAccountSettingsR
 			return nil, err
 		}
 		functions++
-		free -= deref(f.Reserved)
+		free -= optional.Value(f.Reserved)
 	}
 	for v, err := range versionTable.In(c.Scope.Account, c.Scope.Region).Scan(c.Tx(), store.Query{}) {
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 const (
@@ -67,7 +68,7 @@ func (s *Service) configure(c *call.Call, function string, v *versionRecord, in 
 		return err
 	}
 	if in.DeadLetterConfig != nil {
-		v.DeadLetters = deref(in.DeadLetterConfig.TargetArn)
+		v.DeadLetters = optional.Value(in.DeadLetterConfig.TargetArn)
 		if err := mayDeadLetter(c, role, v.DeadLetters); err != nil {
 			return err
 		}

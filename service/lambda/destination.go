@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -207,8 +208,8 @@ func (s *Service) toBus(as *call.Call, bus, function string, report []byte, succ
 	out, err := s.cfg.Events.PutEvents(as, &events.PutEventsRequest{Entries: []events.PutEventsRequestEntry{{
 		Source: new("lambda"), DetailType: &kind, Detail: new(string(report)), EventBusName: &bus, Resources: []string{function, bus}, Time: new(as.Time.Truncate(time.Second)),
 	}}})
-	if err == nil && deref(out.FailedEntryCount) > 0 {
-		err = errors.New("the bus took no report: " + strconv.Itoa(int(deref(out.FailedEntryCount))))
+	if err == nil && optional.Value(out.FailedEntryCount) > 0 {
+		err = errors.New("the bus took no report: " + strconv.Itoa(int(optional.Value(out.FailedEntryCount))))
 	}
 	return err
 }

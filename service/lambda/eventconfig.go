@@ -6,6 +6,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -23,8 +24,8 @@ func (i *invocationRecord) shape(c *call.Call, t *target) *lambda.FunctionEventI
 		LastModified: &i.Modified, FunctionArn: new(functionARN(t.scope(c), i.Function, i.Qualifier)), MaximumRetryAttempts: i.Retries, MaximumEventAgeInSeconds: i.Age,
 		DestinationConfig: &lambda.DestinationConfig{OnSuccess: &lambda.OnSuccess{}, OnFailure: &lambda.OnFailure{}},
 	}
-	out.DestinationConfig.OnSuccess.Destination = present(i.OnSuccess)
-	out.DestinationConfig.OnFailure.Destination = present(i.OnFailure)
+	out.DestinationConfig.OnSuccess.Destination = optional.NonZero(i.OnSuccess)
+	out.DestinationConfig.OnFailure.Destination = optional.NonZero(i.OnFailure)
 	return out
 }
 
@@ -70,10 +71,10 @@ func (s *Service) destinations(c *call.Call, t *target, i *invocationRecord, in 
 	}
 	i.OnSuccess, i.OnFailure = "", ""
 	if in.OnSuccess != nil {
-		i.OnSuccess = deref(in.OnSuccess.Destination)
+		i.OnSuccess = optional.Value(in.OnSuccess.Destination)
 	}
 	if in.OnFailure != nil {
-		i.OnFailure = deref(in.OnFailure.Destination)
+		i.OnFailure = optional.Value(in.OnFailure.Destination)
 	}
 	role, err := s.actingRole(c, functionARN(t.scope(c), t.function.Name, ""), t.version, nil)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // byPolicy are the operations that a function's policy can permit, to other accounts, too: those that AWS lists, beside the invocations.
@@ -19,11 +20,11 @@ var byPolicy = map[string]bool{
 
 // located finds what a request names, which need not be there, as the resource that permission is asked on.
 func (s *Service) located(c *call.Call, function, qualifier *string) (*target, *call.Resource, error) {
-	n, err := parseName(c, deref(function))
+	n, err := parseName(c, optional.Value(function))
 	if err != nil {
 		return nil, nil, err
 	}
-	if n, err = n.qualified(deref(qualifier)); err != nil {
+	if n, err = n.qualified(optional.Value(qualifier)); err != nil {
 		return nil, nil, err
 	}
 	t, err := s.look(c, n)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -60,7 +61,7 @@ func (s *Service) CreateFunction(c *call.Call, in *lambda.CreateFunctionRequest)
 	}
 	v.changed(c)
 	told := v
-	if deref(in.Publish) {
+	if optional.Value(in.Publish) {
 		if told, err = s.publish(c, f, v, nil); err != nil {
 			return nil, err
 		}
@@ -186,7 +187,7 @@ func (s *Service) configuration(f *functionRecord, v *versionRecord, arn string,
 	out := &lambda.FunctionConfiguration{
 		FunctionName: &f.Name, FunctionArn: &arn, Runtime: lambda.Runtime(v.Runtime), Role: &v.Role, Handler: &v.Handler, CodeSize: &v.Code.Size, CodeSha256: &v.Code.Sum,
 		Description: &v.Description, Timeout: &v.Timeout, MemorySize: &v.Memory, LastModified: stamp(v.Modified), Version: new(v.qualifier()), Environment: e,
-		KMSKeyArn: present(v.Key), TracingConfig: &lambda.TracingConfigResponse{Mode: lambda.TracingMode(v.Tracing)}, RevisionId: &v.Revision,
+		KMSKeyArn: optional.NonZero(v.Key), TracingConfig: &lambda.TracingConfigResponse{Mode: lambda.TracingMode(v.Tracing)}, RevisionId: &v.Revision,
 		State: lambda.StateActive, LastUpdateStatus: lambda.LastUpdateStatusSuccessful, PackageType: lambda.PackageTypeZip,
 		Architectures: []lambda.Architecture{lambda.Architecture(v.Architecture)}, EphemeralStorage: &lambda.EphemeralStorage{Size: &v.Ephemeral},
 		SnapStart:     &lambda.SnapStartResponse{ApplyOn: lambda.SnapStartApplyOnNone, OptimizationStatus: lambda.SnapStartOptimizationStatusOff},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -57,7 +58,7 @@ func (s *Service) Invoke(c *call.Call, in *lambda.InvocationRequest) (*lambda.In
 	if err != nil {
 		return nil, err
 	}
-	out := &lambda.InvocationResponse{StatusCode: new(int32(200)), FunctionError: present(r.Failure), Payload: r.Payload, ExecutedVersion: new(o.version.qualifier())}
+	out := &lambda.InvocationResponse{StatusCode: new(int32(200)), FunctionError: optional.NonZero(r.Failure), Payload: r.Payload, ExecutedVersion: new(o.version.qualifier())}
 	if in.LogType == lambda.LogTypeTail {
 		out.LogResult = new(base64.StdEncoding.EncodeToString(r.Tail))
 	}

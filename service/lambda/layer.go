@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -51,11 +52,11 @@ func parseLayerARN(text string) (n layerName, ok bool) {
 
 // parseLayer is a layer by its name or ARN, and a version of it.
 func parseLayer(c *call.Call, text *string, number *int64) (layerName, error) {
-	n := layerName{account: c.Scope.Account, region: c.Scope.Region, layer: deref(text)}
+	n := layerName{account: c.Scope.Account, region: c.Scope.Region, layer: optional.Value(text)}
 	if strings.HasPrefix(n.layer, "arn:") {
 		var ok bool
 		if n, ok = parseLayerARN(n.layer); !ok || n.number > 0 {
-			return n, invalid("Layer name or ARN is invalid: %s", deref(text))
+			return n, invalid("Layer name or ARN is invalid: %s", optional.Value(text))
 		}
 		if n.region != c.Scope.Region {
 			return n, notFound("Layers from '%s' are not reachable in this region ('%s')", n.region, c.Scope.Region)
@@ -119,7 +120,7 @@ func (s *Service) PublishLayerVersion(c *call.Call, in *lambda.PublishLayerVersi
 	}
 	layer.Published++
 	l := &layerVersionRecord{
-		Layer: n.layer, Number: layer.Published, Created: c.Time, Description: deref(in.Description), License: deref(in.LicenseInfo),
+		Layer: n.layer, Number: layer.Published, Created: c.Time, Description: optional.Value(in.Description), License: optional.Value(in.LicenseInfo),
 		Runtimes: in.CompatibleRuntimes, Architectures: in.CompatibleArchitectures,
 	}
 	if l.Code, err = s.keep(c, archive, unzipped); err != nil {
@@ -161,7 +162,7 @@ func (l *layerVersionRecord) item(c *call.Call, n layerName) lambda.LayerVersion
 	n.number = l.Number
 	return lambda.LayerVersionsListItem{
 		LayerVersionArn: new(n.arn(c)), Version: new(int64(l.Number)), Description: &l.Description, CreatedDate: stamp(l.Created),
-		CompatibleArchitectures: l.Architectures, CompatibleRuntimes: l.Runtimes, LicenseInfo: present(l.License),
+		CompatibleArchitectures: l.Architectures, CompatibleRuntimes: l.Runtimes, LicenseInfo: optional.NonZero(l.License),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/holdfast-cloud/holdfast/api/lambda"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -94,7 +95,7 @@ func (s *Service) unreserved(ctx context.Context, at place) (n int, err error) {
 			if err != nil {
 				return err
 			}
-			n -= int(deref(f.Reserved))
+			n -= int(optional.Value(f.Reserved))
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -16,9 +17,9 @@ func page[R any](c *call.Call, t *store.Table[R], at name, q store.Query, marker
 	if limit != nil {
 		q.Limit = min(int(*limit), maxPage)
 	}
-	records, next, err := t.In(at.account, at.region).Page(c.Tx(), q, deref(marker), filters, keep)
+	records, next, err := t.In(at.account, at.region).Page(c.Tx(), q, optional.Value(marker), filters, keep)
 	if errors.Is(err, store.ErrBadToken) {
 		return nil, nil, invalid("Invalid Marker.")
 	}
-	return records, present(next), err
+	return records, optional.NonZero(next), err
 }

@@ -114,19 +114,3 @@ func notFound(format string, args ...any) error {
 func conflict(format string, args ...any) error {
 	return &lambda.ResourceConflictException{Type: new("User"), Message: fmt.Sprintf(format, args...)}
 }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// present is a pointer to v, or nil if that is the zero value.
-func present[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

@@ -3,6 +3,7 @@ package lambda
 import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // latestOnly refuses to change what is published.
@@ -93,7 +94,7 @@ func (s *Service) UpdateFunctionCode(c *call.Call, in *lambda.UpdateFunctionCode
 		return nil, err
 	}
 	self := functionARN(t.scope(c), t.function.Name, "")
-	if deref(in.DryRun) {
+	if optional.Value(in.DryRun) {
 		return s.configuration(t.function, v, self, e), nil
 	}
 	if v.Code.Sum != old.Code.Sum {
@@ -111,7 +112,7 @@ func (s *Service) UpdateFunctionCode(c *call.Call, in *lambda.UpdateFunctionCode
 		v.Change = old.Change // so that publishing it makes no other version
 	}
 	told, arn := v, self
-	if deref(in.Publish) {
+	if optional.Value(in.Publish) {
 		if told, err = s.publish(c, t.function, v, nil); err != nil {
 			return nil, err
 		}

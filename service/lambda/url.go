@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/lambda"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -283,7 +284,7 @@ func replyOf(r *result) *door.Reply {
 		reply.Body = []byte(*said.Body)
 	}
 	if said.Base64 {
-		body, err := base64.StdEncoding.DecodeString(deref(said.Body))
+		body, err := base64.StdEncoding.DecodeString(optional.Value(said.Body))
 		if err != nil {
 			return badGateway()
 		}
@@ -432,7 +433,7 @@ func allowOrigin(cors *lambda.Cors, v *door.Visit, header map[string][]string) b
 		return false
 	}
 	header["Access-Control-Allow-Origin"], header["Vary"] = []string{headerValue(origin)}, append(header["Vary"], "Origin")
-	if deref(cors.AllowCredentials) {
+	if optional.Value(cors.AllowCredentials) {
 		header["Access-Control-Allow-Credentials"] = []string{"true"}
 	}
 	if len(cors.ExposeHeaders) > 0 {

@@ -40,7 +40,7 @@ func home(c *call.Call) call.Scope {
 func look(c *call.Call, name string) (*group, error) {
 	g := &group{c: c, scope: home(c)}
 	r, err := groupTable.In(g.scope.Account, g.scope.Region).Get(c.Tx(), name)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	if g.groupRecord, g.there = r, err == nil; !g.there {

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/logpattern"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -26,14 +27,14 @@ func (s *Service) FilterLogEvents(c *call.Call, in *logs.FilterLogEventsRequest)
 	switch {
 	case in.LogStreamNames != nil && in.LogStreamNamePrefix != nil:
 		return nil, invalid("LogStream names and LogStream name prefix are mutually exclusive parameters.")
-	case deref(in.Unmask):
+	case optional.Value(in.Unmask):
 		return nil, wire.NotImplemented(logs.Service.Package, c.Op.Name+" with unmask")
 	}
-	pattern, err := s.pattern(c, deref(in.FilterPattern), "Invalid filter pattern")
+	pattern, err := s.pattern(c, optional.Value(in.FilterPattern), "Invalid filter pattern")
 	if err != nil {
 		return nil, err
 	}
-	w := &window{From: max(deref(in.StartTime), g.oldest()), To: math.MaxInt64, Reverse: in.StartFromHead != nil && !*in.StartFromHead}
+	w := &window{From: max(optional.Value(in.StartTime), g.oldest()), To: math.MaxInt64, Reverse: in.StartFromHead != nil && !*in.StartFromHead}
 	if in.EndTime != nil && *in.EndTime < math.MaxInt64 {
 		w.To = *in.EndTime + 1
 	}

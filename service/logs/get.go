@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -20,14 +21,14 @@ func (s *Service) GetLogEvents(c *call.Call, in *logs.GetLogEventsRequest) (*log
 	if err != nil {
 		return nil, c.Reject(err)
 	}
-	g, st, err := s.findStream(g, nil, deref(in.LogStreamName))
+	g, st, err := s.findStream(g, nil, optional.Value(in.LogStreamName))
 	if err != nil {
 		return nil, err
 	}
-	if deref(in.Unmask) {
+	if optional.Value(in.Unmask) {
 		return nil, wire.NotImplemented(logs.Service.Package, c.Op.Name+" with unmask")
 	}
-	w := &window{From: max(deref(in.StartTime), g.oldest()), To: math.MaxInt64, Reverse: !deref(in.StartFromHead)}
+	w := &window{From: max(optional.Value(in.StartTime), g.oldest()), To: math.MaxInt64, Reverse: !optional.Value(in.StartFromHead)}
 	if in.EndTime != nil {
 		w.To = *in.EndTime
 	}
@@ -51,7 +52,7 @@ func (s *Service) GetLogEvents(c *call.Call, in *logs.GetLogEventsRequest) (*log
 	for i, e := range events {
 		out.Events[i] = logs.OutputLogEvent{Timestamp: new(e.Time), Message: new(e.Message), IngestionTime: new(e.Ingested)}
 	}
-	first, last := position{Time: max(0, deref(in.StartTime))}, position{Time: max(0, deref(in.StartTime))}
+	first, last := position{Time: max(0, optional.Value(in.StartTime))}, position{Time: max(0, optional.Value(in.StartTime))}
 	switch {
 	case len(events) > 0:
 		first, last = events[0].position(), events[len(events)-1].position()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -15,7 +16,7 @@ const tagAction = "logs:TagResource"
 
 // CreateLogGroup makes a log group.
 func (s *Service) CreateLogGroup(c *call.Call, in *logs.CreateLogGroupRequest) (*logs.CreateLogGroupResponse, error) {
-	g, err := look(c, deref(in.LogGroupName))
+	g, err := look(c, optional.Value(in.LogGroupName))
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func (s *Service) CreateLogGroup(c *call.Call, in *logs.CreateLogGroupRequest) (
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	g.Created, g.Class, g.Protected, g.Tags = c.Time, in.LogGroupClass, deref(in.DeletionProtectionEnabled), in.Tags
+	g.Created, g.Class, g.Protected, g.Tags = c.Time, in.LogGroupClass, optional.Value(in.DeletionProtectionEnabled), in.Tags
 	if g.Class == "" {
 		g.Class = logs.LogGroupClassStandard
 	}
@@ -61,7 +62,7 @@ func (s *Service) CreateLogGroup(c *call.Call, in *logs.CreateLogGroupRequest) (
 
 // DeleteLogGroup deletes a group. What was in it is removed bit by bit, and shows no more.
 func (s *Service) DeleteLogGroup(c *call.Call, in *logs.DeleteLogGroupRequest) (*logs.DeleteLogGroupResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (s *Service) DeleteLogGroup(c *call.Call, in *logs.DeleteLogGroupRequest) (
 	}
 	err = errors.Join(
 		groupTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.Name),
-		absent(policyTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.arn())),
+		store.IgnoreNotFound(policyTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.arn())),
 		c.Cancel(g.scope, retentionTimer, g.Name),
 		s.dropFilters(g),
 		g.purge(""),
@@ -84,7 +85,7 @@ func (s *Service) PutLogGroupDeletionProtection(c *call.Call, in *logs.PutLogGro
 	if err != nil {
 		return nil, err
 	}
-	g.Protected = deref(in.DeletionProtectionEnabled)
+	g.Protected = optional.Value(in.DeletionProtectionEnabled)
 	return &logs.PutLogGroupDeletionProtectionResponse{}, g.save()
 }
 
@@ -96,11 +97,11 @@ const deliveryRetention = 1
 
 // PutRetentionPolicy sets how long a group keeps events.
 func (s *Service) PutRetentionPolicy(c *call.Call, in *logs.PutRetentionPolicyRequest) (*logs.PutRetentionPolicyResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
-	days := int(deref(in.RetentionInDays))
+	days := int(optional.Value(in.RetentionInDays))
 	if !slices.Contains(retentions[:], days) {
 		return nil, invalid("Invalid retention days: " + list(days) + ". Valid values are: " + list(retentions[:]...))
 	}
@@ -115,7 +116,7 @@ func (s *Service) PutRetentionPolicy(c *call.Call, in *logs.PutRetentionPolicyRe
 
 // DeleteRetentionPolicy has a group keep events for ever.
 func (s *Service) DeleteRetentionPolicy(c *call.Call, in *logs.DeleteRetentionPolicyRequest) (*logs.DeleteRetentionPolicyResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
@@ -145,17 +146,17 @@ func (s *Service) DescribeLogGroups(c *call.Call, in *logs.DescribeLogGroupsRequ
 	if len(in.LogGroupIdentifiers) > 0 {
 		return s.describeNamed(c, in)
 	}
-	pattern := deref(in.LogGroupNamePattern)
+	pattern := optional.Value(in.LogGroupNamePattern)
 	records, next, err := groupTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(),
-		store.Query{Prefix: store.Key{store.Begin(deref(in.LogGroupNamePrefix))}, Limit: limitOf(in.Limit, maxListed)},
-		deref(in.NextToken), pattern+"\x00"+string(in.LogGroupClass),
+		store.Query{Prefix: store.Key{store.Begin(optional.Value(in.LogGroupNamePrefix))}, Limit: limitOf(in.Limit, maxListed)},
+		optional.Value(in.NextToken), pattern+"\x00"+string(in.LogGroupClass),
 		func(g *groupRecord) bool {
 			return strings.Contains(g.Name, pattern) && (in.LogGroupClass == "" || in.LogGroupClass == g.Class)
 		})
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &logs.DescribeLogGroupsResponse{LogGroups: make([]logs.LogGroup, len(records)), NextToken: some(next)}
+	out := &logs.DescribeLogGroupsResponse{LogGroups: make([]logs.LogGroup, len(records)), NextToken: optional.NonZero(next)}
 	for i, r := range records {
 		g := &group{groupRecord: r, c: c, scope: c.Scope, there: true}
 		if out.LogGroups[i], err = g.show(); err != nil {
@@ -192,15 +193,15 @@ func (s *Service) describeNamed(c *call.Call, in *logs.DescribeLogGroupsRequest)
 func (g *group) show() (logs.LogGroup, error) {
 	size, err := g.size()
 	return logs.LogGroup{
-		LogGroupName: &g.Name, CreationTime: new(g.Created.UnixMilli()), RetentionInDays: some(int32(g.Retention)), MetricFilterCount: new(int32(g.Metrics)),
-		Arn: new(g.arn() + ":*"), LogGroupArn: new(g.arn()), StoredBytes: &size, KmsKeyId: some(g.Key), LogGroupClass: g.Class, DeletionProtectionEnabled: &g.Protected,
+		LogGroupName: &g.Name, CreationTime: new(g.Created.UnixMilli()), RetentionInDays: optional.NonZero(int32(g.Retention)), MetricFilterCount: new(int32(g.Metrics)),
+		Arn: new(g.arn() + ":*"), LogGroupArn: new(g.arn()), StoredBytes: &size, KmsKeyId: optional.NonZero(g.Key), LogGroupClass: g.Class, DeletionProtectionEnabled: &g.Protected,
 	}, err
 }
 
 // unlinked refuses to look into other accounts: a monitoring account, which may, is not built.
 func unlinked(c *call.Call, linked *bool, accounts []string) error {
 	for _, a := range accounts {
-		if a != c.Scope.Account && deref(linked) {
+		if a != c.Scope.Account && optional.Value(linked) {
 			return &logs.AccessDeniedException{Message: "The account " + a + " is not linked to this account."}
 		}
 	}

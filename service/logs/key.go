@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -144,7 +145,7 @@ func (s *Service) AssociateKmsKey(c *call.Call, in *logs.AssociateKmsKeyRequest)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.encryptUnder(g, deref(in.KmsKeyId)); err != nil {
+	if err := s.encryptUnder(g, optional.Value(in.KmsKeyId)); err != nil {
 		return nil, err
 	}
 	return &logs.AssociateKmsKeyResponse{}, g.save()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -27,17 +28,17 @@ func (s *Service) ListLogGroups(c *call.Call, in *logs.ListLogGroupsRequest) (*l
 	if in.Limit != nil {
 		limit = limitOf(in.Limit, maxSummaries)
 	}
-	filters := deref(in.LogGroupNamePattern) + "\x00" + string(in.LogGroupClass)
+	filters := optional.Value(in.LogGroupNamePattern) + "\x00" + string(in.LogGroupClass)
 	for _, t := range in.LogGroupTags {
 		filters += "\x00" + *t.Key + "=" + strings.Join(t.Values, ",")
 	}
-	records, next, err := groupTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limit}, deref(in.NextToken), filters, func(g *groupRecord) bool {
+	records, next, err := groupTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limit}, optional.Value(in.NextToken), filters, func(g *groupRecord) bool {
 		return named(g.Name, in.LogGroupNamePattern) && (in.LogGroupClass == "" || in.LogGroupClass == g.Class) && hasTags(g.Tags, in.LogGroupTags)
 	})
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &logs.ListLogGroupsResponse{LogGroups: make([]logs.LogGroupSummary, len(records)), NextToken: some(next)}
+	out := &logs.ListLogGroupsResponse{LogGroups: make([]logs.LogGroupSummary, len(records)), NextToken: optional.NonZero(next)}
 	for i, g := range records {
 		out.LogGroups[i] = logs.LogGroupSummary{LogGroupName: &g.Name, LogGroupArn: new(groupARN(c.Scope, g.Name)), LogGroupClass: g.Class}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/logpattern"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -31,7 +32,7 @@ const (
 
 // PutMetricFilter sets a metric filter of a group.
 func (s *Service) PutMetricFilter(c *call.Call, in *logs.PutMetricFilterRequest) (*logs.PutMetricFilterResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +42,13 @@ func (s *Service) PutMetricFilter(c *call.Call, in *logs.PutMetricFilterRequest)
 	if err := g.filterable(); err != nil {
 		return nil, err
 	}
-	p, err := s.pattern(c, deref(in.FilterPattern), badMetricPattern)
+	p, err := s.pattern(c, optional.Value(in.FilterPattern), badMetricPattern)
 	if err != nil {
 		return nil, err
 	}
 	t := in.MetricTransformations[0]
 	m := &metricRecord{
-		Group: g.ID, Name: *in.FilterName, LogGroup: g.Name, Created: c.Time, Pattern: *in.FilterPattern, OnTransformed: deref(in.ApplyOnTransformedLogs),
+		Group: g.ID, Name: *in.FilterName, LogGroup: g.Name, Created: c.Time, Pattern: *in.FilterPattern, OnTransformed: optional.Value(in.ApplyOnTransformedLogs),
 		Metric: transformation{*t.MetricName, *t.MetricNamespace, *t.MetricValue, t.DefaultValue, t.Dimensions, t.Unit},
 	}
 	if _, err := m.compile(p); err != nil {
@@ -55,7 +56,7 @@ func (s *Service) PutMetricFilter(c *call.Call, in *logs.PutMetricFilterRequest)
 	}
 	rows := metricTable.In(g.scope.Account, g.scope.Region)
 	there, err := rows.Get(c.Tx(), g.ID, m.Name)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	if there == nil {
@@ -161,11 +162,11 @@ func (m *metricRecord) compile(p *logpattern.Pattern) (*metricFilter, error) {
 
 // DeleteMetricFilter removes a metric filter.
 func (s *Service) DeleteMetricFilter(c *call.Call, in *logs.DeleteMetricFilterRequest) (*logs.DeleteMetricFilterResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
-	err = metricTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.ID, deref(in.FilterName))
+	err = metricTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.ID, optional.Value(in.FilterName))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &logs.ResourceNotFoundException{Message: "The specified metric filter does not exist."}
 	}
@@ -178,7 +179,7 @@ func (s *Service) DeleteMetricFilter(c *call.Call, in *logs.DeleteMetricFilterRe
 
 // DescribeMetricFilters lists metric filters by name, of a group or of all.
 func (s *Service) DescribeMetricFilters(c *call.Call, in *logs.DescribeMetricFiltersRequest) (*logs.DescribeMetricFiltersResponse, error) {
-	q := store.Query{Index: "name", Prefix: store.Key{store.Begin(deref(in.FilterNamePrefix))}, Limit: limitOf(in.Limit, maxListed)}
+	q := store.Query{Index: "name", Prefix: store.Key{store.Begin(optional.Value(in.FilterNamePrefix))}, Limit: limitOf(in.Limit, maxListed)}
 	scope := c.Scope
 	if in.LogGroupName != nil {
 		g, err := s.find(look(c, *in.LogGroupName))
@@ -186,21 +187,21 @@ func (s *Service) DescribeMetricFilters(c *call.Call, in *logs.DescribeMetricFil
 			return nil, err
 		}
 		scope = g.scope
-		q.Index, q.Prefix = "", store.Key{g.ID, store.Begin(deref(in.FilterNamePrefix))}
+		q.Index, q.Prefix = "", store.Key{g.ID, store.Begin(optional.Value(in.FilterNamePrefix))}
 	} else if err := askAll(c); err != nil {
 		return nil, err
 	}
 	if (in.MetricName == nil) != (in.MetricNamespace == nil) {
 		return nil, invalid("metricName and metricNamespace must be specified together.")
 	}
-	records, next, err := metricTable.In(scope.Account, scope.Region).Page(c.Tx(), q, deref(in.NextToken), deref(in.MetricNamespace)+"\x00"+deref(in.MetricName),
+	records, next, err := metricTable.In(scope.Account, scope.Region).Page(c.Tx(), q, optional.Value(in.NextToken), optional.Value(in.MetricNamespace)+"\x00"+optional.Value(in.MetricName),
 		func(m *metricRecord) bool {
 			return in.MetricName == nil || m.Metric.Name == *in.MetricName && m.Metric.Namespace == *in.MetricNamespace
 		})
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &logs.DescribeMetricFiltersResponse{MetricFilters: make([]logs.MetricFilter, len(records)), NextToken: some(next)}
+	out := &logs.DescribeMetricFiltersResponse{MetricFilters: make([]logs.MetricFilter, len(records)), NextToken: optional.NonZero(next)}
 	for i, m := range records {
 		out.MetricFilters[i] = logs.MetricFilter{
 			FilterName: &m.Name, FilterPattern: &m.Pattern, LogGroupName: &m.LogGroup, CreationTime: new(m.Created.UnixMilli()), ApplyOnTransformedLogs: &m.OnTransformed,
@@ -218,7 +219,7 @@ func (s *Service) TestMetricFilter(c *call.Call, in *logs.TestMetricFilterReques
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	p, err := s.pattern(c, deref(in.FilterPattern), badMetricPattern)
+	p, err := s.pattern(c, optional.Value(in.FilterPattern), badMetricPattern)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -75,7 +76,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *logs.PutResourcePolicyRequ
 		return nil, err
 	}
 	rows := policyTable.In(c.Scope.Account, c.Scope.Region)
-	r := &policyRecord{Name: deref(in.PolicyName), Document: deref(in.PolicyDocument), Updated: c.Time}
+	r := &policyRecord{Name: optional.Value(in.PolicyName), Document: optional.Value(in.PolicyDocument), Updated: c.Time}
 	if in.ResourceArn != nil {
 		g, err := identified(c, nil, in.ResourceArn)
 		if err != nil {
@@ -90,7 +91,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *logs.PutResourcePolicyRequ
 		return nil, invalid("Policy name is required.")
 	}
 	there, err := rows.Get(c.Tx(), r.Name)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	if err := checkRevision(r, there, in.ExpectedRevisionId); err != nil {
@@ -123,7 +124,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *logs.PutResourcePolicyRequ
 			return nil, limitExceeded()
 		}
 	}
-	return &logs.PutResourcePolicyResponse{ResourcePolicy: new(r.show()), RevisionId: some(r.Revision)}, rows.Put(c.Tx(), r)
+	return &logs.PutResourcePolicyResponse{ResourcePolicy: new(r.show()), RevisionId: optional.NonZero(r.Revision)}, rows.Put(c.Tx(), r)
 }
 
 // checkRevision refuses to replace a group's policy that is another one than the caller knows.
@@ -160,7 +161,7 @@ func (s *Service) DeleteResourcePolicy(c *call.Call, in *logs.DeleteResourcePoli
 		return nil, err
 	}
 	rows := policyTable.In(c.Scope.Account, c.Scope.Region)
-	name := deref(in.PolicyName)
+	name := optional.Value(in.PolicyName)
 	if in.ResourceArn != nil {
 		name = *in.ResourceArn
 		if a, group, ok := groupOf(name); ok {
@@ -186,14 +187,14 @@ func (s *Service) DescribeResourcePolicies(c *call.Call, in *logs.DescribeResour
 		return nil, err
 	}
 	ofGroups := in.PolicyScope == logs.PolicyScopeResource || in.ResourceArn != nil
-	records, next, err := policyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limitOf(in.Limit, maxListed)}, deref(in.NextToken),
-		string(in.PolicyScope)+"\x00"+deref(in.ResourceArn), func(p *policyRecord) bool {
+	records, next, err := policyTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: limitOf(in.Limit, maxListed)}, optional.Value(in.NextToken),
+		string(in.PolicyScope)+"\x00"+optional.Value(in.ResourceArn), func(p *policyRecord) bool {
 			return (p.Resource != "") == ofGroups && (in.ResourceArn == nil || *in.ResourceArn == p.Resource || *in.ResourceArn == p.Resource+":*")
 		})
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &logs.DescribeResourcePoliciesResponse{ResourcePolicies: make([]logs.ResourcePolicy, len(records)), NextToken: some(next)}
+	out := &logs.DescribeResourcePoliciesResponse{ResourcePolicies: make([]logs.ResourcePolicy, len(records)), NextToken: optional.NonZero(next)}
 	for i, p := range records {
 		out.ResourcePolicies[i] = p.show()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/meter"
 )
 
@@ -20,8 +21,8 @@ const (
 
 // PutLogEvents takes in a batch of events.
 func (s *Service) PutLogEvents(c *call.Call, in *logs.PutLogEventsRequest) (*logs.PutLogEventsResponse, error) {
-	g, err := look(c, deref(in.LogGroupName))
-	g, st, err := s.findStream(g, err, deref(in.LogStreamName))
+	g, err := look(c, optional.Value(in.LogGroupName))
+	g, st, err := s.findStream(g, err, optional.Value(in.LogStreamName))
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,14 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // CreateLogStream makes a log stream.
 func (s *Service) CreateLogStream(c *call.Call, in *logs.CreateLogStreamRequest) (*logs.CreateLogStreamResponse, error) {
-	name := deref(in.LogStreamName)
-	g, err := look(c, deref(in.LogGroupName))
+	name := optional.Value(in.LogStreamName)
+	g, err := look(c, optional.Value(in.LogGroupName))
 	g, st, err := s.askStream(g, err, name)
 	if err != nil {
 		return nil, err
@@ -28,8 +29,8 @@ func (s *Service) CreateLogStream(c *call.Call, in *logs.CreateLogStreamRequest)
 
 // DeleteLogStream deletes a stream. What was in it is removed bit by bit, and shows no more.
 func (s *Service) DeleteLogStream(c *call.Call, in *logs.DeleteLogStreamRequest) (*logs.DeleteLogStreamResponse, error) {
-	g, err := look(c, deref(in.LogGroupName))
-	g, st, err := s.findStream(g, err, deref(in.LogStreamName))
+	g, err := look(c, optional.Value(in.LogGroupName))
+	g, st, err := s.findStream(g, err, optional.Value(in.LogStreamName))
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (s *Service) DescribeLogStreams(c *call.Call, in *logs.DescribeLogStreamsRe
 	if g, err = s.find(g, nil); err != nil {
 		return nil, err
 	}
-	q := store.Query{Prefix: store.Key{g.ID}, Reverse: deref(in.Descending), Limit: limitOf(in.Limit, maxListed)}
+	q := store.Query{Prefix: store.Key{g.ID}, Reverse: optional.Value(in.Descending), Limit: limitOf(in.Limit, maxListed)}
 	switch {
 	case in.OrderBy == logs.OrderByLastEventTime && in.LogStreamNamePrefix != nil:
 		return nil, invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
@@ -58,11 +59,11 @@ func (s *Service) DescribeLogStreams(c *call.Call, in *logs.DescribeLogStreamsRe
 	case in.LogStreamNamePrefix != nil:
 		q.Prefix = append(q.Prefix, store.Begin(*in.LogStreamNamePrefix))
 	}
-	records, next, err := g.streams().Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	records, next, err := g.streams().Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &logs.DescribeLogStreamsResponse{LogStreams: make([]logs.LogStream, len(records)), NextToken: some(next)}
+	out := &logs.DescribeLogStreamsResponse{LogStreams: make([]logs.LogStream, len(records)), NextToken: optional.NonZero(next)}
 	for i, st := range records {
 		out.LogStreams[i] = logs.LogStream{
 			LogStreamName: &st.Name, CreationTime: new(st.Created.UnixMilli()), Arn: new(streamARN(g.scope, g.Name, st.Name)),

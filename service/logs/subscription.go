@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/meter"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -35,7 +36,7 @@ const (
 
 // PutSubscriptionFilter sets a subscription filter of a group, and sees whether its destination takes events.
 func (s *Service) PutSubscriptionFilter(c *call.Call, in *logs.PutSubscriptionFilterRequest) (*logs.PutSubscriptionFilterResponse, error) {
-	g, err := look(c, deref(in.LogGroupName))
+	g, err := look(c, optional.Value(in.LogGroupName))
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (s *Service) PutSubscriptionFilter(c *call.Call, in *logs.PutSubscriptionFi
 	if err := g.filterable(); err != nil {
 		return nil, err
 	}
-	p, err := s.pattern(c, deref(in.FilterPattern), "Invalid subscription filter pattern")
+	p, err := s.pattern(c, optional.Value(in.FilterPattern), "Invalid subscription filter pattern")
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (s *Service) PutSubscriptionFilter(c *call.Call, in *logs.PutSubscriptionFi
 	if err != nil {
 		return nil, err
 	}
-	sub.Pattern, sub.Destination, sub.OnTransformed, sub.Distribution = *in.FilterPattern, *in.DestinationArn, deref(in.ApplyOnTransformedLogs), in.Distribution
+	sub.Pattern, sub.Destination, sub.OnTransformed, sub.Distribution = *in.FilterPattern, *in.DestinationArn, optional.Value(in.ApplyOnTransformedLogs), in.Distribution
 	if sub.Distribution == "" {
 		sub.Distribution = logs.DistributionByLogStream
 	}
@@ -116,11 +117,11 @@ func (g *group) checkDestination(destination string, role *string) error {
 
 // DeleteSubscriptionFilter removes a subscription filter. What it has not delivered, it will not.
 func (s *Service) DeleteSubscriptionFilter(c *call.Call, in *logs.DeleteSubscriptionFilterRequest) (*logs.DeleteSubscriptionFilterResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
-	err = subscriptionTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.ID, deref(in.FilterName))
+	err = subscriptionTable.In(g.scope.Account, g.scope.Region).Delete(c.Tx(), g.ID, optional.Value(in.FilterName))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, &logs.ResourceNotFoundException{Message: "The specified subscription filter does not exist."}
 	}
@@ -133,19 +134,19 @@ func (s *Service) DeleteSubscriptionFilter(c *call.Call, in *logs.DeleteSubscrip
 
 // DescribeSubscriptionFilters lists the subscription filters of a group by name.
 func (s *Service) DescribeSubscriptionFilters(c *call.Call, in *logs.DescribeSubscriptionFiltersRequest) (*logs.DescribeSubscriptionFiltersResponse, error) {
-	g, err := s.find(look(c, deref(in.LogGroupName)))
+	g, err := s.find(look(c, optional.Value(in.LogGroupName)))
 	if err != nil {
 		return nil, err
 	}
 	records, next, err := subscriptionTable.In(g.scope.Account, g.scope.Region).Page(c.Tx(),
-		store.Query{Prefix: store.Key{g.ID, store.Begin(deref(in.FilterNamePrefix))}, Limit: limitOf(in.Limit, maxListed)}, deref(in.NextToken), "", nil)
+		store.Query{Prefix: store.Key{g.ID, store.Begin(optional.Value(in.FilterNamePrefix))}, Limit: limitOf(in.Limit, maxListed)}, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}
-	out := &logs.DescribeSubscriptionFiltersResponse{SubscriptionFilters: make([]logs.SubscriptionFilter, len(records)), NextToken: some(next)}
+	out := &logs.DescribeSubscriptionFiltersResponse{SubscriptionFilters: make([]logs.SubscriptionFilter, len(records)), NextToken: optional.NonZero(next)}
 	for i, sub := range records {
 		out.SubscriptionFilters[i] = logs.SubscriptionFilter{
-			FilterName: &sub.Name, LogGroupName: &sub.LogGroup, FilterPattern: &sub.Pattern, DestinationArn: &sub.Destination, RoleArn: some(sub.Role),
+			FilterName: &sub.Name, LogGroupName: &sub.LogGroup, FilterPattern: &sub.Pattern, DestinationArn: &sub.Destination, RoleArn: optional.NonZero(sub.Role),
 			Distribution: sub.Distribution, ApplyOnTransformedLogs: &sub.OnTransformed, CreationTime: new(sub.Created.UnixMilli()),
 		}
 	}
@@ -270,7 +271,7 @@ func (s subscriber) read(c *call.Call, p *delivery.Parcel) (*group, *subscriptio
 	}
 	sub, err := subscriptionTable.In(g.scope.Account, g.scope.Region).Get(c.Tx(), g.ID, f.Filter)
 	if err != nil || sub.ID != p.Subject {
-		return nil, nil, nil, absent(err)
+		return nil, nil, nil, store.IgnoreNotFound(err)
 	}
 	return g, sub, f, nil
 }
@@ -283,7 +284,7 @@ func (s subscriber) Deliver(c *call.Call, p *delivery.Parcel) (func(context.Cont
 	}
 	st, err := g.streams().Get(c.Tx(), g.ID, f.Name)
 	if err != nil || st.ID != f.Stream {
-		return nil, absent(err)
+		return nil, store.IgnoreNotFound(err)
 	}
 	pattern, err := s.patterns.Get(c.Context, sub.Pattern)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/logs"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // maxTags is how many tags a group has.
@@ -15,8 +16,8 @@ const maxTags = 50
 
 // tagged finds the group of an ARN whose tags a call is about. IAM knows it by its plain ARN then.
 func (s *Service) tagged(c *call.Call, resource *string, set map[string]string, keys []string) (*group, error) {
-	if !arn.Is(deref(resource)) {
-		return nil, c.Reject(&logs.ValidationException{Message: "The resource ARN " + deref(resource) + " is not valid."})
+	if !arn.Is(optional.Value(resource)) {
+		return nil, c.Reject(&logs.ValidationException{Message: "The resource ARN " + optional.Value(resource) + " is not valid."})
 	}
 	if _, _, ok := groupOf(*resource); !ok {
 		if err := c.Authorize(&call.Resource{ARN: *resource, RequestTags: set, RequestTagKeys: keys}); err != nil {
@@ -39,7 +40,7 @@ func (s *Service) tagged(c *call.Call, resource *string, set map[string]string, 
 
 // taggedGroup is tagged for the older operations, which name groups.
 func (s *Service) taggedGroup(c *call.Call, name *string, set map[string]string, keys []string) (*group, error) {
-	g, err := look(c, deref(name))
+	g, err := look(c, optional.Value(name))
 	if err != nil {
 		return nil, err
 	}

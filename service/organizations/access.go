@@ -175,14 +175,14 @@ func (o *org) ofTarget(id string) (*call.Resource, error) {
 		if err == nil {
 			r.Tags = u.Tags
 		}
-		return r, present(err)
+		return r, store.IgnoreNotFound(err)
 	}
 	r := &call.Resource{ARN: o.AccountARN(p, id)}
 	a, err := o.account(id)
 	if err == nil {
 		r.Tags = a.Tags
 	}
-	return r, present(err)
+	return r, store.IgnoreNotFound(err)
 }
 
 // ofPolicy is a policy, with the condition key of its type.
@@ -210,17 +210,3 @@ func servicePrincipal(name string) policy.Context {
 
 // missing reports whether err says that a record is not there; present is any other error.
 func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
-
-func present(err error) error {
-	if missing(err) {
-		return nil
-	}
-	return err
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}

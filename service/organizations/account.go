@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -139,15 +140,15 @@ func (s *Service) CreateAccount(c *call.Call, in *organizations.CreateAccountReq
 		return nil, err
 	}
 	status := &organization.Creation{
-		ID: id, Name: deref(in.AccountName), State: string(organizations.CreateAccountStateInProgress), Requested: c.Time,
+		ID: id, Name: optional.Value(in.AccountName), State: string(organizations.CreateAccountStateInProgress), Requested: c.Time,
 	}
 	answer := showCreation(status)
 	status.Completed = c.Time
-	role := deref(in.RoleName)
+	role := optional.Value(in.RoleName)
 	if role == "" {
 		role = defaultRole
 	}
-	failure, err := o.create(status, deref(in.Email), role, tags)
+	failure, err := o.create(status, optional.Value(in.Email), role, tags)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +232,7 @@ func (s *Service) DescribeCreateAccountStatus(c *call.Call, in *organizations.De
 	if err != nil {
 		return nil, err
 	}
-	r, err := organization.Creations.In(o.Management, "").Get(c.Tx(), deref(in.CreateAccountRequestId))
+	r, err := organization.Creations.In(o.Management, "").Get(c.Tx(), optional.Value(in.CreateAccountRequestId))
 	if missing(err) {
 		return nil, &organizations.CreateAccountStatusNotFoundException{
 			Message: "We can't find a create account request with the CreateAccountRequestId that you specified.",
@@ -269,7 +270,7 @@ func (s *Service) DescribeAccount(c *call.Call, in *organizations.DescribeAccoun
 	if err != nil {
 		return nil, err
 	}
-	a, err := o.existingAccount(readable, deref(in.AccountId))
+	a, err := o.existingAccount(readable, optional.Value(in.AccountId))
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +305,7 @@ func (s *Service) ListAccountsForParent(c *call.Call, in *organizations.ListAcco
 	if err != nil {
 		return nil, err
 	}
-	parent := deref(in.ParentId)
+	parent := optional.Value(in.ParentId)
 	if err := o.parentOf(readable, parent); err != nil {
 		return nil, err
 	}
@@ -318,7 +319,7 @@ func (s *Service) MoveAccount(c *call.Call, in *organizations.MoveAccountRequest
 	if err != nil {
 		return nil, err
 	}
-	id, from, to := deref(in.AccountId), deref(in.SourceParentId), deref(in.DestinationParentId)
+	id, from, to := optional.Value(in.AccountId), optional.Value(in.SourceParentId), optional.Value(in.DestinationParentId)
 	var resources []*call.Resource
 	for _, id := range []string{id, from, to} {
 		r, err := o.ofTarget(id)
@@ -363,7 +364,7 @@ func (s *Service) RemoveAccountFromOrganization(c *call.Call, in *organizations.
 	if err != nil {
 		return nil, err
 	}
-	a, err := o.existingAccount(management, deref(in.AccountId))
+	a, err := o.existingAccount(management, optional.Value(in.AccountId))
 	if err != nil {
 		return nil, err
 	}
@@ -395,7 +396,7 @@ func (s *Service) CloseAccount(c *call.Call, in *organizations.CloseAccountReque
 	if err != nil {
 		return nil, err
 	}
-	a, err := o.existingAccount(management, deref(in.AccountId))
+	a, err := o.existingAccount(management, optional.Value(in.AccountId))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -131,8 +132,8 @@ func (s *Service) attachable(c *call.Call, policyID, target string) (*org, *orga
 
 // AttachPolicy has a policy bind a root, a unit or an account, with all below it.
 func (s *Service) AttachPolicy(c *call.Call, in *organizations.AttachPolicyRequest) (*organizations.AttachPolicyResponse, error) {
-	target := deref(in.TargetId)
-	o, p, err := s.attachable(c, deref(in.PolicyId), target)
+	target := optional.Value(in.TargetId)
+	o, p, err := s.attachable(c, optional.Value(in.PolicyId), target)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +156,8 @@ func (s *Service) AttachPolicy(c *call.Call, in *organizations.AttachPolicyReque
 
 // DetachPolicy ends what AttachPolicy began.
 func (s *Service) DetachPolicy(c *call.Call, in *organizations.DetachPolicyRequest) (*organizations.DetachPolicyResponse, error) {
-	target := deref(in.TargetId)
-	o, p, err := s.attachable(c, deref(in.PolicyId), target)
+	target := optional.Value(in.TargetId)
+	o, p, err := s.attachable(c, optional.Value(in.PolicyId), target)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,7 @@ func (s *Service) ListPoliciesForTarget(c *call.Call, in *organizations.ListPoli
 	if err != nil {
 		return nil, err
 	}
-	target := deref(in.TargetId)
+	target := optional.Value(in.TargetId)
 	r, err := o.ofTarget(target)
 	if err != nil {
 		return nil, err
@@ -214,7 +215,7 @@ func (s *Service) ListTargetsForPolicy(c *call.Call, in *organizations.ListTarge
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.existingPolicy(readable, deref(in.PolicyId))
+	p, err := o.existingPolicy(readable, optional.Value(in.PolicyId))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -30,7 +31,7 @@ func (o *org) needAll() error {
 
 // EnableAWSServiceAccess lets a service act in the organization.
 func (s *Service) EnableAWSServiceAccess(c *call.Call, in *organizations.EnableAWSServiceAccessRequest) (*organizations.EnableAWSServiceAccessResponse, error) {
-	name := deref(in.ServicePrincipal)
+	name := optional.Value(in.ServicePrincipal)
 	o, err := s.open(c, management, servicePrincipal(name))
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (s *Service) EnableAWSServiceAccess(c *call.Call, in *organizations.EnableA
 
 // DisableAWSServiceAccess ends what EnableAWSServiceAccess began.
 func (s *Service) DisableAWSServiceAccess(c *call.Call, in *organizations.DisableAWSServiceAccessRequest) (*organizations.DisableAWSServiceAccessResponse, error) {
-	name := deref(in.ServicePrincipal)
+	name := optional.Value(in.ServicePrincipal)
 	o, err := s.open(c, management, servicePrincipal(name))
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func (s *Service) DisableAWSServiceAccess(c *call.Call, in *organizations.Disabl
 			"You must deregister all delegated administrators for the service before you disable its access.")
 	}
 	err = organization.TrustedServices.In(o.Management, "").Delete(c.Tx(), name)
-	return &organizations.DisableAWSServiceAccessResponse{}, present(err)
+	return &organizations.DisableAWSServiceAccessResponse{}, store.IgnoreNotFound(err)
 }
 
 // ListAWSServiceAccessForOrganization lists the services that may act in the organization.
@@ -117,7 +118,7 @@ func (s *Service) delegate(c *call.Call, account, service string) (*org, *organi
 
 // RegisterDelegatedAdministrator makes a member the administrator of the organization for a service.
 func (s *Service) RegisterDelegatedAdministrator(c *call.Call, in *organizations.RegisterDelegatedAdministratorRequest) (*organizations.RegisterDelegatedAdministratorResponse, error) {
-	account, service := deref(in.AccountId), deref(in.ServicePrincipal)
+	account, service := optional.Value(in.AccountId), optional.Value(in.ServicePrincipal)
 	o, a, err := s.delegate(c, account, service)
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func notRegistered() error {
 
 // DeregisterDelegatedAdministrator ends what RegisterDelegatedAdministrator began.
 func (s *Service) DeregisterDelegatedAdministrator(c *call.Call, in *organizations.DeregisterDelegatedAdministratorRequest) (*organizations.DeregisterDelegatedAdministratorResponse, error) {
-	account, service := deref(in.AccountId), deref(in.ServicePrincipal)
+	account, service := optional.Value(in.AccountId), optional.Value(in.ServicePrincipal)
 	o, _, err := s.delegate(c, account, service)
 	if err != nil {
 		return nil, err
@@ -165,7 +166,7 @@ func (s *Service) DeregisterDelegatedAdministrator(c *call.Call, in *organizatio
 
 // ListDelegatedAdministrators lists the delegated administrators, of a service or all, each once.
 func (s *Service) ListDelegatedAdministrators(c *call.Call, in *organizations.ListDelegatedAdministratorsRequest) (*organizations.ListDelegatedAdministratorsResponse, error) {
-	var conditions = servicePrincipal(deref(in.ServicePrincipal))
+	var conditions = servicePrincipal(optional.Value(in.ServicePrincipal))
 	if in.ServicePrincipal == nil {
 		conditions = nil
 	}
@@ -220,7 +221,7 @@ func (s *Service) ListDelegatedServicesForAccount(c *call.Call, in *organization
 	if err != nil {
 		return nil, err
 	}
-	a, err := o.existingAccount(readable, deref(in.AccountId))
+	a, err := o.existingAccount(readable, optional.Value(in.AccountId))
 	if err != nil {
 		return nil, err
 	}

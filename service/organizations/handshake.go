@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -56,7 +57,7 @@ func (s *Service) showHandshake(c *call.Call, h *organization.Handshake) (organi
 		// What an invited account is told it joins.
 		if o, err := organization.Organizations.In(h.Management, "").Get(c.Tx(), h.OrgID); err == nil && !o.All {
 			set = "CONSOLIDATED_BILLING"
-		} else if present(err) != nil {
+		} else if store.IgnoreNotFound(err) != nil {
 			return out, err
 		}
 	}
@@ -115,7 +116,7 @@ func (s *Service) InviteAccountToOrganization(c *call.Call, in *organizations.In
 	}
 	h := &organization.Handshake{
 		OrgID: o.ID, Management: o.Management, Action: string(organizations.ActionTypeInvite), State: string(organizations.HandshakeStateOpen),
-		Notes: deref(in.Notes), Tags: tags, Requested: c.Time, Expires: c.Time.Add(invitationLife),
+		Notes: optional.Value(in.Notes), Tags: tags, Requested: c.Time, Expires: c.Time.Add(invitationLife),
 	}
 	if err := o.address(h, in.Target); err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func alreadyIn() error {
 
 // address fills in whom an invitation is for. The account stays empty if nobody has the e-mail address.
 func (o *org) address(h *organization.Handshake, to *organizations.HandshakeParty) error {
-	id := deref(to.Id)
+	id := optional.Value(to.Id)
 	switch to.Type {
 	case organizations.HandshakePartyTypeAccount:
 		if !identity.IsAccount(id) {
@@ -177,7 +178,7 @@ func (o *org) address(h *organization.Handshake, to *organizations.HandshakePart
 		h.Email = id
 		account, err := organization.ByEmail(o.c.Tx(), id)
 		h.Account = account
-		return present(err)
+		return store.IgnoreNotFound(err)
 	default:
 		return invalid(organizations.InvalidInputExceptionReasonInvalidPartyTypeTarget, "You specified the wrong type of entity (account, organization, or email) as a party.")
 	}
@@ -246,7 +247,7 @@ func move(c *call.Call, h *organization.Handshake, to organizations.HandshakeSta
 
 // DescribeHandshake tells a party about a handshake.
 func (s *Service) DescribeHandshake(c *call.Call, in *organizations.DescribeHandshakeRequest) (*organizations.DescribeHandshakeResponse, error) {
-	h, err := s.handshake(c, deref(in.HandshakeId), originator, recipient)
+	h, err := s.handshake(c, optional.Value(in.HandshakeId), originator, recipient)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +257,7 @@ func (s *Service) DescribeHandshake(c *call.Call, in *organizations.DescribeHand
 
 // CancelHandshake takes back an invitation, or the wish for all features.
 func (s *Service) CancelHandshake(c *call.Call, in *organizations.CancelHandshakeRequest) (*organizations.CancelHandshakeResponse, error) {
-	h, err := s.handshake(c, deref(in.HandshakeId), originator)
+	h, err := s.handshake(c, optional.Value(in.HandshakeId), originator)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +291,7 @@ func cancelAll(c *call.Call, management string, match func(*organization.Handsha
 
 // DeclineHandshake is a no.
 func (s *Service) DeclineHandshake(c *call.Call, in *organizations.DeclineHandshakeRequest) (*organizations.DeclineHandshakeResponse, error) {
-	h, err := s.handshake(c, deref(in.HandshakeId), recipient)
+	h, err := s.handshake(c, optional.Value(in.HandshakeId), recipient)
 	if err != nil {
 		return nil, err
 	}
@@ -303,7 +304,7 @@ func (s *Service) DeclineHandshake(c *call.Call, in *organizations.DeclineHandsh
 
 // AcceptHandshake is a yes: the invited account joins, a member agrees to all features, or the management account has them begin.
 func (s *Service) AcceptHandshake(c *call.Call, in *organizations.AcceptHandshakeRequest) (*organizations.AcceptHandshakeResponse, error) {
-	h, err := s.handshake(c, deref(in.HandshakeId), originator, recipient)
+	h, err := s.handshake(c, optional.Value(in.HandshakeId), originator, recipient)
 	if err != nil {
 		return nil, err
 	}
@@ -361,7 +362,7 @@ func (o *org) agreed(parent string) error {
 	}
 	h, err := organization.Handshakes.In(o.Management, "").Get(o.c.Tx(), parent)
 	if err != nil {
-		return present(err)
+		return store.IgnoreNotFound(err)
 	}
 	for child, err := range organization.Handshakes.In(o.Management, "").Scan(o.c.Tx(), store.Query{}) {
 		if err != nil {
@@ -447,7 +448,7 @@ func (s *Service) EnableAllFeatures(c *call.Call, _ *organizations.EnableAllFeat
 func (s *Service) handshakes(c *call.Call, rows store.Rows[organization.Handshake], q store.Query, f *organizations.HandshakeFilter, token *string, max *int32) ([]organizations.Handshake, *string, error) {
 	var action, parent string
 	if f != nil {
-		action, parent = string(f.ActionType), deref(f.ParentHandshakeId)
+		action, parent = string(f.ActionType), optional.Value(f.ParentHandshakeId)
 		if action != "" && parent != "" {
 			return nil, nil, invalid(organizations.InvalidInputExceptionReasonMaxLimitExceededFilter, "You can specify only one filter parameter for the operation.")
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/holdfast-cloud/holdfast/api/organizations"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -36,7 +37,7 @@ func more(next string) *string {
 
 // page lists records as a page of the API's own type.
 func page[R, T any](rows store.Rows[R], rd store.Reader, q store.Query, token *string, filters string, keep func(*R) bool, show func(*R) (T, error)) ([]T, *string, error) {
-	found, next, err := rows.Page(rd, q, deref(token), filters, keep)
+	found, next, err := rows.Page(rd, q, optional.Value(token), filters, keep)
 	if err != nil {
 		return nil, nil, badToken(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -106,7 +107,7 @@ func (s *Service) CreatePolicy(c *call.Call, in *organizations.CreatePolicyReque
 		return nil, err
 	}
 	p := &organization.Policy{
-		ID: id, Type: string(in.Type), Name: deref(in.Name), Description: deref(in.Description), Content: deref(in.Content), Tags: tags, Updated: c.Time,
+		ID: id, Type: string(in.Type), Name: optional.Value(in.Name), Description: optional.Value(in.Description), Content: optional.Value(in.Content), Tags: tags, Updated: c.Time,
 	}
 	err = o.ask(delegable, &call.Resource{
 		ARN: o.PolicyARN(s.cfg.Partition, p), Tags: tags, RequestTags: tags, Conditions: policyType(p.Type),
@@ -151,7 +152,7 @@ func (o *org) freePolicyName(t, name string) error {
 	if err == nil {
 		return &organizations.DuplicatePolicyException{Message: "A policy with the same name already exists."}
 	}
-	return present(err)
+	return store.IgnoreNotFound(err)
 }
 
 // existingPolicy finds a policy after asking about it.
@@ -188,7 +189,7 @@ func (s *Service) DescribePolicy(c *call.Call, in *organizations.DescribePolicyR
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.existingPolicy(readable, deref(in.PolicyId))
+	p, err := o.existingPolicy(readable, optional.Value(in.PolicyId))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (s *Service) UpdatePolicy(c *call.Call, in *organizations.UpdatePolicyReque
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.ownPolicy(deref(in.PolicyId))
+	p, err := o.ownPolicy(optional.Value(in.PolicyId))
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +231,7 @@ func (s *Service) DeletePolicy(c *call.Call, in *organizations.DeletePolicyReque
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.ownPolicy(deref(in.PolicyId))
+	p, err := o.ownPolicy(optional.Value(in.PolicyId))
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +260,7 @@ func (s *Service) ListPolicies(c *call.Call, in *organizations.ListPoliciesReque
 
 // EnablePolicyType lets policies of a type bind. To all there is, the policy is attached that AWS has for the type.
 func (s *Service) EnablePolicyType(c *call.Call, in *organizations.EnablePolicyTypeRequest) (*organizations.EnablePolicyTypeResponse, error) {
-	o, err := s.root(c, deref(in.RootId), in.PolicyType)
+	o, err := s.root(c, optional.Value(in.RootId), in.PolicyType)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +291,7 @@ func (s *Service) EnablePolicyType(c *call.Call, in *organizations.EnablePolicyT
 
 // DisablePolicyType lets no policy of a type bind any longer, and detaches them all.
 func (s *Service) DisablePolicyType(c *call.Call, in *organizations.DisablePolicyTypeRequest) (*organizations.DisablePolicyTypeResponse, error) {
-	o, err := s.root(c, deref(in.RootId), in.PolicyType)
+	o, err := s.root(c, optional.Value(in.RootId), in.PolicyType)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -119,7 +120,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *organizations.PutResourceP
 		return nil, err
 	}
 	r, err := o.resourcePolicyRecord()
-	if present(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	resource := o.ofResourcePolicy(r)
@@ -127,7 +128,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *organizations.PutResourceP
 	if err := o.ask(management, resource); err != nil {
 		return nil, err
 	}
-	if err := o.checkResourcePolicy(deref(in.Content)); err != nil {
+	if err := o.checkResourcePolicy(optional.Value(in.Content)); err != nil {
 		return nil, err
 	}
 	if r == nil {
@@ -139,7 +140,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *organizations.PutResourceP
 	} else if len(tags) > 0 {
 		return nil, invalid(organizations.InvalidInputExceptionReasonInvalidEnum, "You can tag a resource policy here only when you create it. Use TagResource.")
 	}
-	r.Content = deref(in.Content)
+	r.Content = optional.Value(in.Content)
 	return &organizations.PutResourcePolicyResponse{ResourcePolicy: o.showResourcePolicy(r)}, organization.ResourcePolicies.In(o.Management, "").Put(c.Tx(), r)
 }
 
@@ -150,7 +151,7 @@ func (s *Service) existingResourcePolicy(c *call.Call, who access) (*org, *organ
 		return nil, nil, err
 	}
 	r, err := o.resourcePolicyRecord()
-	if present(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, nil, err
 	}
 	if err := o.ask(who, &call.Resource{ARN: "*", Tags: o.ofResourcePolicy(r).Tags}); err != nil {

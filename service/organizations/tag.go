@@ -7,7 +7,9 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
+	"github.com/holdfast-cloud/holdfast/store"
 )
 
 // maxTags is how many tags something may have.
@@ -24,7 +26,7 @@ func tagMap(there map[string]string, add []organizations.Tag) (map[string]string
 	}
 	seen := make(map[string]bool, len(add))
 	for _, t := range add {
-		k := deref(t.Key)
+		k := optional.Value(t.Key)
 		if strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return nil, invalid(organizations.InvalidInputExceptionReasonInvalidSystemTagsParameter, "You specified a tag key that is a system tag. You can't add, edit, or delete system tag keys because they're reserved for AWS use.")
 		}
@@ -32,7 +34,7 @@ func tagMap(there map[string]string, add []organizations.Tag) (map[string]string
 			return nil, invalid(organizations.InvalidInputExceptionReasonDuplicateTagKey, "Tag keys must be unique among the tags attached to the same entity.")
 		}
 		seen[k] = true
-		out[k] = deref(t.Value)
+		out[k] = optional.Value(t.Value)
 	}
 	if len(out) > maxTags {
 		return nil, constraint(organizations.ConstraintViolationExceptionReasonMaxTagLimitExceeded, "You have exceeded the number of tags allowed on this resource.")
@@ -57,7 +59,7 @@ func (o *org) tagged(id string) (t taggable, found bool, err error) {
 		}
 		r, err := organization.Find(tx, o.Organization, id)
 		if err != nil {
-			return t, false, present(err)
+			return t, false, store.IgnoreNotFound(err)
 		}
 		t.tags = r.Tags
 		if organization.Managed(id) == nil {
@@ -71,7 +73,7 @@ func (o *org) tagged(id string) (t taggable, found bool, err error) {
 		t.resource = &call.Resource{ARN: o.ResourcePolicyARN(p, id)}
 		r, err := organization.ResourcePolicies.In(o.Management, "").Get(tx, id)
 		if err != nil {
-			return t, false, present(err)
+			return t, false, store.IgnoreNotFound(err)
 		}
 		t.tags, t.resource.Tags = r.Tags, r.Tags
 		t.save = func(tags map[string]string) error {
@@ -91,7 +93,7 @@ func (o *org) tagged(id string) (t taggable, found bool, err error) {
 	case strings.HasPrefix(id, "ou-"):
 		u, err := o.unit(id)
 		if err != nil {
-			return t, false, present(err)
+			return t, false, store.IgnoreNotFound(err)
 		}
 		t.tags = u.Tags
 		t.save = func(tags map[string]string) error {
@@ -102,7 +104,7 @@ func (o *org) tagged(id string) (t taggable, found bool, err error) {
 	}
 	a, err := o.account(id)
 	if err != nil {
-		return t, false, present(err)
+		return t, false, store.IgnoreNotFound(err)
 	}
 	t.tags = a.Tags
 	t.save = func(tags map[string]string) error {
@@ -118,7 +120,7 @@ func (s *Service) TagResource(c *call.Call, in *organizations.TagResourceRequest
 	if err != nil {
 		return nil, err
 	}
-	t, found, err := o.tagged(deref(in.ResourceId))
+	t, found, err := o.tagged(optional.Value(in.ResourceId))
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +146,7 @@ func (s *Service) UntagResource(c *call.Call, in *organizations.UntagResourceReq
 	if err != nil {
 		return nil, err
 	}
-	t, found, err := o.tagged(deref(in.ResourceId))
+	t, found, err := o.tagged(optional.Value(in.ResourceId))
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +170,7 @@ func (s *Service) ListTagsForResource(c *call.Call, in *organizations.ListTagsFo
 	if err != nil {
 		return nil, err
 	}
-	t, found, err := o.tagged(deref(in.ResourceId))
+	t, found, err := o.tagged(optional.Value(in.ResourceId))
 	if err != nil {
 		return nil, err
 	}

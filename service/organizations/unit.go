@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/organizations"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -71,7 +72,7 @@ func (o *org) freeName(parent, name string) error {
 	if err == nil {
 		return &organizations.DuplicateOrganizationalUnitException{Message: "An OU with the same name already exists."}
 	}
-	return present(err)
+	return store.IgnoreNotFound(err)
 }
 
 // CreateOrganizationalUnit makes a unit in the root or in another unit.
@@ -80,7 +81,7 @@ func (s *Service) CreateOrganizationalUnit(c *call.Call, in *organizations.Creat
 	if err != nil {
 		return nil, err
 	}
-	parent, name := deref(in.ParentId), deref(in.Name)
+	parent, name := optional.Value(in.ParentId), optional.Value(in.Name)
 	r, err := o.ofTarget(parent)
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func (s *Service) DescribeOrganizationalUnit(c *call.Call, in *organizations.Des
 	if err != nil {
 		return nil, err
 	}
-	u, err := o.existingUnit(readable, deref(in.OrganizationalUnitId))
+	u, err := o.existingUnit(readable, optional.Value(in.OrganizationalUnitId))
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (s *Service) UpdateOrganizationalUnit(c *call.Call, in *organizations.Updat
 	if err != nil {
 		return nil, err
 	}
-	u, err := o.existingUnit(management, deref(in.OrganizationalUnitId))
+	u, err := o.existingUnit(management, optional.Value(in.OrganizationalUnitId))
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +189,7 @@ func (s *Service) DeleteOrganizationalUnit(c *call.Call, in *organizations.Delet
 	if err != nil {
 		return nil, err
 	}
-	u, err := o.existingUnit(management, deref(in.OrganizationalUnitId))
+	u, err := o.existingUnit(management, optional.Value(in.OrganizationalUnitId))
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +219,7 @@ func (s *Service) ListOrganizationalUnitsForParent(c *call.Call, in *organizatio
 	if err != nil {
 		return nil, err
 	}
-	parent := deref(in.ParentId)
+	parent := optional.Value(in.ParentId)
 	if err := o.parentOf(readable, parent); err != nil {
 		return nil, err
 	}
@@ -239,7 +240,7 @@ func (s *Service) ListChildren(c *call.Call, in *organizations.ListChildrenReque
 	if err != nil {
 		return nil, err
 	}
-	parent := deref(in.ParentId)
+	parent := optional.Value(in.ParentId)
 	if err := o.parentOf(readable, parent); err != nil {
 		return nil, err
 	}
@@ -262,7 +263,7 @@ func (s *Service) ListParents(c *call.Call, in *organizations.ListParentsRequest
 	if err != nil {
 		return nil, err
 	}
-	id := deref(in.ChildId)
+	id := optional.Value(in.ChildId)
 	r, err := o.ofTarget(id)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -26,9 +27,9 @@ type bucket struct {
 
 // find gives the bucket that a request names, as far as the call has come to the region that it lies in.
 func (s *Service) find(c *call.Call, name, expectedOwner *string) (*bucket, error) {
-	r, err := bucketTable.In("", "").Find(c.Tx(), "name", deref(name))
+	r, err := bucketTable.In("", "").Find(c.Tx(), "name", optional.Value(name))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, noBucket(deref(name))
+		return nil, noBucket(optional.Value(name))
 	}
 	if err != nil {
 		return nil, err

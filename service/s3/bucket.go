@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
@@ -18,7 +19,7 @@ const firstRegion = "us-east-1"
 
 // CreateBucket makes a bucket in the region called, or from us-east-1 in another one.
 func (s *Service) CreateBucket(c *call.Call, in *s3.CreateBucketRequest) (*s3.CreateBucketOutput, error) {
-	name := deref(in.Bucket)
+	name := optional.Value(in.Bucket)
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func checkBucketOptions(in *s3.CreateBucketRequest) error {
 		return fault("InvalidBucketAclWithObjectOwnership", 400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
 	case in.ObjectOwnership != "" && in.ObjectOwnership != s3.ObjectOwnershipBucketOwnerEnforced:
 		return notImplemented("x-amz-object-ownership")
-	case deref(in.ObjectLockEnabledForBucket):
+	case optional.Value(in.ObjectLockEnabledForBucket):
 		return notImplemented("x-amz-bucket-object-lock-enabled")
 	case in.BucketNamespace != "" && in.BucketNamespace != s3.BucketNamespaceGlobal:
 		return notImplemented("x-amz-bucket-namespace")
@@ -175,7 +176,7 @@ func (s *Service) ListBuckets(c *call.Call, in *s3.ListBucketsRequest) (*s3.List
 	if limit < 1 || limit > maxBuckets {
 		return nil, badArgument("max-buckets", "", "Argument max-buckets must be an integer between 1 and 10000")
 	}
-	prefix, region := deref(in.Prefix), deref(in.BucketRegion)
+	prefix, region := optional.Value(in.Prefix), optional.Value(in.BucketRegion)
 	listing, after := "buckets "+c.Scope.Account+" "+prefix+" "+region, ""
 	if in.ContinuationToken != nil {
 		position, err := pagetoken.Decode(listing, *in.ContinuationToken)

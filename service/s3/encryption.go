@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -38,7 +39,7 @@ func (b *bucket) encryption(in *s3.PutObjectRequest) (*kmsEncryption, error) {
 	default:
 		return nil, badArgument("x-amz-server-side-encryption", string(in.ServerSideEncryption), "The encryption method specified is not supported")
 	}
-	e := &kmsEncryption{KeyARN: b.keyName(in), BucketKey: deref(in.BucketKeyEnabled), Given: deref(in.SSEKMSEncryptionContext)}
+	e := &kmsEncryption{KeyARN: b.keyName(in), BucketKey: optional.Value(in.BucketKeyEnabled), Given: optional.Value(in.SSEKMSEncryptionContext)}
 	if e.Given != "" {
 		text, err := base64.StdEncoding.DecodeString(e.Given)
 		if err != nil || json.Unmarshal(text, &e.Context) != nil {
@@ -49,7 +50,7 @@ func (b *bucket) encryption(in *s3.PutObjectRequest) (*kmsEncryption, error) {
 		e.Context = make(map[string]string, 1)
 	}
 	// What the caller says of it does not matter: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#encryption-context
-	e.Context["aws:s3:arn"] = b.objectARN(deref(in.Key))
+	e.Context["aws:s3:arn"] = b.objectARN(optional.Value(in.Key))
 	if e.BucketKey {
 		e.Context["aws:s3:arn"] = b.arn()
 	}
@@ -59,9 +60,9 @@ func (b *bucket) encryption(in *s3.PutObjectRequest) (*kmsEncryption, error) {
 // keyName is the key of KMS that a request names, as an ARN where it is a key's ID or an alias of the bucket's region and of the caller's account.
 func (b *bucket) keyName(in *s3.PutObjectRequest) string {
 	if in.ServerSideEncryption != s3.ServerSideEncryptionAwsKms {
-		return deref(in.SSEKMSKeyId)
+		return optional.Value(in.SSEKMSKeyId)
 	}
-	name := deref(in.SSEKMSKeyId)
+	name := optional.Value(in.SSEKMSKeyId)
 	switch {
 	case name == "":
 		name = managedKey
@@ -81,7 +82,7 @@ func (s *Service) seal(c *call.Call, b *bucket, e *kmsEncryption, up *upload) er
 		return ofKMS(err)
 	}
 	defer clear(out.Plaintext)
-	e.KeyARN, e.DataKey = deref(out.KeyId), out.CiphertextBlob
+	e.KeyARN, e.DataKey = optional.Value(out.KeyId), out.CiphertextBlob
 	e.ObjectKey, err = wrap(out.Plaintext, up.blob, up.key)
 	return err
 }

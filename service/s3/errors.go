@@ -1,11 +1,9 @@
 package s3
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
-	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -38,28 +36,4 @@ func notImplemented(header string) error {
 
 func malformedPolicy(format string, args ...any) error {
 	return fault("MalformedPolicy", 400, fmt.Sprintf(format, args...))
-}
-
-// absent turns not found into nil: nothing is there.
-func absent(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// some is nil for what is empty.
-func some[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/blob"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -34,7 +35,7 @@ func (s *Service) read(c *call.Call, in reading) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := deref(in.key)
+	key := optional.Value(in.key)
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
@@ -208,7 +209,7 @@ func (f *found) show(a answer, o overrides) {
 		{a.contentLanguage, o.contentLanguage, f.Headers.ContentLanguage}, {a.websiteRedirect, nil, f.Headers.WebsiteRedirect},
 	} {
 		if *h.to = h.other; h.other == nil {
-			*h.to = some(h.own)
+			*h.to = optional.NonZero(h.own)
 		}
 	}
 	if *a.expires = o.expires; o.expires == nil {
@@ -216,7 +217,7 @@ func (f *found) show(a answer, o overrides) {
 	}
 	*a.encryption, *a.metadata = s3.ServerSideEncryptionAes256, f.Metadata
 	if f.KMS != nil {
-		*a.encryption, *a.kmsKeyID, *a.bucketKey = s3.ServerSideEncryptionAwsKms, &f.KMS.KeyARN, some(f.KMS.BucketKey)
+		*a.encryption, *a.kmsKeyID, *a.bucketKey = s3.ServerSideEncryptionAwsKms, &f.KMS.KeyARN, optional.NonZero(f.KMS.BucketKey)
 	}
 }
 
@@ -226,11 +227,11 @@ func (s *Service) DeleteObject(c *call.Call, in *s3.DeleteObjectRequest) (*s3.De
 	if err != nil {
 		return nil, err
 	}
-	key := deref(in.Key)
+	key := optional.Value(in.Key)
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	b.with("s3:if-match", deref(in.IfMatch))
+	b.with("s3:if-match", optional.Value(in.IfMatch))
 	if err := b.authorizeObject(key); err != nil {
 		return nil, err
 	}

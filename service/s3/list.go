@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
@@ -172,8 +173,8 @@ func (l *listing) commonPrefixes(encode func(string) *string) []s3.CommonPrefix 
 
 // ListObjectsV2 lists a bucket's objects by key.
 func (s *Service) ListObjectsV2(c *call.Call, in *s3.ListObjectsV2Request) (*s3.ListObjectsV2Output, error) {
-	l := &listing{prefix: deref(in.Prefix), delimiter: deref(in.Delimiter), after: deref(in.StartAfter)}
-	place := "objects " + deref(in.Bucket)
+	l := &listing{prefix: optional.Value(in.Prefix), delimiter: optional.Value(in.Delimiter), after: optional.Value(in.StartAfter)}
+	place := "objects " + optional.Value(in.Bucket)
 	if in.ContinuationToken != nil {
 		position, err := pagetoken.Decode(place, *in.ContinuationToken)
 		if err != nil {
@@ -192,7 +193,7 @@ func (s *Service) ListObjectsV2(c *call.Call, in *s3.ListObjectsV2Request) (*s3.
 	out := &s3.ListObjectsV2Output{
 		Name: &b.Name, Prefix: encode(l.prefix), MaxKeys: new(int32(l.limit)), EncodingType: in.EncodingType, ContinuationToken: in.ContinuationToken,
 		IsTruncated: &l.truncated, KeyCount: new(int32(len(l.objects) + len(l.prefixes))),
-		Contents: l.contents(b, encode, deref(in.FetchOwner)), CommonPrefixes: l.commonPrefixes(encode),
+		Contents: l.contents(b, encode, optional.Value(in.FetchOwner)), CommonPrefixes: l.commonPrefixes(encode),
 	}
 	if in.Delimiter != nil {
 		out.Delimiter = encode(l.delimiter)
@@ -208,7 +209,7 @@ func (s *Service) ListObjectsV2(c *call.Call, in *s3.ListObjectsV2Request) (*s3.
 
 // ListObjects is the listing as it was before ListObjectsV2.
 func (s *Service) ListObjects(c *call.Call, in *s3.ListObjectsRequest) (*s3.ListObjectsOutput, error) {
-	l := &listing{prefix: deref(in.Prefix), delimiter: deref(in.Delimiter), after: deref(in.Marker)}
+	l := &listing{prefix: optional.Value(in.Prefix), delimiter: optional.Value(in.Delimiter), after: optional.Value(in.Marker)}
 	encode, err := encoder(in.EncodingType)
 	if err != nil {
 		return nil, err
@@ -218,7 +219,7 @@ func (s *Service) ListObjects(c *call.Call, in *s3.ListObjectsRequest) (*s3.List
 		return nil, err
 	}
 	out := &s3.ListObjectsOutput{
-		Name: &b.Name, Prefix: encode(l.prefix), Marker: encode(deref(in.Marker)), MaxKeys: new(int32(l.limit)), EncodingType: in.EncodingType,
+		Name: &b.Name, Prefix: encode(l.prefix), Marker: encode(optional.Value(in.Marker)), MaxKeys: new(int32(l.limit)), EncodingType: in.EncodingType,
 		IsTruncated: &l.truncated, Contents: l.contents(b, encode, true), CommonPrefixes: l.commonPrefixes(encode),
 	}
 	if in.Delimiter != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // notifications are whom a bucket tells of what happens in it.
@@ -82,7 +83,7 @@ func (s *Service) PutBucketNotificationConfiguration(c *call.Call, in *s3.PutBuc
 	if err != nil {
 		return nil, err
 	}
-	if !deref(in.SkipDestinationValidation) {
+	if !optional.Value(in.SkipDestinationValidation) {
 		if err := s.tryDestinations(b, n); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/arn"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -66,7 +67,7 @@ func malformedXML() error {
 
 // add checks a destination, which is a kind of thing of a service, and adds it.
 func (b *bucket) add(n *notifications, kind, service string, id, destinationARN *string, events []s3.Event, filter *s3.NotificationConfigurationFilter) error {
-	d := destination{ID: deref(id), ARN: deref(destinationARN), Events: events}
+	d := destination{ID: optional.Value(id), ARN: optional.Value(destinationARN), Events: events}
 	switch {
 	case len(d.ID) > maxConfiguration:
 		return badArgument("ID", d.ID, "ID length should not exceed 255 characters.")
@@ -114,7 +115,7 @@ func rulesOf(filter *s3.NotificationConfigurationFilter) (rules []filterRule, er
 		default:
 			return nil, badArgument("FilterRule.Name", string(r.Name), "filter rule name must be either prefix or suffix")
 		}
-		value := deref(r.Value)
+		value := optional.Value(r.Value)
 		switch {
 		case slices.ContainsFunc(rules, func(x filterRule) bool { return x.Name == name }):
 			return nil, badArgument("FilterRule.Name", string(r.Name), "Cannot specify more than one "+strings.ToLower(name)+" rule in a filter.")

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbox"
 )
 
@@ -185,7 +186,7 @@ func (b *bucket) message(d *destination, h happened) any {
 		ResponseElements: messageResponse{b.c.RequestID, b.c.EventID},
 		S3: messageS3{
 			SchemaVersion: "1.0", ConfigurationID: d.ID,
-			Bucket: messageBucket{b.Name, messageIdentity{deref(owner(b.Account).ID)}, b.arn()},
+			Bucket: messageBucket{b.Name, messageIdentity{optional.Value(owner(b.Account).ID)}, b.arn()},
 			Object: messageObject{Key: strings.ReplaceAll(url.QueryEscape(o.Key), "%2F", "/"), Sequencer: sequencer(o)},
 		},
 	}

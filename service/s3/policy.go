@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // maxPolicy is the size of a bucket policy in bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
@@ -21,7 +22,7 @@ func (s *Service) PutBucketPolicy(c *call.Call, in *s3.PutBucketPolicyRequest) (
 	if err := b.authorizePolicy(); err != nil {
 		return nil, err
 	}
-	text := deref(in.Policy)
+	text := optional.Value(in.Policy)
 	if err := checkMD5(in.ContentMD5, text); err != nil {
 		return nil, err
 	}

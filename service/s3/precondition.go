@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -17,7 +18,7 @@ func mayReplace(in *s3.PutObjectRequest, old *objectRecord) error {
 	case in.IfNoneMatch != nil && old != nil:
 		return failedPrecondition("If-None-Match")
 	case in.IfMatch != nil && old == nil:
-		return noKey(deref(in.Key))
+		return noKey(optional.Value(in.Key))
 	case in.IfMatch != nil && !old.matches(*in.IfMatch):
 		return failedPrecondition("If-Match")
 	}

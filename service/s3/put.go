@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/s3"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -36,7 +37,7 @@ func (s *Service) putObject(c *call.Call, in *s3.PutObjectRequest) (*s3.PutObjec
 	if err != nil {
 		return nil, err
 	}
-	key := deref(in.Key)
+	key := optional.Value(in.Key)
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (s *Service) putObject(c *call.Call, in *s3.PutObjectRequest) (*s3.PutObjec
 		return nil, err
 	}
 	old, err := b.objects().Get(c.Tx(), b.Name, key)
-	if absent(err) != nil {
+	if store.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	if err := mayReplace(in, old); err != nil {
@@ -112,17 +113,17 @@ func checkKey(key string) error {
 // ofPut sets the condition keys of a PutObject.
 func (b *bucket) ofPut(in *s3.PutObjectRequest) {
 	b.with("s3:x-amz-acl", string(in.ACL))
-	b.with("s3:x-amz-grant-full-control", deref(in.GrantFullControl))
-	b.with("s3:x-amz-grant-read", deref(in.GrantRead))
-	b.with("s3:x-amz-grant-read-acp", deref(in.GrantReadACP))
-	b.with("s3:x-amz-grant-write-acp", deref(in.GrantWriteACP))
+	b.with("s3:x-amz-grant-full-control", optional.Value(in.GrantFullControl))
+	b.with("s3:x-amz-grant-read", optional.Value(in.GrantRead))
+	b.with("s3:x-amz-grant-read-acp", optional.Value(in.GrantReadACP))
+	b.with("s3:x-amz-grant-write-acp", optional.Value(in.GrantWriteACP))
 	b.with("s3:x-amz-server-side-encryption", string(in.ServerSideEncryption))
 	b.with("s3:x-amz-server-side-encryption-aws-kms-key-id", b.keyName(in))
-	b.with("s3:x-amz-server-side-encryption-customer-algorithm", deref(in.SSECustomerAlgorithm))
+	b.with("s3:x-amz-server-side-encryption-customer-algorithm", optional.Value(in.SSECustomerAlgorithm))
 	b.with("s3:x-amz-storage-class", string(in.StorageClass))
-	b.with("s3:x-amz-website-redirect-location", deref(in.WebsiteRedirectLocation))
-	b.with("s3:if-match", deref(in.IfMatch))
-	b.with("s3:if-none-match", deref(in.IfNoneMatch))
+	b.with("s3:x-amz-website-redirect-location", optional.Value(in.WebsiteRedirectLocation))
+	b.with("s3:if-match", optional.Value(in.IfMatch))
+	b.with("s3:if-none-match", optional.Value(in.IfNoneMatch))
 	b.with("s3:ObjectCreationOperation", "true")
 }
 
@@ -165,9 +166,9 @@ func noStorageClass(class s3.StorageClass) error {
 // headersOf are the headers that an object keeps.
 func headersOf(in *s3.PutObjectRequest) headers {
 	h := headers{
-		ContentType: deref(in.ContentType), CacheControl: deref(in.CacheControl), ContentDisposition: deref(in.ContentDisposition),
-		ContentEncoding: withoutChunks(deref(in.ContentEncoding)), ContentLanguage: deref(in.ContentLanguage),
-		WebsiteRedirect: deref(in.WebsiteRedirectLocation), Expires: in.Expires,
+		ContentType: optional.Value(in.ContentType), CacheControl: optional.Value(in.CacheControl), ContentDisposition: optional.Value(in.ContentDisposition),
+		ContentEncoding: withoutChunks(optional.Value(in.ContentEncoding)), ContentLanguage: optional.Value(in.ContentLanguage),
+		WebsiteRedirect: optional.Value(in.WebsiteRedirectLocation), Expires: in.Expires,
 	}
 	if h.ContentType == "" {
 		h.ContentType = "binary/octet-stream"
@@ -190,8 +191,8 @@ func withoutChunks(encoding string) string {
 func (o *objectRecord) put() *s3.PutObjectOutput {
 	out := &s3.PutObjectOutput{ETag: new(o.etag()), ServerSideEncryption: s3.ServerSideEncryptionAes256, ChecksumType: s3.ChecksumTypeFullObject}
 	if o.KMS != nil {
-		out.ServerSideEncryption, out.SSEKMSKeyId, out.BucketKeyEnabled = s3.ServerSideEncryptionAwsKms, &o.KMS.KeyARN, some(o.KMS.BucketKey)
-		out.SSEKMSEncryptionContext = some(o.KMS.Given)
+		out.ServerSideEncryption, out.SSEKMSKeyId, out.BucketKeyEnabled = s3.ServerSideEncryptionAwsKms, &o.KMS.KeyARN, optional.NonZero(o.KMS.BucketKey)
+		out.SSEKMSEncryptionContext = optional.NonZero(o.KMS.Given)
 	}
 	o.Checksum.show(checksumFields{
 		&out.ChecksumCRC32, &out.ChecksumCRC32C, &out.ChecksumCRC64NVME, &out.ChecksumSHA1, &out.ChecksumSHA256, &out.ChecksumSHA512, &out.ChecksumMD5,

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/events"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
@@ -121,10 +122,10 @@ func (s *Service) invoke(c *call.Call, i *invocation, attempt int) error {
 	if err != nil {
 		return err
 	}
-	if put, ok := out.(*events.PutEventsResponse); ok && deref(put.FailedEntryCount) > 0 {
+	if put, ok := out.(*events.PutEventsResponse); ok && optional.Value(put.FailedEntryCount) > 0 {
 		for _, e := range put.Entries {
-			if code := deref(e.ErrorCode); code != "" {
-				return &wire.Error{Code: code, Message: deref(e.ErrorMessage), Status: 400, Fault: code == "InternalFailure" || code == "InternalException"}
+			if code := optional.Value(e.ErrorCode); code != "" {
+				return &wire.Error{Code: code, Message: optional.Value(e.ErrorMessage), Status: 400, Fault: code == "InternalFailure" || code == "InternalException"}
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/scheduler"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -115,7 +116,7 @@ func (s *Service) GetScheduleGroup(c *call.Call, in *scheduler.GetScheduleGroupI
 		return nil, err
 	}
 	return &scheduler.GetScheduleGroupOutput{
-		Arn: new(g.arn(c.Scope)), CreationDate: present(g.Created), LastModificationDate: present(g.Modified), Name: &g.Name, State: g.state(),
+		Arn: new(g.arn(c.Scope)), CreationDate: optional.NonZero(g.Created), LastModificationDate: optional.NonZero(g.Modified), Name: &g.Name, State: g.state(),
 	}, nil
 }
 
@@ -131,7 +132,7 @@ func (s *Service) ListScheduleGroups(c *call.Call, in *scheduler.ListScheduleGro
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	prefix := deref(in.NamePrefix)
+	prefix := optional.Value(in.NamePrefix)
 	records, next, err := page(c, groupTable, store.Query{Prefix: store.Key{store.Begin(prefix)}}, in.NextToken, in.MaxResults, "", nil)
 	if err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func (s *Service) ListScheduleGroups(c *call.Call, in *scheduler.ListScheduleGro
 	out := &scheduler.ListScheduleGroupsOutput{ScheduleGroups: []scheduler.ScheduleGroupSummary{}, NextToken: next}
 	for _, g := range records {
 		out.ScheduleGroups = append(out.ScheduleGroups, scheduler.ScheduleGroupSummary{
-			Arn: new(g.arn(c.Scope)), CreationDate: present(g.Created), LastModificationDate: present(g.Modified), Name: &g.Name, State: g.state(),
+			Arn: new(g.arn(c.Scope)), CreationDate: optional.NonZero(g.Created), LastModificationDate: optional.NonZero(g.Modified), Name: &g.Name, State: g.state(),
 		})
 	}
 	return out, nil
@@ -209,11 +210,11 @@ func page[R any](c *call.Call, t *store.Table[R], q store.Query, token *string, 
 	if limit != nil {
 		q.Limit = int(*limit)
 	}
-	records, next, err := t.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(token), filters, keep)
+	records, next, err := t.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(token), filters, keep)
 	if errors.Is(err, store.ErrBadToken) {
 		return nil, nil, invalid("Invalid NextToken.")
 	}
-	return records, present(next), err
+	return records, optional.NonZero(next), err
 }
 
 func isNotFound(err error) bool {

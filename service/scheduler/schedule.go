@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/scheduler"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -103,7 +104,7 @@ func (s *Service) CreateSchedule(c *call.Call, in *scheduler.CreateScheduleInput
 		return nil, err
 	}
 	r.Created, r.Anchor = c.Time, r.begin(c.Time)
-	return out, s.put(c, r, deref(in.Target.Input))
+	return out, s.put(c, r, optional.Value(in.Target.Input))
 }
 
 // takes returns an error if the group takes no schedules.
@@ -138,7 +139,7 @@ func (s *Service) UpdateSchedule(c *call.Call, in *scheduler.UpdateScheduleInput
 	if r.Expression != was.Expression || !same(r.Start, was.Start) || was.Disabled && !r.Disabled {
 		r.Anchor = r.begin(c.Time)
 	}
-	return &scheduler.UpdateScheduleOutput{ScheduleArn: &n.arn}, s.put(c, r, deref(in.Target.Input))
+	return &scheduler.UpdateScheduleOutput{ScheduleArn: &n.arn}, s.put(c, r, optional.Value(in.Target.Input))
 }
 
 func same(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }
@@ -158,9 +159,9 @@ func (s *Service) put(c *call.Call, r *scheduleRecord, input string) error {
 // described makes a record of what a request says of a schedule, and asks whether its role may be passed.
 func (s *Service) described(c *call.Call, n named, in *scheduler.UpdateScheduleInput) (*scheduleRecord, error) {
 	r := &scheduleRecord{
-		Group: n.group, Name: n.name, Modified: c.Time, Description: deref(in.Description), Expression: *in.ScheduleExpression, Zone: "UTC",
+		Group: n.group, Name: n.name, Modified: c.Time, Description: optional.Value(in.Description), Expression: *in.ScheduleExpression, Zone: "UTC",
 		Start: in.StartDate, End: in.EndDate, Disabled: in.State == scheduler.ScheduleStateDisabled, Deletes: in.ActionAfterCompletion == scheduler.ActionAfterCompletionDelete,
-		Key: deref(in.KmsKeyArn),
+		Key: optional.Value(in.KmsKeyArn),
 	}
 	if in.ScheduleExpressionTimezone != nil {
 		r.Zone = *in.ScheduleExpressionTimezone
@@ -222,9 +223,9 @@ func (s *Service) GetSchedule(c *call.Call, in *scheduler.GetScheduleInput) (*sc
 		return nil, ofKMS(err)
 	}
 	out := &scheduler.GetScheduleOutput{
-		ActionAfterCompletion: scheduler.ActionAfterCompletionNone, Arn: &n.arn, CreationDate: &r.Created, LastModificationDate: &r.Modified, Description: present(r.Description),
+		ActionAfterCompletion: scheduler.ActionAfterCompletionNone, Arn: &n.arn, CreationDate: &r.Created, LastModificationDate: &r.Modified, Description: optional.NonZero(r.Description),
 		StartDate: r.Start, EndDate: r.End, FlexibleTimeWindow: &scheduler.FlexibleTimeWindow{Mode: scheduler.FlexibleTimeWindowModeOff}, GroupName: &r.Group, Name: &r.Name,
-		KmsKeyArn: present(r.Key), ScheduleExpression: &r.Expression, ScheduleExpressionTimezone: &r.Zone, State: r.state(), Target: r.Target.shape(input),
+		KmsKeyArn: optional.NonZero(r.Key), ScheduleExpression: &r.Expression, ScheduleExpressionTimezone: &r.Zone, State: r.state(), Target: r.Target.shape(input),
 	}
 	if r.Deletes {
 		out.ActionAfterCompletion = scheduler.ActionAfterCompletionDelete
@@ -249,7 +250,7 @@ func (r *scheduleRecord) sealed(arn string) sealed {
 // shape is the target as the API has it.
 func (t *targetRecord) shape(input string) *scheduler.Target {
 	out := &scheduler.Target{
-		Arn: &t.ARN, RoleArn: &t.Role, Input: present(input), RetryPolicy: &scheduler.RetryPolicy{MaximumEventAgeInSeconds: &t.Age, MaximumRetryAttempts: &t.Retries},
+		Arn: &t.ARN, RoleArn: &t.Role, Input: optional.NonZero(input), RetryPolicy: &scheduler.RetryPolicy{MaximumEventAgeInSeconds: &t.Age, MaximumRetryAttempts: &t.Retries},
 	}
 	if t.DeadLetters != "" {
 		out.DeadLetterConfig = &scheduler.DeadLetterConfig{Arn: &t.DeadLetters}
@@ -287,7 +288,7 @@ func (s *Service) ListSchedules(c *call.Call, in *scheduler.ListSchedulesInput) 
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	prefix, q := deref(in.NamePrefix), store.Query{}
+	prefix, q := optional.Value(in.NamePrefix), store.Query{}
 	if in.GroupName != nil {
 		if g, err := findGroup(c, *in.GroupName); err != nil || g == nil {
 			if err == nil {

@@ -73,19 +73,3 @@ func conflict(format string, args ...any) error {
 func notFound(format string, args ...any) error {
 	return &scheduler.ResourceNotFoundException{Message: fmt.Sprintf(format, args...)}
 }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// present is a pointer to v, or nil if that is the zero value.
-func present[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/scheduler"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -118,10 +119,10 @@ func (s *Service) checkTarget(c *call.Call, t *scheduler.Target) (r targetRecord
 		r.Source, r.DetailType = *p.Source, *p.DetailType
 	}
 	if p := t.SqsParameters; p != nil {
-		r.MessageGroup = deref(p.MessageGroupId)
+		r.MessageGroup = optional.Value(p.MessageGroupId)
 	}
 	switch {
-	case len(deref(t.Input)) > maxInput:
+	case len(optional.Value(t.Input)) > maxInput:
 		return r, invalid("The input of the target is longer than %d bytes.", maxInput)
 	case t.EcsParameters != nil || t.KinesisParameters != nil || t.SageMakerPipelineParameters != nil,
 		r.Source != "" && a.Service != "events", r.MessageGroup != "" && a.Service != "sqs":
@@ -133,7 +134,7 @@ func (s *Service) checkTarget(c *call.Call, t *scheduler.Target) (r targetRecord
 	case r.MessageGroup == "" && a.Service == "sqs" && strings.HasSuffix(a.Resource, ".fifo"):
 		return r, invalid("SqsParameters with a MessageGroupId is required for a FIFO queue.")
 	case a.universal:
-		_, err = decodeInput(a.op, []byte(orObject(deref(t.Input))))
+		_, err = decodeInput(a.op, []byte(orObject(optional.Value(t.Input))))
 	case a.json && t.Input != nil && !json.Valid([]byte(*t.Input)):
 		return r, invalid("The input of the target must be well-formed JSON.")
 	}

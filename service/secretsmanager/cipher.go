@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -70,7 +71,7 @@ func (s *Service) encrypted(c *call.Call, sec *secret, versionID string, plain [
 		return nil, err
 	}
 	return &copied{
-		Key: deref(out.KeyId), Default: sec.Key == "", DataKey: out.CiphertextBlob,
+		Key: optional.Value(out.KeyId), Default: sec.Key == "", DataKey: out.CiphertextBlob,
 		Value: aead.Seal(nil, nil, plain, []byte(sec.arn+"#"+versionID)),
 	}, nil
 }

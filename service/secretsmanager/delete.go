@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -20,7 +21,7 @@ const (
 
 // DeleteSecret schedules the deletion of a secret, or deletes it at once.
 func (s *Service) DeleteSecret(c *call.Call, in *secretsmanager.DeleteSecretRequest) (*secretsmanager.DeleteSecretResponse, error) {
-	force := deref(in.ForceDeleteWithoutRecovery)
+	force := optional.Value(in.ForceDeleteWithoutRecovery)
 	days := int64(defaultWindow)
 	if in.RecoveryWindowInDays != nil {
 		days = *in.RecoveryWindowInDays
@@ -34,7 +35,7 @@ func (s *Service) DeleteSecret(c *call.Call, in *secretsmanager.DeleteSecretRequ
 	if err := s.calm(c, in.SecretId); err != nil {
 		return nil, err
 	}
-	t, err := parse(c, deref(in.SecretId))
+	t, err := parse(c, optional.Value(in.SecretId))
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,13 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // GetSecretValue returns what a version of a secret says. It comes out of the caches, so that no transaction is begun; who asks is asked about each time, by the secret's policies and by its key's.
 func (s *Service) GetSecretValue(c *call.Call, in *secretsmanager.GetSecretValueRequest) (*secretsmanager.GetSecretValueResponse, error) {
-	t, err := parse(c, deref(in.SecretId))
+	t, err := parse(c, optional.Value(in.SecretId))
 	if err != nil {
 		return nil, err
 	}
@@ -22,14 +23,14 @@ func (s *Service) GetSecretValue(c *call.Call, in *secretsmanager.GetSecretValue
 	if sec, err = s.settled(c, t, sec); err != nil {
 		return nil, err
 	}
-	a := (&access{reading: in}).with("secretsmanager:versionid", deref(in.VersionId))
+	a := (&access{reading: in}).with("secretsmanager:versionid", optional.Value(in.VersionId))
 	if err := s.authorize(c, t, sec, a); err != nil {
 		return nil, err
 	}
 	if err := sec.alive(); err != nil {
 		return nil, err
 	}
-	v, err := s.wanted(c, sec, deref(in.VersionId), deref(in.VersionStage))
+	v, err := s.wanted(c, sec, optional.Value(in.VersionId), optional.Value(in.VersionStage))
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +114,11 @@ func (s *Service) BatchGetSecretValue(c *call.Call, in *secretsmanager.BatchGetS
 		if in.MaxResults != nil {
 			limit = int(*in.MaxResults)
 		}
-		list, next, err := s.page(c, listing{filters: in.Filters, limit: limit}, deref(in.NextToken))
+		list, next, err := s.page(c, listing{filters: in.Filters, limit: limit}, optional.Value(in.NextToken))
 		if err != nil {
 			return nil, err
 		}
-		out.NextToken = present(next)
+		out.NextToken = optional.NonZero(next)
 		for _, r := range list {
 			ids = append(ids, r.arn(c.Scope.Partition))
 		}

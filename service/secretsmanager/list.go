@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -39,22 +40,22 @@ func (s *Service) ListSecrets(c *call.Call, in *secretsmanager.ListSecretsReques
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	l := listing{filters: in.Filters, deleted: deref(in.IncludePlannedDeletion), by: in.SortBy, order: in.SortOrder, limit: pageSize(in.MaxResults)}
-	list, next, err := s.page(c, l, deref(in.NextToken))
+	l := listing{filters: in.Filters, deleted: optional.Value(in.IncludePlannedDeletion), by: in.SortBy, order: in.SortOrder, limit: pageSize(in.MaxResults)}
+	list, next, err := s.page(c, l, optional.Value(in.NextToken))
 	if err != nil {
 		return nil, err
 	}
-	out := &secretsmanager.ListSecretsResponse{NextToken: present(next), SecretList: []secretsmanager.SecretListEntry{}}
+	out := &secretsmanager.ListSecretsResponse{NextToken: optional.NonZero(next), SecretList: []secretsmanager.SecretListEntry{}}
 	for _, r := range list {
 		sec := &secret{secretRecord: *r, arn: r.arn(c.Scope.Partition)}
 		e := secretsmanager.SecretListEntry{
-			ARN: &sec.arn, Name: &r.Name, Type: present(r.Type), Description: present(r.Description), KmsKeyId: present(r.Key), OwningService: present(r.Owner),
-			CreatedDate: &r.Created, LastChangedDate: &r.Changed, LastAccessedDate: present(r.Accessed), DeletedDate: present(r.Deleted),
-			Tags: tagList(r.Tags), SecretVersionsToStages: r.stages(), PrimaryRegion: present(r.primaryRegion()),
+			ARN: &sec.arn, Name: &r.Name, Type: optional.NonZero(r.Type), Description: optional.NonZero(r.Description), KmsKeyId: optional.NonZero(r.Key), OwningService: optional.NonZero(r.Owner),
+			CreatedDate: &r.Created, LastChangedDate: &r.Changed, LastAccessedDate: optional.NonZero(r.Accessed), DeletedDate: optional.NonZero(r.Deleted),
+			Tags: tagList(r.Tags), SecretVersionsToStages: r.stages(), PrimaryRegion: optional.NonZero(r.primaryRegion()),
 		}
 		if rot := r.Rotation; rot != nil {
-			e.RotationEnabled, e.RotationLambdaARN, e.RotationRules = &rot.Enabled, present(rot.Lambda), rot.rules()
-			e.LastRotatedDate, e.NextRotationDate = present(rot.Last), present(rot.Next)
+			e.RotationEnabled, e.RotationLambdaARN, e.RotationRules = &rot.Enabled, optional.NonZero(rot.Lambda), rot.rules()
+			e.LastRotatedDate, e.NextRotationDate = optional.NonZero(rot.Last), optional.NonZero(rot.Next)
 		}
 		out.SecretList = append(out.SecretList, e)
 	}

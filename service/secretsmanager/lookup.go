@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // secret is a secret, ready for use. One of the cache is shared, and must not be changed.
@@ -68,7 +69,7 @@ func (s *Service) secret(c *call.Call, id *string) (*secret, error) {
 
 // secretWith is secret for a request with conditions of its own.
 func (s *Service) secretWith(c *call.Call, id *string, a *access) (*secret, error) {
-	t, err := parse(c, deref(id))
+	t, err := parse(c, optional.Value(id))
 	if err != nil {
 		return nil, err
 	}
@@ -228,8 +229,8 @@ func (a *access) Lookup(key string) ([]string, bool) {
 
 // stages are the labels by which a version is read: the one that the request names, those of the version that it names by its ID alone, or AWSCURRENT.
 func (a *access) stages() []string {
-	switch id := deref(a.reading.VersionId); {
-	case deref(a.reading.VersionStage) != "":
+	switch id := optional.Value(a.reading.VersionId); {
+	case optional.Value(a.reading.VersionStage) != "":
 		return []string{*a.reading.VersionStage}
 	case id == "":
 		return []string{currentLabel}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // The types of characters of passwords.
@@ -41,14 +42,14 @@ func password(rand io.Reader, in *secretsmanager.GetRandomPasswordRequest) (stri
 		chars string
 		left  bool // out
 	}{
-		{lowercase, deref(in.ExcludeLowercase)}, {uppercase, deref(in.ExcludeUppercase)}, {digits, deref(in.ExcludeNumbers)}, {punctuation, deref(in.ExcludePunctuation)},
-		{" ", !deref(in.IncludeSpace)},
+		{lowercase, optional.Value(in.ExcludeLowercase)}, {uppercase, optional.Value(in.ExcludeUppercase)}, {digits, optional.Value(in.ExcludeNumbers)}, {punctuation, optional.Value(in.ExcludePunctuation)},
+		{" ", !optional.Value(in.IncludeSpace)},
 	} {
 		if t.left {
 			continue
 		}
 		chars := strings.Map(func(r rune) rune {
-			if strings.ContainsRune(deref(in.ExcludeCharacters), r) {
+			if strings.ContainsRune(optional.Value(in.ExcludeCharacters), r) {
 				return -1
 			}
 			return r

@@ -7,6 +7,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // GetResourcePolicy returns the policy of a secret as it was put. Users and roles that are gone are shown by their unique IDs.
@@ -40,7 +41,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *secretsmanager.PutResource
 	if err != nil {
 		return nil, err
 	}
-	if deref(in.BlockPublicPolicy) && p.Public() {
+	if optional.Value(in.BlockPublicPolicy) && p.Public() {
 		return nil, &secretsmanager.PublicPolicyException{Message: "The BlockPublicPolicy parameter is set to true, and the resource policy did not prevent broad access to the secret."}
 	}
 	sec.Policy, sec.Pins = *in.ResourcePolicy, pins

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // PutSecretValue makes a version of a secret.
@@ -50,7 +51,7 @@ func (s *Service) PutSecretValue(c *call.Call, in *secretsmanager.PutSecretValue
 
 // UpdateSecretVersionStage attaches a label to a version, or takes it away.
 func (s *Service) UpdateSecretVersionStage(c *call.Call, in *secretsmanager.UpdateSecretVersionStageRequest) (*secretsmanager.UpdateSecretVersionStageResponse, error) {
-	label, from, to := deref(in.VersionStage), deref(in.RemoveFromVersionId), deref(in.MoveToVersionId)
+	label, from, to := optional.Value(in.VersionStage), optional.Value(in.RemoveFromVersionId), optional.Value(in.MoveToVersionId)
 	sec, err := s.forUpdate(c, in.SecretId, (&access{}).with("secretsmanager:versionstage", label))
 	if err != nil {
 		return nil, err
@@ -110,14 +111,14 @@ func (s *Service) ListSecretVersionIds(c *call.Call, in *secretsmanager.ListSecr
 	if err != nil {
 		return nil, err
 	}
-	deprecated := deref(in.IncludeDeprecated)
-	list, next, err := s.versionPage(c, sec, pageSize(in.MaxResults), deref(in.NextToken), deprecated)
+	deprecated := optional.Value(in.IncludeDeprecated)
+	list, next, err := s.versionPage(c, sec, pageSize(in.MaxResults), optional.Value(in.NextToken), deprecated)
 	if err != nil {
 		return nil, err
 	}
-	out := &secretsmanager.ListSecretVersionIdsResponse{ARN: &sec.arn, Name: &sec.Name, NextToken: present(next), Versions: []secretsmanager.SecretVersionsListEntry{}}
+	out := &secretsmanager.ListSecretVersionIdsResponse{ARN: &sec.arn, Name: &sec.Name, NextToken: optional.NonZero(next), Versions: []secretsmanager.SecretVersionsListEntry{}}
 	for _, v := range list {
-		e := secretsmanager.SecretVersionsListEntry{VersionId: &v.ID, CreatedDate: &v.Created, LastAccessedDate: present(v.Accessed), VersionStages: sec.labels(v.ID)}
+		e := secretsmanager.SecretVersionsListEntry{VersionId: &v.ID, CreatedDate: &v.Created, LastAccessedDate: optional.NonZero(v.Accessed), VersionStages: sec.labels(v.ID)}
 		for _, copy := range v.Copies {
 			key := copy.Key
 			if copy.Default {

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/door"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -52,7 +53,7 @@ func (r *secretRecord) replicaRegions() (regions []string) {
 // regions adds what policies may ask of the replicas of a request.
 func (a *access) regions(add []secretsmanager.ReplicaRegionType, force *bool) {
 	for _, r := range add {
-		a.with("secretsmanager:addreplicaregions", deref(r.Region))
+		a.with("secretsmanager:addreplicaregions", optional.Value(r.Region))
 	}
 	a.with("secretsmanager:forceoverwritereplicasecret", boolean(force))
 }
@@ -261,7 +262,7 @@ func (s *Service) addReplicas(c *call.Call, sec *secret, add []secretsmanager.Re
 	}
 	var overwrite []string
 	for _, r := range add {
-		region := deref(r.Region)
+		region := optional.Value(r.Region)
 		switch {
 		case !door.ValidRegion(c.Scope.Partition, region) || s.nowhere(region):
 			return invalidParameter("Invalid replica region: %s.", region)
@@ -271,7 +272,7 @@ func (s *Service) addReplicas(c *call.Call, sec *secret, add []secretsmanager.Re
 			return invalidParameter("Invalid replica region: %s is given more than once.", region)
 		}
 		overwrite = append(overwrite, region)
-		key := (&secret{secretRecord: secretRecord{Account: sec.Account, Region: region}}).givenKey(c, deref(r.KmsKeyId))
+		key := (&secret{secretRecord: secretRecord{Account: sec.Account, Region: region}}).givenKey(c, optional.Value(r.KmsKeyId))
 		at := slices.IndexFunc(sec.Replicas, func(rep replica) bool { return rep.Region == region })
 		switch {
 		case at < 0:
@@ -298,7 +299,7 @@ func (s *Service) ReplicateSecretToRegions(c *call.Call, in *secretsmanager.Repl
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addReplicas(c, sec, in.AddReplicaRegions, deref(in.ForceOverwriteReplicaSecret)); err != nil {
+	if err := s.addReplicas(c, sec, in.AddReplicaRegions, optional.Value(in.ForceOverwriteReplicaSecret)); err != nil {
 		return nil, err
 	}
 	out := &secretsmanager.ReplicateSecretToRegionsResponse{ARN: &sec.arn}
@@ -387,7 +388,7 @@ func (s *Service) leave(c *call.Call, sec *secret) error {
 // replicationStatus is how the replicas of a secret are.
 func (s *Service) replicationStatus(c *call.Call, sec *secret) (list []secretsmanager.ReplicationStatusType, err error) {
 	for _, rep := range sec.Replicas {
-		st := secretsmanager.ReplicationStatusType{Region: new(rep.Region), Status: rep.Status, StatusMessage: present(rep.Message), KmsKeyId: new(rep.Key)}
+		st := secretsmanager.ReplicationStatusType{Region: new(rep.Region), Status: rep.Status, StatusMessage: optional.NonZero(rep.Message), KmsKeyId: new(rep.Key)}
 		if rep.Key == "" {
 			st.KmsKeyId = new(defaultKey)
 		}

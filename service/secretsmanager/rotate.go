@@ -11,12 +11,13 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
 // RotateSecret says how a secret is rotated, and begins to, or tries whether it can be.
 func (s *Service) RotateSecret(c *call.Call, in *secretsmanager.RotateSecretRequest) (*secretsmanager.RotateSecretResponse, error) {
-	token := deref(in.ClientRequestToken)
+	token := optional.Value(in.ClientRequestToken)
 	if token == "" {
 		return nil, invalidRequest(tokenNeeded)
 	}
@@ -30,7 +31,7 @@ func (s *Service) RotateSecret(c *call.Call, in *secretsmanager.RotateSecretRequ
 	if err := s.calm(c, in.SecretId); err != nil {
 		return nil, err
 	}
-	a := new(access).with("secretsmanager:rotationlambdaarn", deref(in.RotationLambdaARN)).
+	a := new(access).with("secretsmanager:rotationlambdaarn", optional.Value(in.RotationLambdaARN)).
 		with("secretsmanager:rotateimmediately", strconv.FormatBool(immediately)).with("secretsmanager:modifyrotationrules", strconv.FormatBool(in.RotationRules != nil))
 	sec, err := s.live(c, in.SecretId, a)
 	if err != nil {
@@ -86,14 +87,14 @@ func (s *Service) begun(c *call.Call, sec *secret, token string) (bool, error) {
 func (s *Service) configure(c *call.Call, sec *secret, in *secretsmanager.RotateSecretRequest) error {
 	r := sec.rotating()
 	if rules := in.RotationRules; rules != nil {
-		r.Days, r.Duration, r.Expression, r.Every = deref(rules.AutomaticallyAfterDays), deref(rules.Duration), deref(rules.ScheduleExpression), 0
+		r.Days, r.Duration, r.Expression, r.Every = optional.Value(rules.AutomaticallyAfterDays), optional.Value(rules.Duration), optional.Value(rules.ScheduleExpression), 0
 		r.Anchor = midnight(c.Time)
 	}
 	r.Enabled = true
 	if r.Changed.IsZero() {
 		r.Changed = c.Time
 	}
-	function := deref(in.RotationLambdaARN)
+	function := optional.Value(in.RotationLambdaARN)
 	if function == "" && (r.Lambda == "" || r.Managed != nil) {
 		return s.manage(c, sec, r.Lambda)
 	}
@@ -158,7 +159,7 @@ func (s *Service) CancelRotateSecret(c *call.Call, in *secretsmanager.CancelRota
 	if err := sec.primary(); err != nil {
 		return nil, err
 	}
-	answer := &secretsmanager.CancelRotateSecretResponse{ARN: &sec.arn, Name: &sec.Name, VersionId: present(sec.hanging())}
+	answer := &secretsmanager.CancelRotateSecretResponse{ARN: &sec.arn, Name: &sec.Name, VersionId: optional.NonZero(sec.hanging())}
 	if sec.Rotation == nil {
 		return answer, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // rotation is how a secret is rotated, and the rotation that is under way.
@@ -79,7 +80,7 @@ func (r *rotation) rules() *secretsmanager.RotationRulesType {
 	if r.Expression != "" {
 		days = r.Every
 	}
-	return &secretsmanager.RotationRulesType{AutomaticallyAfterDays: present(days), Duration: present(r.Duration), ScheduleExpression: present(r.Expression)}
+	return &secretsmanager.RotationRulesType{AutomaticallyAfterDays: optional.NonZero(days), Duration: optional.NonZero(r.Duration), ScheduleExpression: optional.NonZero(r.Expression)}
 }
 
 // permitted refuses a RotationToken that is not that of the rotation under way. A function in another account, or one that has assumed a role, shows it that Secrets Manager called it:

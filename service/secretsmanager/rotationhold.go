@@ -6,6 +6,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/clock"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // Where a database takes one password at a time, there is a moment between its commit and ours in which AWSCURRENT is a value that is refused. Before it begins, the secret says in its
@@ -46,7 +47,7 @@ func (s *Service) settled(c *call.Call, t target, sec *secret) (*secret, error) 
 
 // calm waits, for a call that changes the secret, until this is not switching. A secret that goes on to be cannot be kept from being changed.
 func (s *Service) calm(c *call.Call, id *string) error {
-	t, err := parse(c, deref(id))
+	t, err := parse(c, optional.Value(id))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/engine/schedule"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // Rotation windows open on the hour, at midnight in UTC unless a cron expression says another time, and do not extend into the next day or the next window:
@@ -35,11 +36,11 @@ func planOf(rules *secretsmanager.RotationRulesType) (p plan, err error) {
 	if rules == nil {
 		return plan{}, nil
 	}
-	days, expression := deref(rules.AutomaticallyAfterDays), deref(rules.ScheduleExpression)
+	days, expression := optional.Value(rules.AutomaticallyAfterDays), optional.Value(rules.ScheduleExpression)
 	if rules.AutomaticallyAfterDays != nil && expression != "" {
 		return plan{}, invalidParameter("You cannot specify both rotation frequency and schedule expression together.")
 	}
-	return newPlan(days, expression, deref(rules.Duration))
+	return newPlan(days, expression, optional.Value(rules.Duration))
 }
 
 // plan is that of a secret, whose rules were valid when they were given.

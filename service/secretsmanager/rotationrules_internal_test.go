@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 func TestRules(t *testing.T) {
@@ -52,7 +53,7 @@ func TestRules(t *testing.T) {
 		{0, "every day", "", "Invalid ScheduleExpression"},
 	} {
 		t.Run(x.expression+"/"+x.duration, func(t *testing.T) {
-			rules := &secretsmanager.RotationRulesType{AutomaticallyAfterDays: present(x.days), ScheduleExpression: present(x.expression), Duration: present(x.duration)}
+			rules := &secretsmanager.RotationRulesType{AutomaticallyAfterDays: optional.NonZero(x.days), ScheduleExpression: optional.NonZero(x.expression), Duration: optional.NonZero(x.duration)}
 			p, err := planOf(rules)
 			if err != nil {
 				if !strings.Contains(err.Error(), x.want) {

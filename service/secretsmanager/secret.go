@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -55,7 +56,7 @@ func (sec *secret) editable(c *call.Call) error {
 
 // CreateSecret makes a secret, with a first version if it has a value.
 func (s *Service) CreateSecret(c *call.Call, in *secretsmanager.CreateSecretRequest) (*secretsmanager.CreateSecretResponse, error) {
-	name := deref(in.Name)
+	name := optional.Value(in.Name)
 	if err := validName(name); err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (s *Service) CreateSecret(c *call.Call, in *secretsmanager.CreateSecretRequ
 		}
 		sec.Owner = service
 	}
-	sec.Description, sec.Type, sec.Key = deref(in.Description), deref(in.Type), sec.givenKey(c, deref(in.KmsKeyId))
+	sec.Description, sec.Type, sec.Key = optional.Value(in.Description), optional.Value(in.Type), sec.givenKey(c, optional.Value(in.KmsKeyId))
 	if v != nil {
 		if _, err := s.putVersion(c, sec, *in.ClientRequestToken, v, nil); err != nil {
 			return nil, err
@@ -109,7 +110,7 @@ func (s *Service) CreateSecret(c *call.Call, in *secretsmanager.CreateSecretRequ
 	if err := sec.save(c); err != nil {
 		return nil, err
 	}
-	if err := s.addReplicas(c, sec, in.AddReplicaRegions, deref(in.ForceOverwriteReplicaSecret)); err != nil {
+	if err := s.addReplicas(c, sec, in.AddReplicaRegions, optional.Value(in.ForceOverwriteReplicaSecret)); err != nil {
 		return nil, err
 	}
 	out.ReplicationStatus, err = s.replicationStatus(c, sec)
@@ -127,7 +128,7 @@ func (s *Service) mayCreate(c *call.Call, t target, sec *secret, in *secretsmana
 		}
 		return c.AuthorizeAction(action, r)
 	}
-	a := (&access{tags: tags}).with("secretsmanager:name", t.name).with("secretsmanager:description", deref(in.Description)).with("secretsmanager:type", deref(in.Type))
+	a := (&access{tags: tags}).with("secretsmanager:name", t.name).with("secretsmanager:description", optional.Value(in.Description)).with("secretsmanager:type", optional.Value(in.Type))
 	a.key(c, in.KmsKeyId)
 	a.regions(in.AddReplicaRegions, in.ForceOverwriteReplicaSecret)
 	if err := ask(c.Op.Action, a); err != nil {
@@ -215,14 +216,14 @@ func (s *Service) DescribeSecret(c *call.Call, in *secretsmanager.DescribeSecret
 		return nil, err
 	}
 	out := &secretsmanager.DescribeSecretResponse{
-		ARN: &sec.arn, Name: &sec.Name, Type: present(sec.Type), Description: present(sec.Description), KmsKeyId: present(sec.Key), OwningService: present(sec.Owner),
-		CreatedDate: &sec.Created, LastChangedDate: &sec.Changed, LastAccessedDate: present(s.accessed(sec)), DeletedDate: present(sec.Due),
-		Tags: tagList(sec.Tags), VersionIdsToStages: sec.stages(), PrimaryRegion: present(sec.primaryRegion()),
+		ARN: &sec.arn, Name: &sec.Name, Type: optional.NonZero(sec.Type), Description: optional.NonZero(sec.Description), KmsKeyId: optional.NonZero(sec.Key), OwningService: optional.NonZero(sec.Owner),
+		CreatedDate: &sec.Created, LastChangedDate: &sec.Changed, LastAccessedDate: optional.NonZero(s.accessed(sec)), DeletedDate: optional.NonZero(sec.Due),
+		Tags: tagList(sec.Tags), VersionIdsToStages: sec.stages(), PrimaryRegion: optional.NonZero(sec.primaryRegion()),
 	}
 	out.ReplicationStatus, err = s.replicationStatus(c, sec)
 	if r := sec.Rotation; r != nil {
-		out.RotationEnabled, out.RotationLambdaARN, out.RotationRules = &r.Enabled, present(r.Lambda), r.rules()
-		out.LastRotatedDate, out.NextRotationDate = present(r.Last), present(r.Next)
+		out.RotationEnabled, out.RotationLambdaARN, out.RotationRules = &r.Enabled, optional.NonZero(r.Lambda), r.rules()
+		out.LastRotatedDate, out.NextRotationDate = optional.NonZero(r.Last), optional.NonZero(r.Next)
 	}
 	return out, err
 }
@@ -241,7 +242,7 @@ func (r *secretRecord) stages() map[string][]string {
 
 // UpdateSecret changes what a secret says of itself, its key and its value.
 func (s *Service) UpdateSecret(c *call.Call, in *secretsmanager.UpdateSecretRequest) (*secretsmanager.UpdateSecretResponse, error) {
-	a := (&access{}).with("secretsmanager:description", deref(in.Description)).with("secretsmanager:type", deref(in.Type))
+	a := (&access{}).with("secretsmanager:description", optional.Value(in.Description)).with("secretsmanager:type", optional.Value(in.Type))
 	a.key(c, in.KmsKeyId)
 	sec, err := s.forUpdate(c, in.SecretId, a)
 	if err != nil {
@@ -374,7 +375,7 @@ func newTags(there map[string]string, list []secretsmanager.Tag) (map[string]str
 	}
 	seen := make(map[string]bool, len(list))
 	for _, t := range list {
-		key := deref(t.Key)
+		key := optional.Value(t.Key)
 		switch {
 		case key == "":
 			return nil, invalidParameter("A tag must have a key.")
@@ -384,7 +385,7 @@ func newTags(there map[string]string, list []secretsmanager.Tag) (map[string]str
 			return nil, invalidParameter("Tag keys that begin with aws: are reserved.")
 		}
 		seen[key] = true
-		tags[key] = deref(t.Value)
+		tags[key] = optional.Value(t.Value)
 	}
 	if len(tags) > maxTags {
 		return nil, &secretsmanager.LimitExceededException{Message: fmt.Sprintf("A secret can have at most %d tags.", maxTags)}

@@ -152,19 +152,3 @@ func notFound() error {
 }
 
 func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// present is a pointer to v, or nil if that is the zero value.
-func present[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

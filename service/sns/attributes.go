@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -109,11 +110,11 @@ func hasControls(text string) bool {
 
 // SetTopicAttributes gives a topic an attribute.
 func (s *Service) SetTopicAttributes(c *call.Call, in *sns.SetTopicAttributesInput) (*sns.SetTopicAttributesResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.setAttribute(t, deref(in.AttributeName), deref(in.AttributeValue), false); err != nil {
+	if err := s.setAttribute(t, optional.Value(in.AttributeName), optional.Value(in.AttributeValue), false); err != nil {
 		return nil, err
 	}
 	return &sns.SetTopicAttributesResponse{}, t.save()
@@ -121,7 +122,7 @@ func (s *Service) SetTopicAttributes(c *call.Call, in *sns.SetTopicAttributesInp
 
 // GetTopicAttributes returns the attributes of a topic.
 func (s *Service) GetTopicAttributes(c *call.Call, in *sns.GetTopicAttributesInput) (*sns.GetTopicAttributesResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/delivery"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/mail"
 	"github.com/holdfast-cloud/holdfast/outbound"
 	"github.com/holdfast-cloud/holdfast/wire"
@@ -125,8 +126,8 @@ func (k carrier) enqueue(d *parcel, queueARN string, more []attribute) error {
 		in.MessageBody, in.MessageAttributes = new(string(text)), (&message{}).queueAttributes(more)
 	}
 	if d.m.Kind == notification && (isFIFO(a.Resource) || !d.t.fifo()) {
-		in.MessageGroupId = some(d.m.Group)
-		in.MessageDeduplicationId = some(d.m.Deduplication)
+		in.MessageGroupId = optional.NonZero(d.m.Group)
+		in.MessageDeduplicationId = optional.NonZero(d.m.Deduplication)
 	}
 	_, err = k.cfg.SQS.SendMessage(d.as(a), in)
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/delivery"
 	"github.com/holdfast-cloud/holdfast/door"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // An endpoint that does not belong to who subscribes it is asked first: it is sent a token, and who sends that back has read it there. The token is a link, too, which anybody can
@@ -95,7 +96,7 @@ func anonymous(c *call.Call, resource string) bool {
 
 // ConfirmSubscription confirms a subscription, or restores one that was ended, with the token that its endpoint was sent.
 func (s *Service) ConfirmSubscription(c *call.Call, in *sns.ConfirmSubscriptionInput) (*sns.ConfirmSubscriptionResponse, error) {
-	topicARN, token := deref(in.TopicArn), deref(in.Token)
+	topicARN, token := optional.Value(in.TopicArn), optional.Value(in.Token)
 	unknown := anonymous(c, topicARN)
 	a, err := parseTopic(c, "Topic", topicARN)
 	if err != nil {
@@ -105,7 +106,7 @@ func (s *Service) ConfirmSubscription(c *call.Call, in *sns.ConfirmSubscriptionI
 	if err != nil {
 		return nil, err
 	}
-	authenticate := deref(in.AuthenticateOnUnsubscribe) == "true"
+	authenticate := optional.Value(in.AuthenticateOnUnsubscribe) == "true"
 	switch {
 	case unknown && authenticate:
 		return nil, c.Reject(&sns.AuthorizationErrorException{Message: "AuthenticateOnUnsubscribe requires a signed request"})
@@ -150,7 +151,7 @@ func (s *Service) ConfirmSubscription(c *call.Call, in *sns.ConfirmSubscriptionI
 
 // Unsubscribe ends a subscription; that there is none is no error. Where the endpoint may not have wanted that, it is told, and can take it back.
 func (s *Service) Unsubscribe(c *call.Call, in *sns.UnsubscribeInput) (*sns.UnsubscribeResponse, error) {
-	text := deref(in.SubscriptionArn)
+	text := optional.Value(in.SubscriptionArn)
 	unknown := anonymous(c, text)
 	t, r, err := s.findSubscription(c, text, func(t *topic, r *subscriptionRecord) error {
 		if !unknown {

@@ -49,19 +49,3 @@ func ofKMS(err error) error {
 
 // missing reports whether something is not there.
 func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// some is nil for what is empty.
-func some[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

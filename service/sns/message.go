@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/engine/eventpattern"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // maxMessage is how large a message may be with its attributes, and all of a batch together, in bytes: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
@@ -94,8 +95,8 @@ type draft struct {
 
 // message makes the message of a draft, of which everything is checked but its size.
 func (d *draft) message(t *topic) (*message, error) {
-	m := &message{Kind: notification, Subject: deref(d.subject), Group: deref(d.group), Deduplication: deref(d.deduplication)}
-	text := deref(d.text)
+	m := &message{Kind: notification, Subject: optional.Value(d.subject), Group: optional.Value(d.group), Deduplication: optional.Value(d.deduplication)}
+	text := optional.Value(d.text)
 	switch {
 	case text == "":
 		return nil, invalid("Empty message")
@@ -114,7 +115,7 @@ func (d *draft) message(t *topic) (*message, error) {
 	if m.Attributes, err = checkAttributes(d.attributes); err != nil {
 		return nil, err
 	}
-	switch structure := deref(d.structure); structure {
+	switch structure := optional.Value(d.structure); structure {
 	case "":
 		m.Body = []byte(text)
 	case "json":
@@ -162,7 +163,7 @@ func validSubject(s string) bool {
 
 // checkOrder checks what FIFO topics need and other topics do not take.
 func (d *draft) checkOrder(t *topic) error {
-	switch group, id := deref(d.group), deref(d.deduplication); {
+	switch group, id := optional.Value(d.group), optional.Value(d.deduplication); {
 	case d.group != nil && !orderly(group):
 		return invalid("MessageGroupId Reason: The request includes MessageGroupId parameter that is not valid")
 	case d.deduplication != nil && !t.fifo():
@@ -198,7 +199,7 @@ func checkAttributes(given map[string]sns.MessageAttributeValue) (out []attribut
 			return nil, err
 		}
 		v := given[name]
-		a := attribute{Name: name, Type: deref(v.DataType), Value: []byte(deref(v.StringValue))}
+		a := attribute{Name: name, Type: optional.Value(v.DataType), Value: []byte(optional.Value(v.StringValue))}
 		if !attributeType.MatchString(a.Type) || len(a.Type) > 256 {
 			return nil, badAttribute("The message attribute '%s' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.", name)
 		}

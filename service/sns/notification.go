@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // field is a member of a message's JSON form.
@@ -113,7 +115,7 @@ func (s *Service) event(m *message, topicARN string, r *subscriptionRecord) ([]b
 	return encode(map[string]any{"Records": []any{map[string]any{
 		"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": subscriptionARN,
 		"Sns": map[string]any{
-			"Type": m.Kind, "MessageId": m.ID, "TopicArn": topicARN, "Subject": some(m.Subject), "Message": m.body(r.Protocol), "Timestamp": m.Time.UTC().Format(timeForm),
+			"Type": m.Kind, "MessageId": m.ID, "TopicArn": topicARN, "Subject": optional.NonZero(m.Subject), "Message": m.body(r.Protocol), "Timestamp": m.Time.UTC().Format(timeForm),
 			"SignatureVersion": m.Signed.Version, "Signature": m.Signed.of(r.Protocol), "SigningCertUrl": s.certificateURL(r.Region, m.Signed.File),
 			"UnsubscribeUrl": s.unsubscribeURL(subscriptionARN, r.Region), "MessageAttributes": attributes,
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // maxPolicy is the size of a topic's policy in bytes: https://docs.aws.amazon.com/general/latest/gr/sns.html
@@ -137,7 +138,7 @@ func (s *Service) write(t *topic, d document) error {
 
 // AddPermission adds a statement to the topic's policy that lets accounts do something.
 func (s *Service) AddPermission(c *call.Call, in *sns.AddPermissionInput) (*sns.AddPermissionResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func (s *Service) AddPermission(c *call.Call, in *sns.AddPermissionInput) (*sns.
 	if err != nil {
 		return nil, err
 	}
-	label := deref(in.Label)
+	label := optional.Value(in.Label)
 	if slices.ContainsFunc(d.Statement, func(st json.RawMessage) bool { return sid(st) == label }) {
 		return nil, invalid("Statement already exists")
 	}
@@ -184,7 +185,7 @@ func (s *Service) AddPermission(c *call.Call, in *sns.AddPermissionInput) (*sns.
 
 // RemovePermission removes a statement of the topic's policy; that there is none of the label is no error.
 func (s *Service) RemovePermission(c *call.Call, in *sns.RemovePermissionInput) (*sns.RemovePermissionResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +193,7 @@ func (s *Service) RemovePermission(c *call.Call, in *sns.RemovePermissionInput) 
 	if err != nil {
 		return nil, err
 	}
-	kept := slices.DeleteFunc(slices.Clone(d.Statement), func(st json.RawMessage) bool { return sid(st) == deref(in.Label) })
+	kept := slices.DeleteFunc(slices.Clone(d.Statement), func(st json.RawMessage) bool { return sid(st) == optional.Value(in.Label) })
 	switch {
 	case len(kept) == len(d.Statement):
 		return &sns.RemovePermissionResponse{}, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -35,7 +36,7 @@ func (s *Service) Publish(c *call.Call, in *sns.PublishInput) (*sns.PublishRespo
 		}
 		return nil, notBuilt("Publish to a phone number")
 	}
-	parameter, target := "TopicArn", deref(in.TopicArn)
+	parameter, target := "TopicArn", optional.Value(in.TopicArn)
 	if target == "" && in.TargetArn != nil {
 		parameter, target = "TargetArn", *in.TargetArn
 	}
@@ -56,7 +57,7 @@ func (s *Service) Publish(c *call.Call, in *sns.PublishInput) (*sns.PublishRespo
 	if err != nil {
 		return nil, err
 	}
-	if m.size(deref(in.Message)) > maxMessage {
+	if m.size(optional.Value(in.Message)) > maxMessage {
 		return nil, invalid("Message too long")
 	}
 	if err := s.useKey(t); err != nil {
@@ -65,12 +66,12 @@ func (s *Service) Publish(c *call.Call, in *sns.PublishInput) (*sns.PublishRespo
 	if err := s.send(t, m); err != nil {
 		return nil, err
 	}
-	return &sns.PublishResponse{MessageId: &m.ID, SequenceNumber: some(m.Sequence)}, nil
+	return &sns.PublishResponse{MessageId: &m.ID, SequenceNumber: optional.NonZero(m.Sequence)}, nil
 }
 
 // PublishBatch sends messages to the subscribers of a topic. What is wrong with one of them is wrong with the request, as with AWS; messages fail alone where KMS or this cloud fails.
 func (s *Service) PublishBatch(c *call.Call, in *sns.PublishBatchInput) (*sns.PublishBatchResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (s *Service) PublishBatch(c *call.Call, in *sns.PublishBatchInput) (*sns.Pu
 		if messages[i], err = d.message(t); err != nil {
 			return nil, err
 		}
-		size += messages[i].size(deref(e.Message))
+		size += messages[i].size(optional.Value(e.Message))
 	}
 	if size > maxMessage {
 		return nil, &sns.BatchRequestTooLongException{Message: "The length of all the messages put together is more than the limit."}
@@ -109,7 +110,7 @@ func (s *Service) PublishBatch(c *call.Call, in *sns.PublishBatchInput) (*sns.Pu
 			})
 			continue
 		}
-		out.Successful = append(out.Successful, sns.PublishBatchResultEntry{Id: entries[i].Id, MessageId: &m.ID, SequenceNumber: some(m.Sequence)})
+		out.Successful = append(out.Successful, sns.PublishBatchResultEntry{Id: entries[i].Id, MessageId: &m.ID, SequenceNumber: optional.NonZero(m.Sequence)})
 	}
 	return out, nil
 }
@@ -123,7 +124,7 @@ func checkEntries(entries []sns.PublishBatchRequestEntry) error {
 	}
 	seen := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		id := deref(e.Id)
+		id := optional.Value(e.Id)
 		if !entryID.MatchString(id) {
 			return &sns.InvalidBatchEntryIdException{Message: "The Id of a batch entry in a batch request doesn't abide by the specification."}
 		}

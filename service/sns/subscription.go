@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/outbound"
 	"github.com/holdfast-cloud/holdfast/store"
 )
@@ -55,7 +56,7 @@ func (r *subscriptionRecord) shown(partition string) sns.Subscription {
 
 // Subscribe makes a subscription of an endpoint. To ask for one that is there already, with nothing that differs, is no error.
 func (s *Service) Subscribe(c *call.Call, in *sns.SubscribeInput) (*sns.SubscribeResponse, error) {
-	a, err := parseTopic(c, "TopicArn", deref(in.TopicArn))
+	a, err := parseTopic(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (s *Service) Subscribe(c *call.Call, in *sns.SubscribeInput) (*sns.Subscrib
 	if err != nil {
 		return nil, err
 	}
-	protocol, endpoint := deref(in.Protocol), deref(in.Endpoint)
+	protocol, endpoint := optional.Value(in.Protocol), optional.Value(in.Endpoint)
 	t.keys.Set("sns:Protocol", protocol)
 	if endpoint != "" {
 		t.keys.Set("sns:Endpoint", endpoint)
@@ -108,7 +109,7 @@ func (s *Service) Subscribe(c *call.Call, in *sns.SubscribeInput) (*sns.Subscrib
 		}
 	}
 	shown := r.arn(s.cfg.Partition)
-	if r.State == pending && !deref(in.ReturnSubscriptionArn) {
+	if r.State == pending && !optional.Value(in.ReturnSubscriptionArn) {
 		shown = notConfirmed
 	}
 	return &sns.SubscribeResponse{SubscriptionArn: &shown}, nil
@@ -279,25 +280,25 @@ func (s *Service) ListSubscriptions(c *call.Call, in *sns.ListSubscriptionsInput
 		return nil, err
 	}
 	q := store.Query{Index: "owner", Prefix: store.Key{c.Scope.Account, c.Scope.Region}, Limit: pageSize}
-	found, next, err := subscriptionTable.In("", "").Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := subscriptionTable.In("", "").Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, pageError(err)
 	}
-	return &sns.ListSubscriptionsResponse{Subscriptions: s.list(found), NextToken: some(next)}, nil
+	return &sns.ListSubscriptionsResponse{Subscriptions: s.list(found), NextToken: optional.NonZero(next)}, nil
 }
 
 // ListSubscriptionsByTopic lists the subscriptions of a topic.
 func (s *Service) ListSubscriptionsByTopic(c *call.Call, in *sns.ListSubscriptionsByTopicInput) (*sns.ListSubscriptionsByTopicResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		return nil, err
 	}
 	q := store.Query{Prefix: store.Key{t.ID}, Limit: pageSize}
-	found, next, err := subscriptionTable.In(t.account, t.region).Page(c.Tx(), q, deref(in.NextToken), "", func(r *subscriptionRecord) bool { return r.State != deleted })
+	found, next, err := subscriptionTable.In(t.account, t.region).Page(c.Tx(), q, optional.Value(in.NextToken), "", func(r *subscriptionRecord) bool { return r.State != deleted })
 	if err != nil {
 		return nil, pageError(err)
 	}
-	return &sns.ListSubscriptionsByTopicResponse{Subscriptions: s.list(found), NextToken: some(next)}, nil
+	return &sns.ListSubscriptionsByTopicResponse{Subscriptions: s.list(found), NextToken: optional.NonZero(next)}, nil
 }
 
 func (s *Service) list(found []*subscriptionRecord) []sns.Subscription {

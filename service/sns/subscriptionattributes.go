@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/eventpattern"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // filterKey is what a compiled filter policy is made of.
@@ -130,7 +131,7 @@ func parseRedrivePolicy(text string) (queueARN string, err error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return "", invalid("RedrivePolicy: failed to parse JSON. %s", jsonError(text, err))
 	}
-	a, err := arn.Parse(deref(p.DeadLetterTargetArn))
+	a, err := arn.Parse(optional.Value(p.DeadLetterTargetArn))
 	if err != nil || a.Service != "sqs" || a.Account == "" || a.Region == "" {
 		return "", invalid("RedrivePolicy: deadLetterTargetArn is an invalid arn")
 	}
@@ -170,11 +171,11 @@ func (s *Service) checkDeadLetters(t *topic, r *subscriptionRecord, queueARN str
 
 // SetSubscriptionAttributes gives a subscription an attribute.
 func (s *Service) SetSubscriptionAttributes(c *call.Call, in *sns.SetSubscriptionAttributesInput) (*sns.SetSubscriptionAttributesResponse, error) {
-	t, r, err := s.findSubscription(c, deref(in.SubscriptionArn), s.theirs(c))
+	t, r, err := s.findSubscription(c, optional.Value(in.SubscriptionArn), s.theirs(c))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.setSubscriptionAttribute(t, r, deref(in.AttributeName), deref(in.AttributeValue), nil); err != nil {
+	if err := s.setSubscriptionAttribute(t, r, optional.Value(in.AttributeName), optional.Value(in.AttributeValue), nil); err != nil {
 		return nil, err
 	}
 	return &sns.SetSubscriptionAttributesResponse{}, subscriptionTable.In(t.account, t.region).Put(c.Tx(), r)
@@ -182,7 +183,7 @@ func (s *Service) SetSubscriptionAttributes(c *call.Call, in *sns.SetSubscriptio
 
 // GetSubscriptionAttributes returns the attributes of a subscription.
 func (s *Service) GetSubscriptionAttributes(c *call.Call, in *sns.GetSubscriptionAttributesInput) (*sns.GetSubscriptionAttributesResponse, error) {
-	t, r, err := s.findSubscription(c, deref(in.SubscriptionArn), s.theirs(c))
+	t, r, err := s.findSubscription(c, optional.Value(in.SubscriptionArn), s.theirs(c))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/sns"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -18,14 +19,14 @@ const maxTags = 50
 func tagMap(list []sns.Tag) (map[string]string, error) {
 	tags := make(map[string]string, len(list))
 	for _, t := range list {
-		k := deref(t.Key)
+		k := optional.Value(t.Key)
 		if strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return nil, invalid("Tag keys that begin with aws: are reserved")
 		}
 		if _, twice := tags[k]; twice {
 			return nil, invalid("Duplicated keys are not allowed.")
 		}
-		tags[k] = deref(t.Value)
+		tags[k] = optional.Value(t.Value)
 	}
 	if len(tags) > maxTags {
 		return nil, tooManyTags()
@@ -47,7 +48,7 @@ func tagPolicy(err error) error {
 
 // tagged finds a topic whose tags a request is about, after asking with those that it sets or names.
 func (s *Service) tagged(c *call.Call, arn *string, set map[string]string, keys []string) (*topic, error) {
-	a, err := parseTopic(c, "ResourceArn", deref(arn))
+	a, err := parseTopic(c, "ResourceArn", optional.Value(arn))
 	if err != nil {
 		return nil, err
 	}

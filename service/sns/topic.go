@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -107,7 +108,7 @@ func isFIFO(name string) bool { return strings.HasSuffix(name, fifoSuffix) }
 
 // CreateTopic makes a topic. To ask for one that is there already, with nothing that differs, is no error.
 func (s *Service) CreateTopic(c *call.Call, in *sns.CreateTopicInput) (*sns.CreateTopicResponse, error) {
-	name := deref(in.Name)
+	name := optional.Value(in.Name)
 	tags, err := tagMap(in.Tags)
 	if err != nil {
 		return nil, err
@@ -169,7 +170,7 @@ func (t *topic) same(there *topicRecord, in *sns.CreateTopicInput) error {
 
 // DeleteTopic removes a topic with its subscriptions; that there is none is no error. What was published before is not delivered anymore.
 func (s *Service) DeleteTopic(c *call.Call, in *sns.DeleteTopicInput) (*sns.DeleteTopicResponse, error) {
-	t, err := s.find(c, "TopicArn", deref(in.TopicArn))
+	t, err := s.find(c, "TopicArn", optional.Value(in.TopicArn))
 	if err != nil {
 		if t != nil && t.topicRecord == nil && c.Outcome().Denied == nil {
 			return &sns.DeleteTopicResponse{}, nil
@@ -188,11 +189,11 @@ func (s *Service) ListTopics(c *call.Call, in *sns.ListTopicsInput) (*sns.ListTo
 	if err := c.Authorize(&call.Resource{ARN: "*"}); err != nil {
 		return nil, err
 	}
-	topics, next, err := topicTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: pageSize}, deref(in.NextToken), "", nil)
+	topics, next, err := topicTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), store.Query{Limit: pageSize}, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, pageError(err)
 	}
-	out := &sns.ListTopicsResponse{Topics: []sns.Topic{}, NextToken: some(next)}
+	out := &sns.ListTopicsResponse{Topics: []sns.Topic{}, NextToken: optional.NonZero(next)}
 	for _, t := range topics {
 		out.Topics = append(out.Topics, sns.Topic{TopicArn: new(c.ARN(t.Name))})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -112,7 +113,7 @@ func (s *Service) encryptionKey(q *queue) (keptKey, error) {
 	if err != nil {
 		return keptKey{}, ofKMS(err)
 	}
-	key.Key, key.Sealed = deref(out.KeyId), out.CiphertextBlob
+	key.Key, key.Sealed = optional.Value(out.KeyId), out.CiphertextBlob
 	if key.aead, err = newAEAD(out.Plaintext); err != nil {
 		return keptKey{}, err
 	}

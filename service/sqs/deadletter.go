@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -160,7 +161,7 @@ func (s *Service) ListDeadLetterSourceQueues(c *call.Call, in *sqs.ListDeadLette
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := queueTable.In(q.Account, q.Region).Page(c.Tx(), store.Query{Index: "dead", Prefix: store.Key{q.arn()}, Limit: limit}, deref(in.NextToken), "", nil)
+	found, next, err := queueTable.In(q.Account, q.Region).Page(c.Tx(), store.Query{Index: "dead", Prefix: store.Key{q.arn()}, Limit: limit}, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}

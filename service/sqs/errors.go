@@ -29,10 +29,3 @@ func noQueue() error { return &sqs.QueueDoesNotExist{Message: "The specified que
 func noSource() error {
 	return &sqs.ResourceNotFoundException{Message: "The resource that you specified for the SourceArn parameter doesn't exist."}
 }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/arn"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -84,7 +85,7 @@ func (s *Service) StartMessageMoveTask(c *call.Call, in *sqs.StartMessageMoveTas
 		return nil, err
 	}
 	t := &taskRecord{
-		Queue: q.ID, Started: c.Time, ID: c.UUID(), Status: running, Source: q.arn(), Destination: deref(in.DestinationArn), Rate: int(deref(in.MaxNumberOfMessagesPerSecond)),
+		Queue: q.ID, Started: c.Time, ID: c.UUID(), Status: running, Source: q.arn(), Destination: optional.Value(in.DestinationArn), Rate: int(optional.Value(in.MaxNumberOfMessagesPerSecond)),
 	}
 	if r := in.MaxNumberOfMessagesPerSecond; r != nil && (*r < 1 || *r > maxRate) {
 		return nil, invalidValue(*r, "MaxNumberOfMessagesPerSecond", "Must be between 1 and 500.")

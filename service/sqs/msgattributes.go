@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/sqs"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 const maxAttributes = 10 // of a message
@@ -28,7 +29,7 @@ func (m *outgoing) setAttributes(in map[string]sqs.MessageAttributeValue) error 
 		if err := checkAttributeName(name); err != nil {
 			return err
 		}
-		a := attribute{Type: deref(v.DataType), Text: deref(v.StringValue), Binary: v.BinaryValue}
+		a := attribute{Type: optional.Value(v.DataType), Text: optional.Value(v.StringValue), Binary: v.BinaryValue}
 		if err := a.check("user", name, v.StringValue != nil, v.BinaryValue != nil, len(v.StringListValues)+len(v.BinaryListValues) > 0); err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func (m *outgoing) setSystemAttributes(in map[sqs.MessageSystemAttributeNameForS
 		if string(name) != traceHeader {
 			return invalid("Message system attribute name '%s' is invalid.", name)
 		}
-		a := attribute{Type: deref(v.DataType), Text: deref(v.StringValue), Binary: v.BinaryValue}
+		a := attribute{Type: optional.Value(v.DataType), Text: optional.Value(v.StringValue), Binary: v.BinaryValue}
 		if err := a.check("system", string(name), v.StringValue != nil, v.BinaryValue != nil, len(v.StringListValues)+len(v.BinaryListValues) > 0); err != nil {
 			return err
 		}

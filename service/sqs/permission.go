@@ -8,6 +8,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // policyDocument is a queue policy as AddPermission and RemovePermission change it. Statements that it did not make stay as they are.
@@ -69,7 +70,7 @@ func (s *Service) AddPermission(c *call.Call, in *sqs.AddPermissionRequest) (*sq
 	if err != nil {
 		return nil, err
 	}
-	label := deref(in.Label)
+	label := optional.Value(in.Label)
 	switch {
 	case label == "":
 		return nil, missing("Label")
@@ -119,7 +120,7 @@ func (s *Service) RemovePermission(c *call.Call, in *sqs.RemovePermissionRequest
 	if err != nil {
 		return nil, err
 	}
-	label := deref(in.Label)
+	label := optional.Value(in.Label)
 	if label == "" {
 		return nil, missing("Label")
 	}

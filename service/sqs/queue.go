@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -53,7 +54,7 @@ func (s *Service) find(c *call.Call, address *string) (*queue, error) {
 
 // findFor is find for an operation that sets tags, or only names their keys.
 func (s *Service) findFor(c *call.Call, address *string, tags map[string]string, keys ...string) (*queue, error) {
-	if deref(address) == "" {
+	if optional.Value(address) == "" {
 		return nil, missing("QueueUrl")
 	}
 	account, name, ok := parseURL(*address)
@@ -102,7 +103,7 @@ func (s *Service) resource(q *queue) (*call.Resource, error) {
 
 // CreateQueue makes a queue. One that is there already with the same attributes is as good.
 func (s *Service) CreateQueue(c *call.Call, in *sqs.CreateQueueRequest) (*sqs.CreateQueueResult, error) {
-	name := deref(in.QueueName)
+	name := optional.Value(in.QueueName)
 	if name == "" {
 		return nil, missing("QueueName")
 	}
@@ -183,7 +184,7 @@ func (q *queue) notRecentlyDeleted() error {
 
 // GetQueueUrl tells the URL of a queue.
 func (s *Service) GetQueueUrl(c *call.Call, in *sqs.GetQueueUrlRequest) (*sqs.GetQueueUrlResult, error) {
-	name, account := deref(in.QueueName), deref(in.QueueOwnerAWSAccountId)
+	name, account := optional.Value(in.QueueName), optional.Value(in.QueueOwnerAWSAccountId)
 	if name == "" {
 		return nil, missing("QueueName")
 	}
@@ -213,10 +214,10 @@ func (s *Service) ListQueues(c *call.Call, in *sqs.ListQueuesRequest) (*sqs.List
 		return nil, err
 	}
 	q := store.Query{Limit: limit}
-	if p := deref(in.QueueNamePrefix); p != "" {
+	if p := optional.Value(in.QueueNamePrefix); p != "" {
 		q.Prefix = store.Key{store.Begin(p)}
 	}
-	found, next, err := queueTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, deref(in.NextToken), "", nil)
+	found, next, err := queueTable.In(c.Scope.Account, c.Scope.Region).Page(c.Tx(), q, optional.Value(in.NextToken), "", nil)
 	if err != nil {
 		return nil, badToken(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/sqs"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // outgoing is a message as it is sent, alone or in a batch.
@@ -65,7 +66,7 @@ func newOutgoing(in *sqs.SendMessageBatchRequestEntry) (*outgoing, error) {
 	if in.MessageBody == nil {
 		return nil, missing("MessageBody")
 	}
-	m := &outgoing{delay: in.DelaySeconds, group: deref(in.MessageGroupId), dedup: deref(in.MessageDeduplicationId)}
+	m := &outgoing{delay: in.DelaySeconds, group: optional.Value(in.MessageGroupId), dedup: optional.Value(in.MessageDeduplicationId)}
 	m.body = *in.MessageBody
 	m.bytes = len(m.body)
 	if m.body == "" {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // pathLimit is how many parameters GetParametersByPath returns at most.
@@ -17,7 +18,7 @@ func (s *Service) GetParametersByPath(c *call.Call, in *ssm.GetParametersByPathR
 	if err != nil {
 		return nil, err
 	}
-	scope, deep := c.Scope, deref(in.Recursive)
+	scope, deep := c.Scope, optional.Value(in.Recursive)
 	public := reservedSpace(dir+"/") != ""
 	if public {
 		scope.Account = ""
@@ -43,7 +44,7 @@ func (s *Service) GetParametersByPath(c *call.Call, in *ssm.GetParametersByPathR
 	}
 	out := &ssm.GetParametersByPathResult{Parameters: []ssm.Parameter{}, NextToken: next}
 	for _, p := range records {
-		shown, err := s.listed(c, p, fs.get(byLabel), deref(in.WithDecryption))
+		shown, err := s.listed(c, p, fs.get(byLabel), optional.Value(in.WithDecryption))
 		if err != nil {
 			return nil, err
 		}

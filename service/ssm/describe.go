@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 )
 
@@ -31,7 +32,7 @@ func (s *Service) DescribeParameters(c *call.Call, in *ssm.DescribeParametersReq
 		}
 		fs = append(fs, filter{string(f.Key), option, f.Values})
 	}
-	if deref(in.Shared) {
+	if optional.Value(in.Shared) {
 		return s.describeShared(c, in, fs)
 	}
 	l := listing{name: "DescribeParameters " + fs.String(), spans: fs.spans(), limit: limit(in.MaxResults, describeLimit), keep: fs.keep}
@@ -49,8 +50,8 @@ func (s *Service) DescribeParameters(c *call.Call, in *ssm.DescribeParametersReq
 func described(p *parameterRecord, arn string) ssm.ParameterMetadata {
 	v := &p.Current
 	return ssm.ParameterMetadata{
-		Name: &p.Name, ARN: &arn, Type: ssm.ParameterType(v.Type), KeyId: present(v.KeyID), LastModifiedDate: &v.Modified, LastModifiedUser: &v.By,
-		Description: present(v.Description), AllowedPattern: present(v.Pattern), Version: &v.Version, Tier: ssm.ParameterTier(v.Tier), Policies: shownPolicies(v.Policies), DataType: &v.DataType,
+		Name: &p.Name, ARN: &arn, Type: ssm.ParameterType(v.Type), KeyId: optional.NonZero(v.KeyID), LastModifiedDate: &v.Modified, LastModifiedUser: &v.By,
+		Description: optional.NonZero(v.Description), AllowedPattern: optional.NonZero(v.Pattern), Version: &v.Version, Tier: ssm.ParameterTier(v.Tier), Policies: shownPolicies(v.Policies), DataType: &v.DataType,
 	}
 }
 
@@ -59,7 +60,7 @@ func (s *Service) describeShared(c *call.Call, in *ssm.DescribeParametersRequest
 	out := &ssm.DescribeParametersResult{Parameters: []ssm.ParameterMetadata{}}
 	q := store.Query{Index: "shared", Prefix: store.Key{c.Scope.Region, c.Scope.Account}, Limit: limit(in.MaxResults, describeLimit)}
 	var failed error
-	records, next, err := parameterTable.In("", "").Page(c.Tx(), q, deref(in.NextToken), fs.String(), func(p *parameterRecord) bool {
+	records, next, err := parameterTable.In("", "").Page(c.Tx(), q, optional.Value(in.NextToken), fs.String(), func(p *parameterRecord) bool {
 		if !fs.keep(p) || failed != nil {
 			return false
 		}
@@ -73,7 +74,7 @@ func (s *Service) describeShared(c *call.Call, in *ssm.DescribeParametersRequest
 	if err := errors.Join(err, failed); err != nil {
 		return nil, fmt.Errorf("listing shared parameters: %w", err)
 	}
-	out.NextToken = present(next)
+	out.NextToken = optional.NonZero(next)
 	for _, p := range records {
 		d := described(p, p.sharedARN(c.Scope))
 		d.Name = d.ARN

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // The keys and the options of filters.
@@ -40,7 +41,7 @@ type filters []filter
 func parseFilters(given []ssm.ParameterStringFilter, known []string) (filters, error) {
 	var out filters
 	for _, g := range given {
-		f := filter{*g.Key, deref(g.Option), g.Values}
+		f := filter{*g.Key, optional.Value(g.Option), g.Values}
 		tag := strings.HasPrefix(f.Key, byTag)
 		switch {
 		case !slices.Contains(known, f.Key) && !(tag && slices.Contains(known, byTag)):

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // GetParameter returns a parameter.
@@ -15,7 +16,7 @@ func (s *Service) GetParameter(c *call.Call, in *ssm.GetParameterRequest) (*ssm.
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.get(c, &r, deref(in.WithDecryption))
+	p, err := s.get(c, &r, optional.Value(in.WithDecryption))
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +35,7 @@ func (s *Service) GetParameters(c *call.Call, in *ssm.GetParametersRequest) (*ss
 	}
 	out := &ssm.GetParametersResult{Parameters: []ssm.Parameter{}, InvalidParameters: []string{}}
 	for i := range references {
-		p, err := s.get(c, &references[i], deref(in.WithDecryption))
+		p, err := s.get(c, &references[i], optional.Value(in.WithDecryption))
 		if absent(err) {
 			out.InvalidParameters = append(out.InvalidParameters, names[i])
 			continue

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
@@ -42,7 +43,7 @@ func (s *Service) GetParameterHistory(c *call.Call, in *ssm.GetParameterHistoryR
 	p = &parameter{parameterRecord: record, arn: p.arn}
 	from := p.Oldest
 	name := "GetParameterHistory " + p.arn
-	if deref(in.NextToken) != "" {
+	if optional.Value(in.NextToken) != "" {
 		at, err := pagetoken.Decode(name, *in.NextToken)
 		if err != nil || len(at) != 8 {
 			return nil, badToken()
@@ -57,7 +58,7 @@ func (s *Service) GetParameterHistory(c *call.Call, in *ssm.GetParameterHistoryR
 	if to < p.Current.Version {
 		out.NextToken = new(pagetoken.Encode(name, binary.BigEndian.AppendUint64(nil, uint64(to+1))))
 	}
-	return out, s.past(c, &r, p, from, to, deref(in.WithDecryption), out)
+	return out, s.past(c, &r, p, from, to, optional.Value(in.WithDecryption), out)
 }
 
 // past adds versions of a parameter to a history.
@@ -72,8 +73,8 @@ func (s *Service) past(c *call.Call, r *reference, p *parameter, from, to int64,
 			return err
 		}
 		out.Parameters = append(out.Parameters, ssm.ParameterHistory{
-			Name: shown.Name, Type: shown.Type, KeyId: present(v.KeyID), LastModifiedDate: &v.Modified, LastModifiedUser: &v.By, Description: present(v.Description),
-			Value: shown.Value, AllowedPattern: present(v.Pattern), Version: &v.Version, Labels: p.labelsOf(v.Version), Tier: ssm.ParameterTier(v.Tier),
+			Name: shown.Name, Type: shown.Type, KeyId: optional.NonZero(v.KeyID), LastModifiedDate: &v.Modified, LastModifiedUser: &v.By, Description: optional.NonZero(v.Description),
+			Value: shown.Value, AllowedPattern: optional.NonZero(v.Pattern), Version: &v.Version, Labels: p.labelsOf(v.Version), Tier: ssm.ParameterTier(v.Tier),
 			Policies: shownPolicies(v.Policies), DataType: &v.DataType,
 		})
 		return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 	"github.com/holdfast-cloud/holdfast/store/tuple"
@@ -106,7 +107,7 @@ func (l *listing) page(c *call.Call, token *string) (records []*parameterRecord,
 
 // position is the key to go on at; nil is the beginning.
 func (l *listing) position(token *string) (store.Key, error) {
-	if deref(token) == "" {
+	if optional.Value(token) == "" {
 		return nil, nil
 	}
 	at, err := pagetoken.Decode(l.name, *token)

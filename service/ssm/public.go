@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/store/pagetoken"
 )
 
@@ -103,7 +104,7 @@ func (s *Service) publicPage(c *call.Call, dir string, deep bool, fs filters, l 
 	scope := c.Scope
 	scope.Account = ""
 	after := ""
-	if deref(token) != "" {
+	if optional.Value(token) != "" {
 		at, err := pagetoken.Decode(l.name, *token)
 		if err != nil {
 			return nil, badToken()

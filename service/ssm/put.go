@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -29,7 +30,7 @@ func (s *Service) PutParameter(c *call.Call, in *ssm.PutParameterRequest) (*ssm.
 	if err != nil {
 		return nil, err
 	}
-	overwrite := deref(in.Overwrite)
+	overwrite := optional.Value(in.Overwrite)
 	switch {
 	case overwrite && len(in.Tags) > 0:
 		return nil, invalid("Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. " +
@@ -65,7 +66,7 @@ func (s *Service) putting(c *call.Call, n name, in *ssm.PutParameterRequest, tag
 	old, err := s.change(c, n, func(res *call.Resource, x *conditions) {
 		r = res
 		res.RequestTags = tags
-		x.overwrite = strconv.FormatBool(deref(in.Overwrite))
+		x.overwrite = strconv.FormatBool(optional.Value(in.Overwrite))
 		x.policies = strconv.FormatBool(in.Policies != nil && !noPolicies(*in.Policies))
 	})
 	if err != nil {
@@ -93,10 +94,10 @@ func newVersion(c *call.Call, in *ssm.PutParameterRequest, old *parameterRecord)
 	}
 	set(&v.Description, in.Description)
 	set(&v.Pattern, in.AllowedPattern)
-	v.DataType = cmp.Or(deref(in.DataType), v.DataType, textType)
+	v.DataType = cmp.Or(optional.Value(in.DataType), v.DataType, textType)
 	switch secure := v.Type == string(ssm.ParameterTypeSecureString); {
 	case secure:
-		v.KeyID = cmp.Or(deref(in.KeyId), v.KeyID, defaultKey)
+		v.KeyID = cmp.Or(optional.Value(in.KeyId), v.KeyID, defaultKey)
 	case in.KeyId != nil:
 		return nil, invalid("KeyId is required for SecureString type parameter only.")
 	default:

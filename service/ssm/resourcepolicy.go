@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // A parameter is shared with other accounts by a resource policy: https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html
@@ -59,7 +60,7 @@ func (s *Service) PutResourcePolicy(c *call.Call, in *ssm.PutResourcePolicyReque
 	case in.PolicyId == nil && p.Sharing != nil:
 		return nil, policyLimit("PolicyCount", 1, "A parameter can have one resource policy. Give its PolicyId and its PolicyHash to update it.")
 	case in.PolicyId != nil:
-		if err := p.samePolicy(*in.PolicyId, deref(in.PolicyHash)); err != nil {
+		if err := p.samePolicy(*in.PolicyId, optional.Value(in.PolicyHash)); err != nil {
 			return nil, err
 		}
 	}
@@ -179,7 +180,7 @@ func (s *Service) GetResourcePolicies(c *call.Call, in *ssm.GetResourcePoliciesR
 		return nil, err
 	}
 	out := &ssm.GetResourcePoliciesResponse{Policies: []ssm.GetResourcePoliciesResponseEntry{}}
-	if p.Sharing == nil || deref(in.NextToken) != "" {
+	if p.Sharing == nil || optional.Value(in.NextToken) != "" {
 		return out, nil
 	}
 	compiled, err := policy.Parse([]byte(p.Sharing.Text), policy.Resource)

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/api/secretsmanager"
 	"github.com/holdfast-cloud/holdfast/api/ssm"
 	"github.com/holdfast-cloud/holdfast/call"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -62,7 +63,7 @@ func secretParameter(r *reference, secret *secretsmanager.GetSecretValueResponse
 		return nil, invalid("The secret %s is binary and cannot be read as a parameter.", r.asked)
 	}
 	text, err := json.Marshal(source{
-		ARN: deref(secret.ARN), Name: deref(secret.Name), Version: deref(secret.VersionId), Text: *secret.SecretString, Stages: secret.VersionStages, Created: secret.CreatedDate,
+		ARN: optional.Value(secret.ARN), Name: optional.Value(secret.Name), Version: optional.Value(secret.VersionId), Text: *secret.SecretString, Stages: secret.VersionStages, Created: secret.CreatedDate,
 	})
 	if err != nil {
 		return nil, err

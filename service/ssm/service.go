@@ -87,19 +87,3 @@ func invalid(format string, args ...any) error {
 func accessDenied(format string, args ...any) error {
 	return &wire.Error{Code: "AccessDeniedException", Status: 400, Message: fmt.Sprintf(format, args...)}
 }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// present is a pointer to v, or nil if that is the zero value.
-func present[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/call"
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/wire"
 )
 
@@ -42,7 +43,7 @@ func (s *Service) AssumeRole(c *call.Call, in *sts.AssumeRoleRequest) (*sts.Assu
 	}
 	e := &entrance{roleARN: *in.RoleArn}
 	e.session = identity.Session{
-		Kind: identity.RoleSession, Account: target.account, Name: target.name, SessionName: *in.RoleSessionName, SourceIdentity: deref(in.SourceIdentity),
+		Kind: identity.RoleSession, Account: target.account, Name: target.name, SessionName: *in.RoleSessionName, SourceIdentity: optional.Value(in.SourceIdentity),
 	}
 	caller := c.Caller.Temporary
 	if caller != nil && caller.Kind == identity.RoleSession {

@@ -63,10 +63,3 @@ func hideRole(c *call.Call, err error, action, roleARN string) error {
 }
 
 func missing(err error) bool { return errors.Is(err, store.ErrNotFound) }
-
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/identity/managed"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 	"github.com/holdfast-cloud/holdfast/organization"
 )
 
@@ -30,7 +31,7 @@ func (s *Service) AssumeRoot(c *call.Call, in *sts.AssumeRootRequest) (*sts.Assu
 	if !identity.IsAccount(account) {
 		return nil, invalid("%s is invalid", *in.TargetPrincipal)
 	}
-	task := deref(in.TaskPolicyArn.Arn)
+	task := optional.Value(in.TaskPolicyArn.Arn)
 	if p, ok := managed.Find(task); !ok || !p.RootTask() {
 		return nil, invalid("%s is not a policy of a root task", task)
 	}

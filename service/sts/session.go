@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-cloud/holdfast/engine/policy"
 	"github.com/holdfast-cloud/holdfast/identity"
 	"github.com/holdfast-cloud/holdfast/identity/managed"
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length
@@ -103,9 +104,9 @@ func (s *Service) restrict(c *call.Call, session *identity.Session, document *st
 	if len(arns) > maxPolicyARNs {
 		return invalid("1 validation error detected: Value at 'policyArns' failed to satisfy constraint: Member must have length less than or equal to %d", maxPolicyARNs)
 	}
-	plain := len([]rune(deref(document)))
+	plain := len([]rune(optional.Value(document)))
 	for _, d := range arns {
-		name := deref(d.Arn)
+		name := optional.Value(d.Arn)
 		plain += len(name)
 		if err := s.sessionPolicy(c, session.Account, name); err != nil {
 			return err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/holdfast-cloud/holdfast/internal/optional"
 )
 
 // span is a time that a proven digest covers.
@@ -100,7 +102,7 @@ func (w *walk) step(ctx context.Context, f digestFile) error {
 
 // stray tells whether a digest that none names lies between two others.
 func (w *walk) stray(name string) bool {
-	return w.proven && w.newer.PreviousObject != nil && deref(w.newer.PreviousBucket) == w.newer.Bucket && *w.newer.PreviousObject < name
+	return w.proven && w.newer.PreviousObject != nil && optional.Value(w.newer.PreviousBucket) == w.newer.Bucket && *w.newer.PreviousObject < name
 }
 
 // prove says what is wrong with a digest; a finding without a kind is that nothing is.
@@ -140,13 +142,13 @@ func (w *walk) link(name string, d *digest) {
 	if d.PreviousObject == nil {
 		return
 	}
-	if deref(d.PreviousBucket) != d.Bucket {
+	if optional.Value(d.PreviousBucket) != d.Bucket {
 		if w.proven {
-			w.note("%s: before %s the chain goes on in the bucket %s with %s. Check that bucket, too.", w.name(), name, deref(d.PreviousBucket), *d.PreviousObject)
+			w.note("%s: before %s the chain goes on in the bucket %s with %s. Check that bucket, too.", w.name(), name, optional.Value(d.PreviousBucket), *d.PreviousObject)
 		}
 		return
 	}
-	w.links[*d.PreviousObject] = link{name, deref(d.PreviousHash), deref(d.PreviousSignature), w.proven}
+	w.links[*d.PreviousObject] = link{name, optional.Value(d.PreviousHash), optional.Value(d.PreviousSignature), w.proven}
 }
 
 // missing tells of digests that are named and come after a time, so that they would have been seen.
@@ -242,10 +244,3 @@ func (c Chain) name() string {
 }
 
 func written(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
