@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-cloud/holdfast/internal/race"
 )
 
 // source is where the models lie beside the repository; HOLDFAST_MODELS and HOLDFAST_IAM_DATA name other places.
@@ -37,10 +39,6 @@ func source(t *testing.T) Source {
 // the code of the others it parses. HOLDFAST_LONG=1 checks all, which takes the better part of a minute.
 var typeChecked = []string{"cloudwatch", "kms", "lambda", "route53", "scheduler", "sns", "sqs", "sts"}
 
-// underRace is set when the race detector watches. The generator has one goroutine, and the detector makes
-// reading twenty megabytes of models ten times slower, so that it is given less.
-var underRace bool
-
 // TestAllModels generates all operations of every service there is a model of.
 func TestAllModels(t *testing.T) {
 	in := source(t)
@@ -55,7 +53,7 @@ func TestAllModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if underRace {
+	if race.Enabled { // which makes reading twenty megabytes of models ten times slower
 		folders = []string{"kms", "sqs", "sts"}
 	}
 	check := newTypeChecker(t)
@@ -93,7 +91,7 @@ func TestAllModels(t *testing.T) {
 			}
 		})
 	}
-	if underRace {
+	if race.Enabled {
 		return
 	}
 	// A new line here is either a gap of the reference, or an operation that needs a row in special.go.
@@ -183,7 +181,7 @@ func (f importerFunc) Import(p string) (*types.Package, error) { return f(p) }
 
 // TestCommittedOutput makes sure that api/ is what its manifest and the models yield.
 func TestCommittedOutput(t *testing.T) {
-	if underRace {
+	if race.Enabled {
 		t.Skip("is checked without the race detector")
 	}
 	in := source(t)

@@ -1,5 +1,0 @@
-//go:build race
-
-package apigen
-
-func init() { underRace = true }
