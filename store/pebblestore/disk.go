@@ -26,7 +26,8 @@ import (
 //     parked for good at its next change. Its memory is freed when the process ends; what is on the disk
 //     is a state that pebble recovers from.
 //   - A table that could not be written for lack of space is a lesser evil: pebble can write it again later. The
-//     writer waits until there is space, and meanwhile the store is full.
+//     writer waits until there is space, and meanwhile the store is full. While it is closed, nothing waits: all that
+//     the table would hold is in the log, or in other tables.
 //
 // Pebble may be parked while it is opened or closed, too, so that is done in a goroutine of its own, which
 // run gives up when the disk freezes.
@@ -40,6 +41,7 @@ type disk struct {
 
 	mu      sync.Mutex // guards the fields below; nothing is waited for under it
 	patient bool       // whether tables wait for space: while open
+	closing bool       // whether they are given up
 	full    *shortage  // not nil while they do
 	lock    io.Closer  // the lock on the directory, while it is held
 }
@@ -73,6 +75,14 @@ func (d *disk) setPatient(on bool) {
 	defer d.mu.Unlock()
 	d.patient = on
 	d.wakeLocked(false)
+}
+
+// giveUp has pebble be told of tables that lack space from now on, and of those that wait: it is being closed.
+func (d *disk) giveUp() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closing = true
+	d.wakeLocked(true)
 }
 
 // isFull reports whether a table waits for space.
@@ -185,18 +195,18 @@ func (d *disk) do(k kind, change func() error) error {
 		return nil
 	}
 	if k == table && vfs.IsNoSpaceError(err) && d.waitForSpace() {
-		return err // pebble tries again
+		return err
 	}
 	d.fail(err)
 	return d.do(k, nil)
 }
 
-// waitForSpace reports whether it is worth another try.
+// waitForSpace reports whether pebble may be told that there is none: it will try again, or is being closed.
 func (d *disk) waitForSpace() bool {
 	d.mu.Lock()
-	if !d.patient {
-		d.mu.Unlock()
-		return false
+	if d.closing || !d.patient {
+		defer d.mu.Unlock()
+		return d.closing
 	}
 	begins := d.full == nil
 	if begins {

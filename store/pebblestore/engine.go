@@ -151,7 +151,7 @@ func (e *engine) event() {
 
 // Close implements occ.Engine.
 func (e *engine) Close() error {
-	e.disk.setPatient(false)
+	e.disk.giveUp()
 	err := e.disk.err()
 	if err == nil {
 		err = e.disk.run(func() error {

@@ -317,6 +317,54 @@ func TestFull(t *testing.T) {
 			t.Errorf("Close() = %v", err)
 		}
 	})
+	t.Run("ClosedWithoutSpaceForATable", func(t *testing.T) {
+		inner := vfs.NewMem()
+		s, err := openOn(errorfs.Wrap(inner, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if isChange(op) && strings.HasSuffix(op.Path, ".sst") {
+				return syscall.ENOSPC
+			}
+			return nil
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var l ledger
+		for err == nil {
+			err = l.commit(s)
+		}
+		if !errors.Is(err, store.ErrFull) {
+			t.Errorf("Update() = %v, want %v", err, store.ErrFull)
+		}
+		if err := s.Close(); err != nil { // as nothing is lost
+			t.Errorf("Close() = %v", err)
+		}
+		if s, err = openOn(inner); err != nil {
+			t.Fatal(err)
+		}
+		l.check(t, s)
+		if err := s.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+	})
+	t.Run("GivenUp", func(t *testing.T) {
+		d := newDisk(vfs.NewMem(), func(err error) { t.Errorf("the disk failed: %v", err) }, func() {})
+		d.setPatient(true)
+		told := make(chan error)
+		lack := func() { told <- d.do(table, func() error { return syscall.ENOSPC }) }
+		go lack()
+		for !d.isFull() {
+			runtime.Gosched()
+		}
+		d.giveUp()
+		for _, when := range []string{"waits", "comes later"} {
+			if err := <-told; !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("a table that %s: %v", when, err)
+			}
+			if when == "waits" {
+				go lack()
+			}
+		}
+	})
 	t.Run("NoSpaceWhileCommitsWait", func(t *testing.T) {
 		found := make(chan struct{}) // out that there is no space
 		var full atomic.Bool
