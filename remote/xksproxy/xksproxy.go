@@ -103,12 +103,16 @@ func (t *Transport) Invoke(c *call.Call, op *wire.Operation, in wire.Shape) (wir
 	ctx, cancel := context.WithTimeout(c.Context, t.limit)
 	defer cancel()
 	out, err := t.Transport.Invoke(&call.Call{Context: ctx, Scope: c.Scope}, op, in)
-	if err == nil {
+	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+	switch {
+	case err == nil && late: // a proxy that is hung up on may answer nothing, with status 200
+		return nil, &Error{Kind: TimedOut, Cause: fmt.Errorf("%s: no answer in time", op.Name)}
+	case err == nil:
 		return out, nil
 	}
 	err = classify(op, err)
-	if e, ok := errors.AsType[*Error](err); ok && e.Kind == Malformed && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, &Error{Kind: TimedOut, Cause: e.Cause} // a proxy that is hung up on may end its answer in the middle
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind == Malformed && late {
+		return nil, &Error{Kind: TimedOut, Cause: e.Cause} // or end its answer in the middle
 	}
 	return nil, err
 }
